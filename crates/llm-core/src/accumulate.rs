@@ -1,0 +1,207 @@
+//! Frames folded into a whole answer, and a whole answer unfolded into a frame.
+
+use crate::{
+    ChatOutput, Choice, ChoiceEvent, Event, Frame, Json, Output, Part, PartContent, Reasoning, ReasoningDelta,
+    ToolCall, ToolCallDelta, Wire,
+};
+
+/// Folds the frames of a stream into the whole answer.
+#[derive(Clone, Debug, Default)]
+pub struct Accumulator {
+    output: ChatOutput,
+    // For each tool call: its choice, its index in the stream and its place among the choice's parts.
+    tool_calls: Vec<(u32, u32, usize)>,
+}
+
+impl Accumulator {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds what a frame says.
+    pub fn push(&mut self, frame: Frame) {
+        for ChoiceEvent { choice, event } in frame.into_events() {
+            self.push_event(choice, event);
+        }
+    }
+
+    /// The answer so far.
+    pub fn output(&self) -> &ChatOutput {
+        &self.output
+    }
+
+    /// The answer, its choices in the order of their indices.
+    pub fn finish(mut self) -> ChatOutput {
+        self.output.choices.sort_by_key(|choice| choice.index);
+        self.output
+    }
+
+    fn push_event(&mut self, choice: u32, event: Event) {
+        match event {
+            Event::Start(start) => {
+                let known = &mut self.output.start;
+                known.id = known.id.take().or(start.id);
+                known.model = known.model.take().or(start.model);
+                known.created = known.created.or(start.created);
+            }
+            Event::Usage(usage) => self.output.usage.get_or_insert_default().merge(&usage),
+            Event::Text(text) => self.push_text(choice, text),
+            Event::Refusal(text) => self.push_refusal(choice, text),
+            Event::Reasoning(delta) => self.push_reasoning(choice, delta),
+            Event::ToolCall(delta) => self.push_tool_call(choice, delta),
+            Event::Logprobs(json) => {
+                let known = &mut self.choice(choice).logprobs;
+                *known = Some(match known.take() {
+                    Some(known) => join_logprobs(&known, &json).unwrap_or(json),
+                    None => json,
+                });
+            }
+            Event::Finish(reason) => self.choice(choice).finish = Some(reason),
+            Event::Other(other) => self.choice(choice).extra.insert(other.kind, other.json),
+        }
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let choices = &mut self.output.choices;
+        let at = choices.iter().position(|choice| choice.index == index).unwrap_or_else(|| {
+            choices.push(Choice { index, ..Choice::default() });
+            choices.len() - 1
+        });
+        &mut choices[at]
+    }
+
+    fn push_text(&mut self, choice: u32, text: String) {
+        let parts = &mut self.choice(choice).parts;
+        match parts.last_mut().map(|part| &mut part.content) {
+            Some(PartContent::Text(known)) => known.push_str(&text),
+            _ => parts.push(Part::text(text)),
+        }
+    }
+
+    fn push_refusal(&mut self, choice: u32, text: String) {
+        let parts = &mut self.choice(choice).parts;
+        match parts.last_mut().map(|part| &mut part.content) {
+            Some(PartContent::Refusal(known)) => known.push_str(&text),
+            _ => parts.push(PartContent::Refusal(text).into()),
+        }
+    }
+
+    fn push_reasoning(&mut self, choice: u32, delta: ReasoningDelta) {
+        let parts = &mut self.choice(choice).parts;
+        let ReasoningDelta { text, signature, redacted } = delta;
+        match parts.last_mut().map(|part| &mut part.content) {
+            // A signature closes a piece of reasoning: what follows is another one.
+            Some(PartContent::Reasoning(known))
+                if known.signature.is_none() && known.redacted.is_none() && redacted.is_none() =>
+            {
+                known.text.push_str(&text);
+                known.signature = signature;
+            }
+            _ => parts.push(PartContent::Reasoning(Reasoning { text, signature, redacted }).into()),
+        }
+    }
+
+    fn push_tool_call(&mut self, choice: u32, delta: ToolCallDelta) {
+        let known = self.tool_calls.iter().find(|(of, index, _)| (*of, *index) == (choice, delta.index));
+        let known = known.map(|(.., at)| *at);
+        let parts = &mut self.choice(choice).parts;
+        if let Some(PartContent::ToolCall(call)) = known.and_then(|at| parts.get_mut(at)).map(|part| &mut part.content)
+        {
+            // Some servers repeat id and name on every piece.
+            if call.id.is_empty() {
+                call.id = delta.id.unwrap_or_default();
+            }
+            if call.name.is_empty() {
+                call.name = delta.name.unwrap_or_default();
+            }
+            call.arguments.push_str(&delta.arguments);
+            return;
+        }
+        let call = ToolCall {
+            id: delta.id.unwrap_or_default(),
+            name: delta.name.unwrap_or_default(),
+            arguments: delta.arguments,
+            kind: delta.kind,
+        };
+        parts.push(PartContent::ToolCall(call).into());
+        let at = parts.len() - 1;
+        self.tool_calls.push((choice, delta.index, at));
+    }
+}
+
+/// Logprobs come as objects of lists, `{"content": [..], "refusal": [..]}`, and each piece goes on where the last ended.
+fn join_logprobs(known: &Json, more: &Json) -> Option<Json> {
+    use std::collections::BTreeMap;
+    let mut joined: BTreeMap<String, Option<Vec<Json>>> = known.parse().ok()?;
+    let more: BTreeMap<String, Option<Vec<Json>>> = more.parse().ok()?;
+    for (name, list) in more {
+        let into = joined.entry(name).or_default();
+        match (into.as_mut(), list) {
+            (Some(into), Some(list)) => into.extend(list),
+            (None, list) => *into = list,
+            (Some(_), None) => {}
+        }
+    }
+    Json::from_value(&joined).ok()
+}
+
+/// A whole answer as one frame that says everything and is the last.
+///
+/// Vectors have no events: a request for embeddings is never streamed.
+pub(crate) fn unfold(output: Output, wire: Option<Wire>) -> Frame {
+    let mut events = Vec::new();
+    let mut say = |choice: u32, event: Event| events.push(ChoiceEvent { choice, event });
+    match output {
+        Output::Embed(embed) => {
+            if let Some(usage) = embed.usage {
+                say(0, Event::Usage(usage));
+            }
+        }
+        Output::Chat(chat) => {
+            say(0, Event::Start(chat.start));
+            for choice in chat.choices {
+                unfold_choice(choice, &mut say);
+            }
+            if let Some(usage) = chat.usage {
+                say(0, Event::Usage(usage));
+            }
+        }
+    }
+    let frame = Frame::new(events).last();
+    match wire {
+        Some(wire) => frame.with_wire(wire.dialect, wire.bytes),
+        None => frame,
+    }
+}
+
+fn unfold_choice(choice: Choice, say: &mut impl FnMut(u32, Event)) {
+    let index = choice.index;
+    let mut tool_calls = 0;
+    for part in choice.parts {
+        match part.content {
+            PartContent::Text(text) => say(index, Event::Text(text)),
+            PartContent::Refusal(text) => say(index, Event::Refusal(text)),
+            PartContent::Reasoning(Reasoning { text, signature, redacted }) => {
+                say(index, Event::Reasoning(ReasoningDelta { text, signature, redacted }));
+            }
+            PartContent::ToolCall(ToolCall { id, name, arguments, kind }) => {
+                let delta = ToolCallDelta { index: tool_calls, id: Some(id), name: Some(name), arguments, kind };
+                say(index, Event::ToolCall(delta));
+                tool_calls += 1;
+            }
+            PartContent::Other(other) => say(index, Event::Other(other)),
+            // Models do not answer in these: they are kinds of input.
+            PartContent::Image(_) | PartContent::Audio(_) | PartContent::File(_) | PartContent::ToolResult(_) => {}
+        }
+    }
+    for (name, json) in choice.extra.iter() {
+        say(index, Event::Other(crate::Other { kind: name.to_owned(), json: json.clone() }));
+    }
+    if let Some(json) = choice.logprobs {
+        say(index, Event::Logprobs(json));
+    }
+    if let Some(reason) = choice.finish {
+        say(index, Event::Finish(reason));
+    }
+}

@@ -1,0 +1,100 @@
+//! The vocabulary of language-model calls: one request, one response, one stream, one outcome, one error.
+//!
+//! Everything in this workspace speaks these types. A service that calls models is a tower service from
+//! [`LlmRequest`] to [`LlmResponse`], and a layer is a tower layer between two of them.
+//!
+//! The idea behind all of it: **a call is over when its stream ends, not when its head arrives.** A [`Body`] therefore
+//! reports exactly one [`Outcome`] to everyone who [observes](Observer) it: complete, failed, or abandoned.
+//!
+//! # Example
+//!
+//! ```
+//! use llm_core::{Error, LlmRequest, LlmResponse, Output, Outcome};
+//! use tower::{Service, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let model = service_fn(|_: LlmRequest| async { Ok::<_, Error>(LlmResponse::from(Output::text("Rayleigh scattering."))) });
+//!
+//! let request = LlmRequest::chat("gpt-4o-mini").user("Why is the sky blue?").build();
+//! let response = model.oneshot(request).await?;
+//! let body = response.body.on_end(|outcome| assert!(matches!(outcome, Outcome::Complete(_))));
+//! assert_eq!(body.collect().await?.first_text(), "Rayleigh scattering.");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is where
+//!
+//! | | |
+//! |---|---|
+//! | what is asked | [`LlmRequest`], [`Chat`], [`Embed`], [`Context`] |
+//! | what is answered | [`LlmResponse`], [`Body`], [`Frame`], [`Event`], [`Output`] |
+//! | how it ended | [`Outcome`], [`Progress`], [`Observer`], [`watch()`], [`Commit`] |
+//! | what it cost | [`Usage`], [`NanoUsd`], [`Price`], [`catalog::Catalog`], [`estimate_prompt`] |
+//! | what went wrong | [`Error`], [`ErrorKind`], [`Class`] |
+//! | where it went | [`Target`], [`PerTarget`], [`Trail`] |
+//! | how to operate it | [`Notice`], [`Measures`], [`Health`], [`clock`] |
+
+mod accumulate;
+mod body;
+mod call;
+pub mod catalog;
+mod chat;
+pub mod clock;
+mod commit;
+mod context;
+pub mod duration;
+mod embed;
+mod error;
+mod estimate;
+mod event;
+mod frame;
+mod json;
+mod kind;
+mod money;
+mod operate;
+mod outcome;
+mod output;
+mod part;
+mod price;
+mod request;
+mod response;
+mod service;
+mod target;
+pub mod tokens;
+mod usage;
+mod watch;
+
+pub use accumulate::Accumulator;
+pub use body::Body;
+pub(crate) use call::Call;
+pub use call::{Again, AttemptEnd, AttemptRecord, CallId, Trail};
+pub use chat::{
+    Chat, Function, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Sampling, Stop, Tool, ToolChoice,
+    ToolKind,
+};
+pub use commit::{Commit, CommitFuture, HoldBack, UntilContent};
+pub use context::{Attempt, CacheDirective, Caller, Context, Sensitivity};
+pub use embed::{Embed, EmbedInput, VectorEncoding};
+pub use error::{Detail, Error, Stage};
+pub use estimate::estimate_prompt;
+pub use event::{Event, FinishReason, ReasoningDelta, Start, ToolCallDelta};
+pub use frame::{ChoiceEvent, Dialect, Frame, Wire};
+pub use json::{Extra, Json};
+pub use kind::{Breaker, Class, Elsewhere, ErrorKind, Phase, Retry};
+pub use money::*;
+pub use operate::{Health, HealthState, Measure, Measures, Notice, NoticeListener, Notices, Severity};
+pub use outcome::{Observer, Outcome, Progress};
+pub use output::{ChatOutput, Choice, EmbedOutput, Output, Vector};
+pub use part::{
+    Audio, CacheTtl, File, Image, Other, Part, PartContent, Reasoning, Source, ToolCall, ToolCallKind, ToolResult,
+};
+pub use price::*;
+pub use request::{ChatBuilder, LlmRequest, Payload};
+pub use response::{CacheStatus, Head, LlmResponse, Quota, RateLimits, Served};
+pub use service::BoxLlmService;
+pub use target::{PerTarget, Target};
+pub use tokens::{TextCount, TokenCounter, TokenEstimate, TokenFamily};
+pub use usage::{Provenance, Usage};
+pub use watch::{Watch, watch};

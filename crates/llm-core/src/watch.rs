@@ -1,0 +1,95 @@
+//! Watching a call from its admission to its outcome.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use crate::{Error, LlmResponse, Observer, Outcome, Progress};
+
+/// Watches `future`, and then the body of its response, until the call is over.
+///
+/// The observer is told of every way a call can end: the inner future fails, panics or is dropped before the head,
+/// or the body ends as bodies do. So a layer's whole bookkeeping of one call is one value that goes in here.
+pub fn watch<F, E, O>(future: F, observer: O) -> Watch<F, O>
+where
+    F: Future<Output = Result<LlmResponse, E>>,
+    E: Into<Error>,
+    O: Observer,
+{
+    Watch { future, guard: Guard { observer: Some(observer), polling: false } }
+}
+
+pin_project! {
+    /// The future of [`watch`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Watch<F, O>
+    where
+        O: Observer,
+    {
+        #[pin]
+        future: F,
+        guard: Guard<O>,
+    }
+}
+
+#[derive(Debug)]
+struct Guard<O: Observer> {
+    observer: Option<O>,
+    // Still set while dropping: the inner future panicked.
+    polling: bool,
+}
+
+impl<O: Observer> Guard<O> {
+    fn end(&mut self, error: Option<&Error>) {
+        let Some(mut observer) = self.observer.take() else { return };
+        let mut progress = Progress::default();
+        progress.end_at(Instant::now());
+        observer.on_end(&match error {
+            Some(error) => Outcome::Failed(&progress, error),
+            None => Outcome::Abandoned(&progress),
+        });
+    }
+}
+
+impl<O: Observer> Drop for Guard<O> {
+    fn drop(&mut self) {
+        if self.polling {
+            self.end(Some(&Error::internal("the inner service panicked")));
+        } else {
+            self.end(None);
+        }
+    }
+}
+
+impl<F, E, O> Future for Watch<F, O>
+where
+    F: Future<Output = Result<LlmResponse, E>>,
+    E: Into<Error>,
+    O: Observer,
+{
+    type Output = Result<LlmResponse, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.guard.polling = true;
+        let polled = this.future.poll(cx);
+        this.guard.polling = false;
+        Poll::Ready(match ready!(polled) {
+            Ok(response) => Ok(response.map(|body| match this.guard.observer.take() {
+                Some(observer) => body.observe(observer),
+                None => body,
+            })),
+            Err(error) => {
+                let error = error.into();
+                this.guard.end(Some(&error));
+                Err(error)
+            }
+        })
+    }
+}

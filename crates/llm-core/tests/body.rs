@@ -1,0 +1,323 @@
+//! A body reports one outcome, and only one, however it ends and wherever it is dropped.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt, future::poll_fn};
+use llm_core::{
+    Body, Commit, Error, ErrorKind, Event, FinishReason, Frame, Head, HoldBack, LlmRequest, LlmResponse, Observer,
+    Outcome, Output, Progress, Provenance, Stage, Usage, watch,
+};
+use proptest::prelude::*;
+use tower::{Service, ServiceExt, service_fn};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Ping,
+    Start,
+    Text,
+    Finish,
+    Last,
+    Error,
+    Pending,
+    Panic,
+}
+
+struct Script(VecDeque<Step>);
+
+impl Stream for Script {
+    type Item = Result<Frame, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(step) = self.0.front().copied() else { return Poll::Ready(None) };
+        if step != Step::Pending {
+            self.0.pop_front();
+        }
+        match step {
+            Step::Pending => Poll::Pending,
+            Step::Panic => panic!("scripted"),
+            Step::Error => Poll::Ready(Some(Err(Error::new(ErrorKind::Server, "scripted")))),
+            Step::Ping => Poll::Ready(Some(Ok(Frame::default()))),
+            Step::Start => Poll::Ready(Some(Ok(Frame::event(Event::Start(Default::default()))))),
+            Step::Text => Poll::Ready(Some(Ok(Frame::text("hi")))),
+            Step::Finish => Poll::Ready(Some(Ok(Frame::event(Event::Finish(FinishReason::Stop))))),
+            Step::Last => Poll::Ready(Some(Ok(Frame::default().last()))),
+        }
+    }
+}
+
+fn body(steps: &[Step]) -> Body {
+    Body::stream(Script(steps.iter().copied().collect()))
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum End {
+    Complete,
+    Failed(ErrorKind),
+    Abandoned,
+}
+
+#[derive(Clone, Default)]
+struct Spy(Arc<Mutex<Seen>>);
+
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    frames: usize,
+    contents: usize,
+    ends: Vec<End>,
+}
+
+impl Spy {
+    fn seen(&self) -> Seen {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Spy {
+    fn on_frame(&mut self, _: &Frame, _: &Progress) {
+        self.0.lock().unwrap().frames += 1;
+    }
+
+    fn on_content(&mut self, progress: &Progress) {
+        assert!(progress.first_content().is_some());
+        self.0.lock().unwrap().contents += 1;
+    }
+
+    fn on_end(&mut self, outcome: &Outcome<'_>) {
+        assert!(outcome.progress().ended().is_some());
+        self.0.lock().unwrap().ends.push(match outcome {
+            Outcome::Complete(_) => End::Complete,
+            Outcome::Failed(_, error) => End::Failed(error.kind()),
+            Outcome::Abandoned(_) => End::Abandoned,
+        });
+    }
+}
+
+/// What a naive reader of the rules expects of a body of which at most `reads` items are read.
+fn expected(steps: &[Step], reads: usize) -> End {
+    let mut finished = false;
+    for step in steps.iter().take(reads) {
+        match step {
+            Step::Last => return End::Complete,
+            Step::Error => return End::Failed(ErrorKind::Server),
+            Step::Panic => return End::Failed(ErrorKind::Internal),
+            Step::Pending => return End::Abandoned,
+            Step::Finish => finished = true,
+            Step::Ping | Step::Start | Step::Text => {}
+        }
+    }
+    match (reads > steps.len(), finished) {
+        (true, true) => End::Complete,
+        (true, false) => End::Failed(ErrorKind::Interrupted),
+        (false, _) => End::Abandoned,
+    }
+}
+
+/// Reads up to `reads` items without waiting, then drops the body.
+fn read_and_drop(mut body: Body, reads: usize) {
+    let _ = catch_unwind(AssertUnwindSafe(move || {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..reads {
+            match body.poll_next_unpin(&mut cx) {
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+    }));
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Text),
+        2 => Just(Step::Ping),
+        2 => Just(Step::Start),
+        1 => Just(Step::Finish),
+        1 => Just(Step::Last),
+        1 => Just(Step::Error),
+        1 => Just(Step::Pending),
+        1 => Just(Step::Panic),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_ending_and_every_drop_point_is_one_outcome(
+        steps in prop::collection::vec(step(), 0..12),
+        reads in 0_usize..16,
+        observers in 1_usize..4,
+    ) {
+        let spies: Vec<Spy> = (0..observers).map(|_| Spy::default()).collect();
+        let watched = spies.iter().fold(body(&steps), |body, spy| body.observe(spy.clone()));
+        // A panic is the last thing that can be read.
+        let expected = expected(&steps, reads);
+        read_and_drop(watched, reads);
+        for spy in spies {
+            prop_assert_eq!(spy.seen().ends, vec![expected.clone()]);
+        }
+    }
+
+    #[test]
+    fn holding_back_changes_neither_frames_nor_outcomes(
+        steps in prop::collection::vec(step(), 0..12),
+        reads in 0_usize..16,
+    ) {
+        let early = Spy::default();
+        let hold = body(&steps).observe(early.clone()).until_content(HoldBack::default());
+        let held = catch_unwind(AssertUnwindSafe(|| hold.now_or_never()));
+        match held {
+            // The stream is waiting, panicked or failed before content: there is no body any more.
+            Ok(None) => prop_assert_eq!(early.seen().ends, vec![End::Abandoned]),
+            Err(_) => prop_assert_eq!(early.seen().ends, vec![End::Failed(ErrorKind::Internal)]),
+            Ok(Some(Err(error))) => {
+                prop_assert_eq!(error.stage(), Stage::BeforeContent);
+                prop_assert_eq!(early.seen().ends, vec![End::Failed(error.kind())]);
+            }
+            Ok(Some(Ok(held))) => {
+                let late = Spy::default();
+                read_and_drop(held.observe(late.clone()), reads);
+                // Whoever came after the hold sees just what a reader of the plain body would have seen.
+                let plain = Spy::default();
+                read_and_drop(body(&steps).observe(plain.clone()), reads);
+                prop_assert_eq!(late.seen().frames, plain.seen().frames);
+                prop_assert_eq!(late.seen().contents, plain.seen().contents);
+                prop_assert_eq!(&late.seen().ends, &plain.seen().ends);
+                prop_assert_eq!(early.seen().ends.len(), 1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_over_before_it_is_read() {
+    let spy = Spy::default();
+    let body = Body::full(Output::text("hello")).observe(spy.clone());
+    assert_eq!(spy.seen().ends, [End::Complete]);
+    drop(body);
+    assert_eq!(spy.seen().ends, [End::Complete]);
+}
+
+#[tokio::test]
+async fn a_failure_after_content_is_marked_as_one() {
+    let mut body = body(&[Step::Text, Step::Error]);
+    assert!(body.next().await.unwrap().is_ok());
+    assert_eq!(body.next().await.unwrap().unwrap_err().stage(), Stage::AfterContent);
+    assert!(body.next().await.is_none());
+}
+
+#[tokio::test]
+async fn observers_run_innermost_first() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let order = Arc::clone(&order);
+        move |_: &Outcome<'_>| order.lock().unwrap().push(name)
+    };
+    let body = body(&[Step::Last]).on_end(note("inner")).on_end(note("outer"));
+    body.collect().await.unwrap();
+    assert_eq!(*order.lock().unwrap(), ["inner", "outer"]);
+}
+
+#[tokio::test]
+async fn an_early_failure_is_an_error_and_a_late_one_is_not() {
+    let early = body(&[Step::Start, Step::Ping, Step::Error]).until_content(HoldBack::default()).await;
+    assert_eq!(early.unwrap_err().kind(), ErrorKind::Server);
+    let late = body(&[Step::Start, Step::Text, Step::Error]).until_content(HoldBack::default()).await.unwrap();
+    assert_eq!(late.collect().await.unwrap_err().stage(), Stage::AfterContent);
+}
+
+#[tokio::test]
+async fn a_held_answer_is_handed_on_at_either_bound() {
+    let wire = |text: &'static str| Frame::default().with_wire(llm_core::Dialect::OpenAi, text.into());
+    let frames = futures_util::stream::iter([Ok(wire("12345")), Ok(wire("12345")), Ok(wire("12345"))]);
+    let hold = HoldBack { bytes: 8, wait: None };
+    let mut body = Body::stream(frames.chain(futures_util::stream::pending())).until_content(hold).await.unwrap();
+    for _ in 0..3 {
+        assert!(poll_fn(|cx| body.poll_next_unpin(cx)).await.unwrap().is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_answer_waits_no_longer_than_told() {
+    let begun = tokio::time::Instant::now();
+    let hold = HoldBack { wait: Some(Duration::from_secs(7)), ..HoldBack::default() };
+    let held = body(&[Step::Start, Step::Pending]).until_content(hold).await;
+    assert!(held.is_ok());
+    assert_eq!(begun.elapsed(), Duration::from_secs(7));
+}
+
+#[tokio::test]
+async fn usage_is_the_report_or_else_an_estimate() {
+    let spent = Arc::new(Mutex::new(Vec::new()));
+    let keep = || {
+        let spent = Arc::clone(&spent);
+        move |outcome: &Outcome<'_>| spent.lock().unwrap().push(outcome.progress().usage())
+    };
+    let request = LlmRequest::chat("gpt-4o").user("Tell me everything there is to know about tides.").build();
+    let frames = |usage: Option<Usage>| {
+        let mut frames = vec![Ok(Frame::text("The moon pulls the sea."))];
+        frames.extend(usage.map(|usage| Ok(Frame::event(Event::Usage(usage)))));
+        frames.push(Ok(Frame::default().last()));
+        Body::stream(futures_util::stream::iter(frames)).answering(&request, "gpt-4o")
+    };
+    frames(Some(Usage::reported(19, 6))).on_end(keep()).collect().await.unwrap();
+    frames(None).on_end(keep()).collect().await.unwrap();
+    frames(Some(Usage::reported(19, 0))).on_end(keep()).collect().await.unwrap();
+    let spent = spent.lock().unwrap();
+    assert_eq!(spent[0], Usage::reported(19, 6));
+    assert_eq!(spent[1].provenance, Provenance::Estimated);
+    assert!((10..30).contains(&spent[1].input) && (4..10).contains(&spent[1].output), "{:?}", spent[1]);
+    assert_eq!(spent[2].provenance, Provenance::Estimated, "no output for an answer that had some is no report");
+    assert_eq!(spent[2].input, 19);
+}
+
+#[tokio::test]
+async fn a_watched_call_reports_failure_drop_and_panic_before_the_head() {
+    let failing = Spy::default();
+    let failed = async { Err::<LlmResponse, _>(Error::new(ErrorKind::Connect, "refused")) };
+    assert!(watch(failed, failing.clone()).await.is_err());
+    assert_eq!(failing.seen().ends, [End::Failed(ErrorKind::Connect)]);
+
+    let dropped = Spy::default();
+    let mut pending = Box::pin(watch(std::future::pending::<Result<LlmResponse, Error>>(), dropped.clone()));
+    assert!(pending.as_mut().now_or_never().is_none());
+    drop(pending);
+    assert_eq!(dropped.seen().ends, [End::Abandoned]);
+
+    let panicked = Spy::default();
+    let panicking = watch(async { panic!("scripted") as Result<LlmResponse, Error> }, panicked.clone());
+    assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
+    assert_eq!(panicked.seen().ends, [End::Failed(ErrorKind::Internal)]);
+}
+
+#[tokio::test]
+async fn a_watched_call_goes_on_into_the_body() {
+    let spy = Spy::default();
+    let answer = async { Ok::<_, Error>(LlmResponse::new(Head::default(), body(&[Step::Text, Step::Last]))) };
+    let response = watch(answer, spy.clone()).await.unwrap();
+    assert!(spy.seen().ends.is_empty(), "the call is not over when its head is there");
+    response.body.collect().await.unwrap();
+    assert_eq!(spy.seen().ends, [End::Complete]);
+}
+
+#[tokio::test]
+async fn a_failure_behind_commit_is_an_error_and_stands_in_the_trail() {
+    let inner = service_fn(|_: LlmRequest| async {
+        Ok::<_, Error>(LlmResponse::new(Head::default(), body(&[Step::Start, Step::Error])))
+    });
+    let request = LlmRequest::chat("m").user("hi").stream().build();
+    let trail = request.context().trail();
+    let mut commit = Commit::new(inner, HoldBack::default());
+    let error = commit.ready().await.unwrap().call(request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server);
+    let attempts = trail.attempts();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].end, Some(llm_core::AttemptEnd::Failed(ErrorKind::Server)));
+}

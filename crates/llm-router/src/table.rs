@@ -1,0 +1,65 @@
+//! Which provider serves which model.
+
+use std::collections::HashMap;
+
+/// Model names to the index of a provider. Names are exact, or end in `*` and mean every name that begins so.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    exact: HashMap<Box<str>, usize>,
+    // Longest first, so that the most precise one is found first.
+    prefixes: Vec<(Box<str>, usize)>,
+}
+
+impl Table {
+    /// Adds names for a provider. A name that another provider has already stays with that one.
+    pub(crate) fn add(&mut self, name: &str, provider: usize) {
+        match name.strip_suffix('*') {
+            None => {
+                self.exact.entry(name.into()).or_insert(provider);
+            }
+            Some(prefix) if self.prefixes.iter().all(|(known, _)| &**known != prefix) => {
+                let at = self.prefixes.partition_point(|(known, _)| known.len() >= prefix.len());
+                self.prefixes.insert(at, (prefix.into(), provider));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// The provider that serves exactly this name.
+    pub(crate) fn exact(&self, model: &str) -> Option<usize> {
+        self.exact.get(model).copied()
+    }
+
+    /// The provider with the longest prefix of `model`.
+    pub(crate) fn by_prefix(&self, model: &str) -> Option<usize> {
+        self.prefixes.iter().find(|(prefix, _)| model.starts_with(&**prefix)).map(|(_, provider)| *provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_prefix_beats_a_short_one() {
+        let mut table = Table::default();
+        for (provider, name) in ["*", "gpt-*", "gpt-4*", "gpt-4o"].into_iter().enumerate() {
+            table.add(name, provider);
+        }
+        assert_eq!(table.exact("gpt-4o"), Some(3));
+        assert_eq!(table.exact("gpt-4o-mini"), None);
+        assert_eq!(table.by_prefix("gpt-4o-mini"), Some(2));
+        assert_eq!(table.by_prefix("gpt-5"), Some(1));
+        assert_eq!(table.by_prefix("o3"), Some(0));
+    }
+
+    #[test]
+    fn the_first_provider_of_a_name_keeps_it() {
+        let mut table = Table::default();
+        for name in ["m", "p-*"] {
+            table.add(name, 0);
+            table.add(name, 1);
+        }
+        assert_eq!((table.exact("m"), table.by_prefix("p-1"), table.by_prefix("q")), (Some(0), Some(0), None));
+    }
+}
