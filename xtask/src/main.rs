@@ -1,0 +1,74 @@
+//! Automation for the workspace: `cargo xtask <command>`, one file per command, standard library only.
+
+mod apt;
+mod ci;
+mod clients;
+mod conformance;
+mod deny;
+mod doc;
+mod features;
+mod fuzz;
+mod libtest;
+mod lint;
+mod manifest;
+mod process;
+mod source;
+mod step;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  ci                          everything below, then `test` last
+  lint                        formatting, clippy and tidy
+  doc                         rustdoc with warnings denied
+  features                    each crate built alone, default and with each feature
+  deny                        licences, bans, sources; advisories where they can be reached
+  conformance [--layer PATH]  the laws of every layer crate, or of the package in PATH, as a matrix
+  clients                     real SDK clients against the gateway
+  test                        all tests and doc tests, one total at the end
+
+Not part of ci:
+  fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (name, outcome) = match arguments.as_slice() {
+        ["ci"] => return ci::run(),
+        ["test"] => return test::run(),
+        ["lint"] => ("lint", step::timed("lint", lint::run)),
+        ["doc"] => ("doc", step::timed("doc", doc::run)),
+        ["features"] => ("features", step::timed("features", features::run)),
+        ["deny"] => ("deny", step::timed("deny", deny::run)),
+        ["clients"] => ("clients", step::timed("clients", clients::run)),
+        ["conformance"] => ("conformance", conformance::run()),
+        ["conformance", "--layer", path] => ("conformance", conformance::run_one(path)),
+        ["fuzz", options @ ..] => ("fuzz", fuzz::run(options)),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(done) => {
+            for sentence in done.not_checked {
+                eprintln!("note: {sentence}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(sentence) => {
+            eprintln!("error: {name}: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
