@@ -47,7 +47,8 @@ pub(crate) fn run() -> Outcome {
     for package in workspace::packages()? {
         if workspace::root().join(&package.directory).join("tests/contract.rs").is_file() {
             let name = package.manifest.name;
-            let tests = process::cargo(["test", "-p", &name, "--test", "contract", "--no-fail-fast"]);
+            let tests =
+                process::cargo(["test", "-p", &name, "--test", "contract", "--no-fail-fast", "--", "--show-output"]);
             matrix.crates.push(Crate::test(name, tests)?);
         }
     }
@@ -63,16 +64,18 @@ pub(crate) fn run_one(directory: &str) -> Outcome {
         return Err(format!("{name} has no tests/contract.rs: call the laws of llm-test from there"));
     }
     let mut tests = process::cargo(["test", "--test", "contract", "--no-fail-fast", "--manifest-path"]);
-    tests.arg(&manifest).current_dir(&directory);
+    tests.arg(&manifest).args(["--", "--show-output"]).current_dir(&directory);
     let matrix = Matrix { crates: vec![Crate::test(name, tests)?] };
     matrix.report()
 }
 
-/// What one law came to in one crate.
-#[derive(Debug, Default, Clone, Copy)]
+/// What one law came to in one crate. A law that says why it does not apply has passed, but shows nothing.
+#[derive(Debug, Default)]
 struct Cell {
     passed: usize,
     failed: usize,
+    /// Why it does not apply, for each subject that says so.
+    idle: Vec<String>,
 }
 
 /// A crate and its laws.
@@ -93,6 +96,10 @@ impl Crate {
 }
 
 fn add(cells: &mut BTreeMap<String, Cell>, line: &str) {
+    if let Some((law, why)) = line.split_once(" does not apply to ") {
+        cells.entry(law.to_owned()).or_default().idle.push(why.to_owned());
+        return;
+    }
     let Some((name, passed)) = libtest::test_line(line) else { return };
     let law = name.rsplit("::").next().unwrap_or(name);
     let cell = cells.entry(law.to_owned()).or_default();
@@ -142,6 +149,12 @@ impl Matrix {
             }
             text.push('\n');
         }
+        text.push_str("\nLaws that do not apply, and why:\n\n");
+        for Crate { name, cells, .. } in &self.crates {
+            for (law, why) in cells.iter().flat_map(|(law, cell)| cell.idle.iter().map(move |why| (law, why))) {
+                let _ = writeln!(text, "- {name}, `{law}`: {why}");
+            }
+        }
         text
     }
 
@@ -158,16 +171,17 @@ impl Matrix {
 
     fn counts(&self) -> String {
         let cells = || self.crates.iter().flat_map(|column| column.cells.values());
-        let passed: usize = cells().map(|cell| cell.passed).sum();
+        let idle: usize = cells().map(|cell| cell.idle.len()).sum();
+        let passed = cells().map(|cell| cell.passed).sum::<usize>().saturating_sub(idle);
         let failed: usize = cells().map(|cell| cell.failed).sum();
         let laws = self.laws();
         let is_checked = |law: &&&str| self.crates.iter().any(|column| column.cells.contains_key(**law));
         let checked = laws.iter().filter(is_checked).count();
         format!(
-            "crates: {}, laws: {checked} of {}, cases: {} ({passed} ok, {failed} failed)",
+            "crates: {}, laws: {checked} of {}, cases: {} ({passed} ok, {failed} failed, {idle} do not apply)",
             self.crates.len(),
             laws.len(),
-            passed + failed
+            passed + failed + idle
         )
     }
 
@@ -195,8 +209,11 @@ fn shown(cell: Option<&Cell>) -> String {
     match cell {
         None => "-".to_owned(),
         Some(Cell { failed: 1.., .. }) => "FAILED".to_owned(),
-        Some(Cell { passed: 1, .. }) => "ok".to_owned(),
-        Some(Cell { passed, .. }) => format!("ok x{passed}"),
+        Some(Cell { passed, idle, .. }) => match passed.saturating_sub(idle.len()) {
+            0 => "n/a".to_owned(),
+            1 => "ok".to_owned(),
+            kept => format!("ok x{kept}"),
+        },
     }
 }
 
@@ -220,7 +237,8 @@ mod tests {
     fn sample() -> Matrix {
         let retry = "running 3 tests\ntest unary::panic_releases ... ok\ntest streamed::panic_releases ... ok\n\
                      test clone_is_not_ready ... FAILED\n";
-        let cache = "test panic_releases ... ok\ntest a_law_of_its_own ... ok\n";
+        let cache = "test panic_releases ... ok\ntest a_law_of_its_own ... ok\ntest keyed_state_is_bounded ... ok\n\
+                     keyed_state_is_bounded does not apply to cache: it has no keys\n";
         Matrix { crates: vec![tested("llm-retry", retry, false), tested("llm-cache", cache, true)] }
     }
 
@@ -235,12 +253,13 @@ mod tests {
         assert_eq!(row("panic_releases"), ["panic_releases", "ok x2", "ok"]);
         assert_eq!(row("clone_is_not_ready"), ["clone_is_not_ready", "FAILED", "-"]);
         assert_eq!(row("a_law_of_its_own"), ["a_law_of_its_own", "-", "ok"]);
-        assert_eq!(text.lines().count(), 2 + LAWS.len() + 1);
+        assert_eq!(row("keyed_state_is_bounded"), ["keyed_state_is_bounded", "-", "n/a"]);
+        assert!(text.ends_with("- llm-cache, `keyed_state_is_bounded`: cache: it has no keys\n"), "{text}");
     }
 
     #[test]
     fn the_counts_tell_cases_from_laws() {
-        assert_eq!(sample().counts(), "crates: 2, laws: 3 of 23, cases: 5 (4 ok, 1 failed)");
+        assert_eq!(sample().counts(), "crates: 2, laws: 4 of 23, cases: 6 (4 ok, 1 failed, 1 do not apply)");
     }
 
     #[test]
