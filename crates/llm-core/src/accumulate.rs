@@ -2,7 +2,7 @@
 
 use crate::{
     ChatOutput, Choice, ChoiceEvent, Event, Frame, Json, Output, Part, PartContent, Reasoning, ReasoningDelta,
-    ToolCall, ToolCallDelta, Wire,
+    ToolCall, ToolCallDelta,
 };
 
 /// Folds the frames of a stream into the whole answer.
@@ -146,10 +146,11 @@ fn join_logprobs(known: &Json, more: &Json) -> Option<Json> {
     Json::from_value(&joined).ok()
 }
 
-/// A whole answer as one frame that says everything and is the last.
+/// A whole answer as one frame that says everything and is the last. It has no bytes, because those of a whole answer
+/// are one message and no frame.
 ///
 /// Vectors have no events: a request for embeddings is never streamed.
-pub(crate) fn unfold(output: Output, wire: Option<Wire>) -> Frame {
+pub(crate) fn unfold(output: Output) -> Frame {
     let mut events = Vec::new();
     let mut say = |choice: u32, event: Event| events.push(ChoiceEvent { choice, event });
     match output {
@@ -168,11 +169,7 @@ pub(crate) fn unfold(output: Output, wire: Option<Wire>) -> Frame {
             }
         }
     }
-    let frame = Frame::new(events).last();
-    match wire {
-        Some(wire) => frame.with_wire(wire.dialect, wire.bytes),
-        None => frame,
-    }
+    Frame::new(events).last()
 }
 
 fn unfold_choice(choice: Choice, say: &mut impl FnMut(u32, Event)) {

@@ -338,7 +338,7 @@ impl Stream for Body {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match &mut self.0 {
-            Repr::Full(full) => Poll::Ready(full.take().map(|full| Ok(unfold(full.output, full.wire)))),
+            Repr::Full(full) => Poll::Ready(full.take().map(|full| Ok(unfold(full.output)))),
             Repr::Stream(streaming) => {
                 let state = streaming.as_mut().project().state;
                 if let Some(frame) = state.held.pop_front() {

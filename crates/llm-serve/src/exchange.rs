@@ -1,0 +1,107 @@
+//! One http exchange from request to response: the same for every door.
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body as HttpBody;
+use llm_core::{Dialect, Error, LlmRequest, LlmResponse};
+use llm_wire::openai;
+use tokio::time::timeout;
+use tower::{BoxError, ServiceExt};
+use tower_service::Service;
+
+use crate::{
+    DoorBody, DoorOptions, ResponseFuture,
+    intake::{Decode, take_in},
+    refusal::Refusal,
+    responder::Responder,
+    stream::{Awaited, EventStream},
+};
+
+/// Answers a `POST` with the help of a clone of `service`, which is readied when the request has been understood.
+pub(crate) fn post<S, B>(service: &S, decode: Decode, options: DoorOptions, request: Request<B>) -> ResponseFuture
+where
+    S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
+    S::Error: Into<Error>,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if request.method() != Method::POST {
+        let responder = Responder::new(request.headers(), &options);
+        return ResponseFuture::ready(responder.refuse(&Refusal::wrong_method("POST")));
+    }
+    ResponseFuture::call(exchange(service.clone(), decode, options, request))
+}
+
+/// Takes the request in, calls the service, and answers whatever comes of it.
+async fn exchange<S, B>(service: S, decode: Decode, options: DoorOptions, request: Request<B>) -> Response<DoorBody>
+where
+    S: Service<LlmRequest, Response = LlmResponse> + Send + 'static,
+    S::Error: Into<Error>,
+    S::Future: Send,
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    let responder = Responder::new(&parts.headers, &options);
+    let request = match take_in(parts, body, decode, &options).await {
+        Ok(request) => request,
+        Err(refusal) => return responder.refuse(&refusal),
+    };
+    let responder = responder.of_call(request.context());
+    let answered = if request.is_stream() {
+        stream(service, request, &options, &responder).await
+    } else {
+        whole(service, request, &responder).await
+    };
+    answered.unwrap_or_else(|error| responder.refuse(&error.into()))
+}
+
+async fn whole<S>(service: S, request: LlmRequest, responder: &Responder) -> Result<Response<DoorBody>, Error>
+where
+    S: Service<LlmRequest, Response = LlmResponse>,
+    S::Error: Into<Error>,
+{
+    let LlmResponse { head, body } = service.oneshot(request.clone()).await.map_err(Into::into)?;
+    let own_bytes: Option<Bytes> =
+        body.wire().filter(|wire| wire.dialect == Dialect::OpenAi).map(|wire| wire.bytes.clone());
+    let bytes = match own_bytes {
+        Some(bytes) => bytes,
+        None => openai::encode_answer(&body.collect().await?, &head, &request),
+    };
+    Ok(responder.answer(&head, bytes))
+}
+
+async fn stream<S>(
+    service: S,
+    request: LlmRequest,
+    options: &DoorOptions,
+    responder: &Responder,
+) -> Result<Response<DoorBody>, Error>
+where
+    S: Service<LlmRequest, Response = LlmResponse> + Send + 'static,
+    S::Error: Into<Error>,
+    S::Future: Send,
+{
+    let mut answer: Awaited = {
+        let request = request.clone();
+        Box::pin(async move { service.oneshot(request).await.map_err(Into::into) })
+    };
+    let Some(head_after) = options.head_after else {
+        return Ok(begin(answer.await?, &request, options, responder));
+    };
+    match timeout(head_after, &mut answer).await {
+        Ok(answered) => Ok(begin(answered?, &request, options, responder)),
+        Err(_) => Ok(responder.stream(None, DoorBody::stream(EventStream::awaited(answer, &request, options)))),
+    }
+}
+
+fn begin(
+    response: LlmResponse,
+    request: &LlmRequest,
+    options: &DoorOptions,
+    responder: &Responder,
+) -> Response<DoorBody> {
+    let head = response.head.clone();
+    responder.stream(Some(&head), DoorBody::stream(EventStream::answer(response, request, options)))
+}

@@ -1,0 +1,190 @@
+//! Response heads: what an answer or a refusal tells besides its body.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use llm_core::{AttemptRecord, CacheStatus, CallId, Context, Error, Head, NanoUsd, Served, Target, Trail};
+use llm_wire::openai;
+
+use crate::{
+    DoorBody, DoorOptions,
+    refusal::{Refusal, origin},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const ERROR_KIND: HeaderName = HeaderName::from_static("x-llm-error-kind");
+const ERROR_ORIGIN: HeaderName = HeaderName::from_static("x-llm-error-origin");
+const CALL_ID: HeaderName = HeaderName::from_static("x-llm-call-id");
+const TARGET: HeaderName = HeaderName::from_static("x-llm-target");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-attempts");
+const SERVED: HeaderName = HeaderName::from_static("x-llm-served");
+const CACHE: HeaderName = HeaderName::from_static("x-llm-cache");
+const COST: HeaderName = HeaderName::from_static("x-llm-cost-usd");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+/// Turns a request away as a door would: for layers of the host's before the doors, such as one that checks keys.
+///
+/// `headers` are the request's; its `x-request-id` is sent back. What the response says is in the
+/// [crate docs](crate#headers).
+pub fn refuse(headers: &HeaderMap, error: &Error) -> Response<DoorBody> {
+    Responder::new(headers, &DoorOptions::new()).refuse(&error.clone().into())
+}
+
+/// Makes the response of one exchange out of whatever became of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Responder {
+    /// The id that the caller, or a layer of the host's, gave the request.
+    request_id: Option<HeaderValue>,
+    /// The call, once the request is understood.
+    context: Option<Context>,
+    provenance: bool,
+}
+
+impl Responder {
+    pub(crate) fn new(headers: &HeaderMap, options: &DoorOptions) -> Self {
+        // An id is a word, not a letter: a longer one is not sent back.
+        const LONGEST_ID: usize = 128;
+        let request_id = headers.get(REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= LONGEST_ID).cloned();
+        Self { request_id, context: None, provenance: options.provenance_headers }
+    }
+
+    pub(crate) fn of_call(self, context: &Context) -> Self {
+        Self { context: Some(context.clone()), ..self }
+    }
+
+    /// A response with a whole body.
+    pub(crate) fn json(&self, status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<DoorBody> {
+        let mut response = Response::new(DoorBody::full(body.into()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        self.name_request(response.headers_mut());
+        response
+    }
+
+    /// A whole answer.
+    pub(crate) fn answer(&self, head: &Head, body: bytes::Bytes) -> Response<DoorBody> {
+        let mut response = self.json(StatusCode::OK, body);
+        self.tell_provenance(response.headers_mut(), Some(head));
+        self.tell_cost(response.headers_mut(), Some(head));
+        response
+    }
+
+    /// The beginning of a stream; `head` is absent when the answer is still awaited.
+    pub(crate) fn stream(&self, head: Option<&Head>, body: DoorBody) -> Response<DoorBody> {
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        // nginx holds back what it proxies unless it is told not to.
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        self.name_request(headers);
+        self.tell_provenance(headers, head);
+        response
+    }
+
+    /// A failure before the answer began.
+    pub(crate) fn refuse(&self, refusal: &Refusal) -> Response<DoorBody> {
+        let error = &refusal.error;
+        let origin = origin(error);
+        let allowance_is_spent = self.context.as_ref().is_some_and(|context| {
+            let was_attempted = origin == "upstream" || !context.trail().attempts().is_empty();
+            was_attempted && context.calls_left() == 0
+        });
+        let mut response = self.json(refusal.status, openai::encode_error(error));
+        let headers = response.headers_mut();
+        headers.insert(ERROR_KIND, HeaderValue::from_static(error.kind().as_str()));
+        headers.insert(ERROR_ORIGIN, HeaderValue::from_static(origin));
+        let should_retry = refusal.should_retry(allowance_is_spent);
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static(if should_retry { "true" } else { "false" }));
+        if let Some(allow) = refusal.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        // Clients take a wait of zero for advice that is missing.
+        if let Some(wait) = error.retry_after().filter(|wait| !wait.is_zero()) {
+            headers.insert(header::RETRY_AFTER, round_up(wait, Duration::from_secs(1)).into());
+            headers.insert(RETRY_AFTER_MS, round_up(wait, Duration::from_millis(1)).into());
+        }
+        self.tell_provenance(headers, None);
+        if self.provenance
+            && let Some(target) = error.target().and_then(target_name)
+        {
+            headers.insert(TARGET, target);
+        }
+        self.tell_cost(headers, None);
+        response
+    }
+
+    fn name_request(&self, headers: &mut HeaderMap) {
+        let own_id = || {
+            let id = self.context.as_ref().map_or_else(CallId::random, Context::id);
+            HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits make a header value")
+        };
+        headers.insert(REQUEST_ID, self.request_id.clone().unwrap_or_else(own_id));
+    }
+
+    fn tell_provenance(&self, headers: &mut HeaderMap, head: Option<&Head>) {
+        let Some(context) = self.context.as_ref().filter(|_| self.provenance) else { return };
+        let id = HeaderValue::from_str(&context.id().to_string()).expect("hexadecimal digits make a header value");
+        headers.insert(CALL_ID, id);
+        headers.insert(ATTEMPTS, context.trail().attempts().len().into());
+        let Some(head) = head else { return };
+        if let Some(target) = head.target.as_ref().and_then(target_name) {
+            headers.insert(TARGET, target);
+        }
+        let served = match head.served {
+            Served::FirstChoice => "first-choice",
+            Served::Substitute => "substitute",
+            Served::Degraded => "degraded",
+        };
+        headers.insert(SERVED, HeaderValue::from_static(served));
+        let cache = match head.cache {
+            CacheStatus::None => return,
+            CacheStatus::Miss => "miss",
+            CacheStatus::Hit { .. } => "hit",
+            CacheStatus::Joined => "joined",
+            CacheStatus::Stale { .. } => "stale",
+        };
+        headers.insert(CACHE, HeaderValue::from_static(cache));
+    }
+
+    fn tell_cost(&self, headers: &mut HeaderMap, head: Option<&Head>) {
+        let Some(context) = self.context.as_ref().filter(|_| self.provenance) else { return };
+        let is_kept =
+            head.is_some_and(|head| matches!(head.cache, CacheStatus::Hit { .. } | CacheStatus::Stale { .. }));
+        let cost = cost_of(&context.trail()).or(is_kept.then_some(NanoUsd::ZERO));
+        if let Some(cost) = cost {
+            let cost = HeaderValue::from_str(&dollars(cost)).expect("a decimal number makes a header value");
+            headers.insert(COST, cost);
+        }
+    }
+}
+
+/// What the call cost, if that is known of every attempt that used anything.
+pub(crate) fn cost_of(trail: &Trail) -> Option<NanoUsd> {
+    let attempts = trail.attempts();
+    let is_unpriced =
+        |attempt: &AttemptRecord| attempt.cost.is_none() && attempt.usage.is_some_and(|usage| !usage.is_zero());
+    if attempts.iter().any(is_unpriced) || attempts.iter().all(|attempt| attempt.cost.is_none()) {
+        return None;
+    }
+    Some(attempts.iter().filter_map(|attempt| attempt.cost).sum())
+}
+
+/// Plain decimal dollars, for machines.
+pub(crate) fn dollars(cost: NanoUsd) -> String {
+    cost.to_string().trim_start_matches('$').to_owned()
+}
+
+/// Which key was used is nobody's business but the operator's.
+fn target_name(target: &Target) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{}/{}", target.provider(), target.model())).ok()
+}
+
+fn round_up(wait: Duration, unit: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(unit.as_nanos())).unwrap_or(u64::MAX)
+}

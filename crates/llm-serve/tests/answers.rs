@@ -1,0 +1,277 @@
+//! Whole answers and failures: what their heads and bodies say.
+
+#![allow(clippy::unwrap_used)]
+
+mod scripted;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body as _;
+use llm_core::{
+    AttemptEnd, Body, CacheStatus, Dialect, EmbedOutput, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse,
+    NanoUsd, Output, Phase, Served, Target, Usage, Vector,
+};
+use llm_serve::{ChatCompletions, DoorOptions, Embeddings};
+use scripted::{CHAT, assert_refused, chat, done, fails, post, read, says, service, wired};
+use tower::ServiceExt;
+
+#[tokio::test]
+async fn the_providers_own_bytes_are_handed_on_untouched() {
+    const ODD: &[u8] = b"{ \"id\" :\"x\",\"choices\":[],\"odd\":1.00e+2 }\n";
+    let service = service(|_| async {
+        let body = Body::full(Output::text("ignored")).with_wire(Dialect::OpenAi, Bytes::from_static(ODD));
+        Ok(LlmResponse::new(Head::default(), body))
+    });
+    let response = ChatCompletions::new(service).oneshot(chat(CHAT)).await.unwrap();
+    assert_eq!(response.body().size_hint().exact(), Some(ODD.len() as u64));
+    let (status, headers, body) = read(response).await;
+    assert_eq!(status, 200);
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(body, ODD);
+}
+
+#[tokio::test]
+async fn the_bytes_of_another_dialect_are_not() {
+    let service = service(|_| async {
+        let body = Body::full(Output::text("Blue.")).with_wire(Dialect::Anthropic, Bytes::from_static(b"{}"));
+        Ok(LlmResponse::new(Head::default(), body))
+    });
+    let (_, _, body) = read(ChatCompletions::new(service).oneshot(chat(CHAT)).await.unwrap()).await;
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["object"], "chat.completion");
+    assert_eq!(answer["choices"][0]["message"]["content"], "Blue.");
+}
+
+#[tokio::test]
+async fn a_stream_is_collected_for_who_asked_for_a_whole_answer() {
+    let service = service(|_| async {
+        let frames = futures_util::stream::iter([Ok(wired("Bl")), Ok(wired("ue.")), Ok(done())]);
+        Ok(LlmResponse::new(Head::default(), Body::stream(frames)))
+    });
+    let (status, headers, body) = read(ChatCompletions::new(service).oneshot(chat(CHAT)).await.unwrap()).await;
+    assert_eq!((status.as_u16(), &headers["content-type"]), (200, &"application/json".parse().unwrap()));
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "Blue.");
+}
+
+#[tokio::test]
+async fn a_collected_stream_that_breaks_is_a_status() {
+    let service = service(|_| async {
+        let frames = futures_util::stream::iter([Ok(wired("Bl"))]);
+        Ok(LlmResponse::new(Head::default(), Body::stream(frames)))
+    });
+    let response = ChatCompletions::new(service).oneshot(chat(CHAT)).await.unwrap();
+    let (headers, _) = assert_refused(response, 502).await;
+    assert_eq!(headers["x-llm-error-kind"], "interrupted");
+}
+
+#[tokio::test]
+async fn embeddings_are_answered_as_a_list() {
+    let service = service(|_| async {
+        let output = EmbedOutput { vectors: vec![Vector(vec![0.5, -1.0])], ..EmbedOutput::default() };
+        Ok(Output::Embed(output).into())
+    });
+    let request = post("/v1/embeddings", r#"{"model":"m","input":"hi"}"#);
+    let (status, _, body) = read(Embeddings::new(service).oneshot(request).await.unwrap()).await;
+    assert_eq!(status, 200);
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["object"], "list");
+    assert_eq!(answer["data"][0]["embedding"], serde_json::json!([0.5, -1.0]));
+}
+
+async fn refused(error: Error) -> http::HeaderMap {
+    let status = error.class().status;
+    assert_refused(ChatCompletions::new(fails(error)).oneshot(chat(CHAT)).await.unwrap(), status).await.0
+}
+
+#[tokio::test]
+async fn every_kind_has_its_status_and_is_named() {
+    for kind in ErrorKind::ALL {
+        let headers = refused(Error::new(kind, "it did not work")).await;
+        assert_eq!(headers["x-llm-error-kind"], kind.as_str());
+        if kind.class().is_own {
+            assert_eq!(headers["x-llm-error-origin"], "gateway", "{kind}");
+        }
+        if kind.class().breaker.is_fault() {
+            assert_eq!(headers["x-llm-error-origin"], "upstream", "{kind}");
+        }
+    }
+    let found_by_provider = refused(Error::invalid_request("bad temperature").with_status(422)).await;
+    assert_eq!(found_by_provider["x-llm-error-origin"], "upstream");
+    assert_eq!(refused(Error::invalid_request("bad temperature")).await["x-llm-error-origin"], "caller");
+}
+
+#[tokio::test]
+async fn clients_are_told_to_retry_what_can_pass_and_nothing_else() {
+    use ErrorKind as K;
+    let passing = [K::RateLimited, K::Overloaded, K::Server, K::Connect, K::Timeout(Phase::Head), K::Undecodable];
+    for kind in passing.into_iter().chain([K::LimitExceeded, K::CircuitOpen]) {
+        assert_eq!(refused(Error::new(kind, "no")).await["x-should-retry"], "true", "{kind}");
+    }
+    let lasting = [K::QuotaExhausted, K::BudgetExceeded, K::NoRoute, K::ContextLength, K::ProviderCredentials];
+    for kind in lasting.into_iter().chain([K::ContentPolicy, K::DeadlineExceeded, K::UnknownModel, K::Internal]) {
+        assert_eq!(refused(Error::new(kind, "no")).await["x-should-retry"], "false", "{kind}");
+    }
+    let told = Error::new(K::Overloaded, "no").with_should_retry(false);
+    assert_eq!(refused(told).await["x-should-retry"], "false", "the provider's own word");
+}
+
+/// Fails after as many attempts as the allowance permits.
+fn persistent(request: LlmRequest) -> Error {
+    let context = request.context();
+    context.trail().update(0, |attempt| attempt.end = Some(AttemptEnd::Failed(ErrorKind::Overloaded)));
+    let mut number = 1;
+    while context.may_call_again(llm_core::Again::Retry, None) {
+        context.trail().update(number, |attempt| attempt.end = Some(AttemptEnd::Failed(ErrorKind::Overloaded)));
+        number += 1;
+    }
+    Error::new(ErrorKind::Overloaded, "no capacity").with_target(Target::new("acme", "large").with_key("spare"))
+}
+
+#[tokio::test]
+async fn once_our_attempts_are_used_up_the_client_is_told_not_to_retry() {
+    let door = ChatCompletions::new(service(|request| async { Err(persistent(request)) }));
+    let (headers, _) = assert_refused(door.oneshot(chat(CHAT)).await.unwrap(), 503).await;
+    assert_eq!(headers["x-should-retry"], "false");
+    assert_eq!(headers["x-llm-attempts"], "3");
+    assert_eq!(headers["x-llm-target"], "acme/large", "and not which key");
+}
+
+#[tokio::test]
+async fn a_client_on_its_last_retry_gets_one_attempt() {
+    let door = ChatCompletions::new(service(|request| async { Err(persistent(request)) }));
+    let mut request = chat(CHAT);
+    request.headers_mut().insert("x-stainless-retry-count", "2".parse().unwrap());
+    let (headers, _) = assert_refused(door.oneshot(request).await.unwrap(), 503).await;
+    assert_eq!(headers["x-llm-attempts"], "1");
+}
+
+#[tokio::test]
+async fn advice_is_rounded_up() {
+    for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
+        let error = Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_millis(millis));
+        let headers = refused(error).await;
+        assert_eq!(headers["retry-after"], seconds);
+        assert_eq!(headers["retry-after-ms"], millis.to_string());
+    }
+    let headers = refused(Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::ZERO)).await;
+    assert!(!headers.contains_key("retry-after") && !headers.contains_key("retry-after-ms"));
+    assert!(!refused(Error::new(ErrorKind::RateLimited, "slow down")).await.contains_key("retry-after"));
+}
+
+fn served(head: Head, cost: Option<NanoUsd>) -> llm_core::BoxLlmService {
+    service(move |request| {
+        request.context().trail().update(0, |attempt| {
+            attempt.usage = Some(Usage::reported(10, 5));
+            attempt.cost = cost;
+        });
+        let head = head.clone();
+        async move { Ok(LlmResponse::new(head, Body::full(Output::text("ok")))) }
+    })
+}
+
+#[tokio::test]
+async fn a_whole_answer_tells_where_it_comes_from_and_what_it_cost() {
+    let head = Head {
+        target: Some(Target::new("acme", "large").with_key("spare")),
+        served: Served::Substitute,
+        cache: CacheStatus::Miss,
+        ..Head::default()
+    };
+    let door = ChatCompletions::new(served(head, Some(NanoUsd(12_345))));
+    let (_, headers, _) = read(door.clone().oneshot(chat(CHAT)).await.unwrap()).await;
+    assert_eq!(headers["x-llm-target"], "acme/large");
+    assert_eq!(headers["x-llm-served"], "substitute");
+    assert_eq!(headers["x-llm-cache"], "miss");
+    assert_eq!(headers["x-llm-attempts"], "1");
+    assert_eq!(headers["x-llm-cost-usd"], "0.000012345");
+    assert_eq!(headers["x-llm-call-id"].len(), 32);
+    assert_eq!(headers["x-request-id"], headers["x-llm-call-id"]);
+
+    let silent = door.options(DoorOptions::new().provenance_headers(false));
+    let (_, headers, _) = read(silent.oneshot(chat(CHAT)).await.unwrap()).await;
+    assert!(headers.keys().all(|name| !name.as_str().starts_with("x-llm-")), "{headers:?}");
+    assert!(headers.contains_key("x-request-id"));
+}
+
+#[tokio::test]
+async fn what_failed_attempts_cost_is_told() {
+    let door = ChatCompletions::new(service(|request| async move {
+        let trail = request.context().trail();
+        for number in 0..2 {
+            trail.update(number, |attempt| {
+                attempt.usage = Some(Usage::reported(10, 5));
+                attempt.cost = Some(NanoUsd(500_000_000));
+            });
+        }
+        Err(Error::new(ErrorKind::Interrupted, "it broke off"))
+    }));
+    let (headers, _) = assert_refused(door.oneshot(chat(CHAT)).await.unwrap(), 502).await;
+    assert_eq!(headers["x-llm-cost-usd"].to_str().unwrap().parse::<f64>().unwrap(), 1.0);
+}
+
+#[tokio::test]
+async fn an_unknown_cost_is_not_told_as_zero() {
+    let (_, headers, _) =
+        read(ChatCompletions::new(served(Head::default(), None)).oneshot(chat(CHAT)).await.unwrap()).await;
+    assert!(!headers.contains_key("x-llm-cost-usd"));
+    assert!(!headers.contains_key("x-llm-cache"), "no cache was asked");
+    assert_eq!(headers["x-llm-served"], "first-choice");
+}
+
+#[tokio::test]
+async fn a_cost_that_is_known_in_part_is_not_told() {
+    let door = ChatCompletions::new(service(|request| async move {
+        let trail = request.context().trail();
+        for (number, cost) in [(0, None), (1, Some(NanoUsd(5)))] {
+            trail.update(number, |attempt| {
+                attempt.usage = Some(Usage::reported(10, 5));
+                attempt.cost = cost;
+            });
+        }
+        Ok(Output::text("ok").into())
+    }));
+    let (_, headers, _) = read(door.oneshot(chat(CHAT)).await.unwrap()).await;
+    assert_eq!(headers["x-llm-attempts"], "2");
+    assert!(!headers.contains_key("x-llm-cost-usd"));
+}
+
+#[tokio::test]
+async fn a_cache_hit_costs_nothing() {
+    let service = service(|_| async {
+        let head = Head { cache: CacheStatus::Hit { age: Duration::from_secs(3) }, ..Head::default() };
+        Ok(LlmResponse::new(head, Body::full(Output::text("ok"))))
+    });
+    let (_, headers, _) = read(ChatCompletions::new(service).oneshot(chat(CHAT)).await.unwrap()).await;
+    assert_eq!(headers["x-llm-cache"], "hit");
+    assert_eq!(headers["x-llm-attempts"], "0");
+    assert_eq!(headers["x-llm-cost-usd"].to_str().unwrap().parse::<f64>().unwrap(), 0.0);
+}
+
+#[tokio::test]
+async fn the_requests_own_id_is_sent_back_unless_it_is_absurd() {
+    for (id, is_kept) in [("abc-123".to_owned(), true), ("a".repeat(129), false), (String::new(), false)] {
+        let mut request = chat(CHAT);
+        request.headers_mut().insert("x-request-id", id.parse().unwrap());
+        let (_, headers, _) = read(ChatCompletions::new(says("ok")).oneshot(request).await.unwrap()).await;
+        assert_eq!(headers["x-request-id"] == id, is_kept, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_error_of_the_inner_service_is_one_of_ours() {
+    let inner =
+        tower::service_fn(|_: LlmRequest| async { Err::<LlmResponse, _>(tower::BoxError::from("secret text")) });
+    let response = ChatCompletions::new(inner).oneshot(chat(CHAT)).await.unwrap();
+    let (_, error) = assert_refused(response, 500).await;
+    assert!(!error.to_string().contains("secret"));
+}
+
+#[tokio::test]
+async fn debug_shows_no_content() {
+    let door = ChatCompletions::new(says("canary"));
+    let response = door.clone().oneshot(chat(CHAT)).await.unwrap();
+    assert!(!format!("{door:?} {response:?}").contains("canary"));
+    assert!(!format!("{:?}", Frame::text("canary")).contains("canary"));
+}

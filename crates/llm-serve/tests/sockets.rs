@@ -1,0 +1,215 @@
+//! The doors in axum and in bare hyper, over real sockets, read byte by byte.
+
+#![allow(clippy::unwrap_used)]
+
+mod scripted;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use llm_core::{Body, BoxLlmService, Error, Frame, Head, LlmResponse};
+use llm_serve::{ChatCompletions, DoorOptions, ModelInfo, Models, OpenAiDoor};
+use scripted::{CHAT, DropCount, STREAM, done, says, service, streaming, wire_of, wired};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
+
+/// Both servers with the same door, so that each claim is made of both.
+async fn servers(door: OpenAiDoor<BoxLlmService>) -> [SocketAddr; 2] {
+    [in_axum(axum::Router::new().fallback_service(door.clone())).await, in_hyper(door).await]
+}
+
+async fn in_axum(router: axum::Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn in_hyper(door: OpenAiDoor<BoxLlmService>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(door.clone());
+            tokio::spawn(async move {
+                // A client that leaves in mid-stream is an error here, and the point of some tests.
+                _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
+            });
+        }
+    });
+    address
+}
+
+fn models() -> Vec<ModelInfo> {
+    vec![ModelInfo { id: "m".to_owned(), created: 1, owned_by: "acme".to_owned() }]
+}
+
+async fn connect(address: SocketAddr, path: &str, body: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(body.as_bytes()).await.unwrap();
+    socket
+}
+
+/// Reads until `end` has come, and returns all that came.
+async fn read_until(socket: &mut TcpStream, end: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(end) {
+        let mut buffer = [0; 4096];
+        let count = socket.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "the connection ended before {end:?}: {seen}");
+        seen.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_whole_answer_has_its_length() {
+    for address in servers(OpenAiDoor::new(says("Blue."), models())).await {
+        let mut socket = connect(address, "/v1/chat/completions", CHAT).await;
+        let answer = read_until(&mut socket, "Blue.").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\ncontent-length: ") && !answer.contains("chunked"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn each_frame_arrives_before_the_next_is_made() {
+    for server in 0..2 {
+        let (service, frames) = streaming();
+        let address = servers(OpenAiDoor::new(service, models())).await[server];
+        let mut socket = connect(address, "/v1/chat/completions", STREAM).await;
+        let head = read_until(&mut socket, "\r\n\r\n").await;
+        assert!(head.contains("content-type: text/event-stream; charset=utf-8"), "{head}");
+        for text in ["a", "b", "c"] {
+            frames.send(Ok(wired(text))).unwrap();
+            let piece = read_until(&mut socket, "\r\n\r\n\r\n").await;
+            let frame = wire_of(text);
+            let expected = format!("{:X}\r\n{}\r\n", frame.len(), std::str::from_utf8(&frame).unwrap());
+            assert_eq!(piece, expected, "one chunk for one frame");
+        }
+        frames.send(Ok(done())).unwrap();
+        assert!(read_until(&mut socket, "0\r\n\r\n").await.contains("data: [DONE]\n\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_stream_ends_as_proper_http() {
+    for server in 0..2 {
+        let (service, frames) = streaming();
+        let address = servers(OpenAiDoor::new(service, models())).await[server];
+        let mut socket = connect(address, "/v1/chat/completions", STREAM).await;
+        frames.send(Ok(wired("a"))).unwrap();
+        drop(frames);
+        let answer = read_until(&mut socket, "\r\n0\r\n\r\n").await;
+        assert!(answer.contains("\"error\"") && !answer.contains("[DONE]"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_drops_the_answer() {
+    for server in 0..2 {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let left = Arc::new(Notify::new());
+        let (count, notify) = (Arc::clone(&dropped), Arc::clone(&left));
+        let service = service(move |_| {
+            let guard = (DropCount(Arc::clone(&count)), Leaving(Arc::clone(&notify)));
+            let silence = futures_util::stream::pending().inspect(move |_: &Result<Frame, Error>| _ = &guard);
+            let frames = futures_util::stream::iter([Ok(wired("a"))]).chain(silence);
+            async { Ok(LlmResponse::new(Head::default(), Body::stream(frames))) }
+        });
+        let address = servers(OpenAiDoor::new(service, models())).await[server];
+        let mut socket = connect(address, "/v1/chat/completions", STREAM).await;
+        read_until(&mut socket, "odd").await;
+        assert_eq!(dropped.load(SeqCst), 0);
+        drop(socket);
+        // The provider is silent: nothing but the closed connection tells.
+        left.notified().await;
+        assert_eq!(dropped.load(SeqCst), 1);
+    }
+}
+
+/// Tells when it is dropped.
+struct Leaving(Arc<Notify>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test]
+async fn an_oversize_body_is_refused_before_it_is_sent() {
+    let door = OpenAiDoor::new(scripted::unreached(), models()).options(DoorOptions::new().max_body_bytes(1024));
+    for address in servers(door).await {
+        let mut announced = TcpStream::connect(address).await.unwrap();
+        announced
+            .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1025\r\n\r\n")
+            .await
+            .unwrap();
+        let answer = read_until(&mut announced, "\"error\"").await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+
+        let mut chunked = TcpStream::connect(address).await.unwrap();
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunk = format!("401\r\n{}\r\n", " ".repeat(0x401));
+        chunked.write_all(format!("{head}{chunk}").as_bytes()).await.unwrap();
+        let answer = read_until(&mut chunked, "\"error\"").await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_refused_and_the_connection_closed() {
+    let options = DoorOptions::new().body_timeout(Duration::from_millis(20));
+    for address in servers(OpenAiDoor::new(scripted::unreached(), models()).options(options)).await {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket
+            .write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"error\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_doors_fit_axums_ways_of_mounting() {
+    let router = axum::Router::new()
+        .route_service("/own/chat", ChatCompletions::new(says("Blue.")))
+        .nest_service("/own/models", Models::new(models()))
+        .nest_service("/v1", OpenAiDoor::new(says("Blue."), models()));
+    let address = in_axum(router).await;
+    for path in ["/own/chat", "/v1/chat/completions"] {
+        let mut socket = connect(address, path, CHAT).await;
+        assert!(read_until(&mut socket, "Blue.").await.starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    for path in ["/own/models", "/own/models/m", "/v1/models", "/v1/models/m"] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(read_until(&mut socket, "acme").await.starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    let mut socket = connect(address, "/v1/nothing", CHAT).await;
+    assert!(read_until(&mut socket, "\"error\"").await.starts_with("HTTP/1.1 404 "), "in the dialect");
+}
