@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Stories that cross crates. They are in `tests/`; the examples of the workspace's README are compiled here.
+
+#[doc = include_str!("../../README.md")]
+#[cfg(doctest)]
+struct Readme;

@@ -1,0 +1,145 @@
+//! The stack, built and checked.
+
+use std::{collections::HashSet, sync::Arc};
+
+use llm_core::{BoxLlmService, catalog::Catalog};
+use llm_providers::{Client, Provider, ProviderConfig, ProviderLayer};
+use llm_router::Dispatch;
+use llm_sim::Sim;
+use tower::Layer;
+
+use crate::{ConfigError, StackConfig};
+
+/// The name of the provider of simulated models.
+const SIMULATED: &str = "simulated";
+
+/// A stack of layers over providers. Cloning copies pointers; clones are one stack.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    service: BoxLlmService,
+    models: Arc<[ModelEntry]>,
+    providers: Arc<[Box<str>]>,
+    catalog: Arc<Catalog>,
+}
+
+/// A model that a stack serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// The name to call it by.
+    pub name: String,
+    /// The provider that serves it.
+    pub provider: String,
+}
+
+impl Stack {
+    /// The whole stack as a service.
+    pub fn service(&self) -> BoxLlmService {
+        self.service.clone()
+    }
+
+    /// The models with a name of their own. Names that a provider serves by a pattern are not listed.
+    pub fn models(&self) -> &[ModelEntry] {
+        &self.models
+    }
+
+    /// The providers' names.
+    pub fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().map(|name| &**name)
+    }
+
+    /// What is known of models: the built-in catalogue with the configuration's facts over it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+}
+
+/// Checks a configuration and builds the stack that it describes. Keys are read from where they are.
+impl TryFrom<StackConfig> for Stack {
+    type Error = ConfigError;
+
+    fn try_from(config: StackConfig) -> Result<Self, ConfigError> {
+        // Taken apart, so that a new field is not forgotten.
+        let StackConfig { providers, simulated, models } = config;
+        if providers.is_empty() && simulated.is_none() {
+            return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
+        }
+        let mut catalog = Catalog::builtin().clone();
+        let stated = Catalog::try_from(models).map_err(|error| ConfigError::new("models", error.to_string()))?;
+        catalog.merge(stated);
+
+        let mut parts = Parts::new(Arc::new(catalog));
+        for (at, provider) in providers.into_iter().enumerate() {
+            parts.add_provider(at, provider)?;
+        }
+        if let Some(simulated) = simulated {
+            let names = simulated.models.iter().map(|model| model.name.clone()).collect();
+            let sim = Sim::try_from(simulated).map_err(|error| ConfigError::new(SIMULATED, error.to_string()))?;
+            parts.add(SIMULATED, sim, names);
+        }
+        Ok(parts.finish())
+    }
+}
+
+struct Parts {
+    dispatch: Dispatch,
+    models: Vec<ModelEntry>,
+    names: HashSet<String>,
+    catalog: Arc<Catalog>,
+}
+
+impl Parts {
+    fn new(catalog: Arc<Catalog>) -> Self {
+        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), catalog }
+    }
+
+    fn add_provider(&mut self, at: usize, mut config: ProviderConfig) -> Result<(), ConfigError> {
+        let path = |field: &str| format!("providers[{at}].{field}");
+        let name = config.name.clone();
+        if name == SIMULATED || self.dispatch.providers().any(|known| known == name) {
+            return Err(ConfigError::new(path("name"), format!("there are two providers named `{name}`")));
+        }
+        let mut models = std::mem::take(&mut config.models);
+        if models.is_empty() {
+            models = self.models_in_catalog(&name);
+        }
+        if models.is_empty() {
+            let message = format!("it is not known which models `{name}` serves: list them, or say \"*\" for any");
+            return Err(ConfigError::new(path("models"), message));
+        }
+        let of_provider = |error: llm_providers::ConfigError| ConfigError::new(path(error.field()), error.sentence());
+        let client = llm_providers::client(config.client.clone());
+        let layer = ProviderLayer::try_from(config).map_err(of_provider)?.catalog(Arc::clone(&self.catalog));
+        let provider: Provider<Client> = layer.layer(client);
+        self.add(&name, provider, models);
+        Ok(())
+    }
+
+    /// What the catalogue lists for a provider, under its own name and with a date behind it.
+    fn models_in_catalog(&self, provider: &str) -> Vec<String> {
+        let listed = self.catalog.models().filter(|model| model.provider.as_deref() == Some(provider));
+        listed.flat_map(|model| [model.name.to_string(), format!("{}-*", model.name)]).collect()
+    }
+
+    fn add<S>(&mut self, provider: &str, service: S, models: Vec<String>)
+    where
+        S: tower::Service<llm_core::LlmRequest, Response = llm_core::LlmResponse> + Clone + Send + Sync + 'static,
+        S::Error: Into<llm_core::Error>,
+        S::Future: Send + 'static,
+    {
+        self.dispatch = std::mem::take(&mut self.dispatch).provider(provider, service, &models);
+        for name in models {
+            if !name.ends_with('*') && self.names.insert(name.clone()) {
+                self.models.push(ModelEntry { name, provider: provider.to_owned() });
+            }
+        }
+    }
+
+    fn finish(self) -> Stack {
+        Stack {
+            providers: self.dispatch.providers().map(Box::from).collect(),
+            service: BoxLlmService::new(self.dispatch),
+            models: self.models.into(),
+            catalog: self.catalog,
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The gateway's configuration file.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use llm_stack::StackConfig;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+
+use crate::{keys::KeyConfig, slow::SlowLimits};
+
+/// Everything the gateway can be told. `gateway.toml` beside this crate documents each value.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) gateway: GatewayConfig,
+    pub(crate) stack: StackConfig,
+}
+
+/// What concerns the gateway itself; all other tables belong to the stack.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct GatewayConfig {
+    pub(crate) server: ServerConfig,
+    pub(crate) admin: Option<AdminConfig>,
+    pub(crate) keys: Vec<KeyConfig>,
+}
+
+/// The names of the tables in [`GatewayConfig`].
+const OWN_TABLES: [&str; 3] = ["server", "admin", "keys"];
+
+/// Where and how the doors stand open.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerConfig {
+    /// The address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Whether callers without a key are served on an address that other machines can reach.
+    pub(crate) allow_anonymous: bool,
+    /// The largest request body, in bytes.
+    pub(crate) max_body_bytes: usize,
+    /// How long a request head may take.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) head_timeout: Duration,
+    /// How long a request body may take.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) body_timeout: Duration,
+    /// For how long a client may take nothing of its answer.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) write_timeout: Duration,
+    /// The longest silence on an open stream before a comment is sent.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) heartbeat: Duration,
+    /// How long open requests may go on after the gateway was told to stop.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) grace: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            allow_anonymous: false,
+            max_body_bytes: 32 * 1024 * 1024,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(15),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// # Errors
+    /// When a limit would let nothing through, or the door would stand open to strangers.
+    pub(crate) fn check(&self, is_open: bool) -> Result<(), ConfigError> {
+        if self.max_body_bytes == 0 {
+            return Err(ConfigError::at("server.max_body_bytes", "no request fits into nothing"));
+        }
+        let limits = [
+            ("server.head_timeout", self.head_timeout),
+            ("server.body_timeout", self.body_timeout),
+            ("server.write_timeout", self.write_timeout),
+        ];
+        if let Some((path, _)) = limits.iter().find(|(_, limit)| limit.is_zero()) {
+            return Err(ConfigError::at(*path, "nothing is that fast: give at least \"1ms\""));
+        }
+        if is_open && !self.allow_anonymous && !self.listen.ip().is_loopback() {
+            let message = "other machines can reach this address, and nobody needs a key: add [[keys]], or set \
+                           allow_anonymous = true";
+            return Err(ConfigError::at("server.listen", message));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn slow_limits(&self) -> SlowLimits {
+        SlowLimits { head: self.head_timeout, write: self.write_timeout }
+    }
+}
+
+/// The listener for operators. It is off unless it has a key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdminConfig {
+    /// The address to listen on.
+    #[serde(default = "default_admin_listen")]
+    pub(crate) listen: SocketAddr,
+    /// The environment variable that holds the operators' key.
+    key_env: Option<String>,
+    /// The file that holds the operators' key.
+    key_file: Option<PathBuf>,
+    /// Names, besides the address itself, under which the listener may be addressed.
+    #[serde(default)]
+    pub(crate) hosts: Vec<String>,
+}
+
+fn default_admin_listen() -> SocketAddr {
+    ([127, 0, 0, 1], 9090).into()
+}
+
+impl AdminConfig {
+    /// The operators' key.
+    pub(crate) fn key(&self) -> Result<SecretString, ConfigError> {
+        let (path, read) = match (&self.key_env, &self.key_file) {
+            (Some(name), None) => ("admin.key_env", std::env::var(name).map_err(|error| format!("`{name}`: {error}"))),
+            (None, Some(file)) => (
+                "admin.key_file",
+                std::fs::read_to_string(file).map_err(|error| format!("`{}`: {error}", file.display())),
+            ),
+            _ => return Err(ConfigError::at("admin", "give the key with either `key_env` or `key_file`")),
+        };
+        let key = read.map_err(|error| ConfigError::at(path, error))?;
+        let key = SecretString::from(key.trim());
+        if key.expose_secret().len() < 16 {
+            return Err(ConfigError::at(path, "the key is shorter than 16 characters"));
+        }
+        Ok(key)
+    }
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    /// The value's place, such as `providers[0].base_url`; empty where the text itself is at fault.
+    pub(crate) path: String,
+    pub(crate) message: String,
+    pub(crate) line: Option<usize>,
+}
+
+impl ConfigError {
+    pub(crate) fn at(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), line: None }
+    }
+
+    /// Looks up the line of the path in the text it came from.
+    pub(crate) fn in_text(mut self, text: &str) -> Self {
+        self.line = self.line.or_else(|| line_of(text, &self.path));
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When the text is not TOML, a key is unknown, or a value has the wrong form; with the line.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let of_toml = |error: toml::de::Error| {
+            let line = error.span().map(|span| line_at(text, span.start));
+            ConfigError { path: String::new(), message: error.message().to_owned(), line }
+        };
+        let stack = DeTable::parse(text).map_err(of_toml)?;
+        let (span, mut stack) = (stack.span(), stack.into_inner());
+        let mut own = DeTable::new();
+        for name in OWN_TABLES {
+            if let Some((name, value)) = stack.remove_entry(name) {
+                own.insert(name, value);
+            }
+        }
+        let spanned = |table| toml::de::Deserializer::from(toml::Spanned::new(span.clone(), table));
+        Ok(Self {
+            gateway: GatewayConfig::deserialize(spanned(own)).map_err(of_toml)?,
+            stack: StackConfig::deserialize(spanned(stack)).map_err(of_toml)?,
+        })
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// The line on which a value stands, or else the nearest table around it.
+fn line_of(text: &str, path: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let mut table = Some(root.get_ref());
+    let mut found = None;
+    for segment in path.split('.') {
+        let (name, index) = match segment.split_once('[') {
+            Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
+            None => (segment, None),
+        };
+        let Some(value) = table.and_then(|table| table.get(name)) else { break };
+        let value = match (value.get_ref(), index) {
+            (DeValue::Array(items), Some(index)) => items.get(index).unwrap_or(value),
+            _ => value,
+        };
+        found = Some(line_at(text, value.span().start));
+        table = match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        };
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 1\n").unwrap_err();
+        assert_eq!(error.line, Some(3));
+        assert!(error.to_string().contains("port"), "{error}");
+        let error = Config::parse("\n[sever]\nport = 1\n").unwrap_err();
+        assert_eq!(error.line, Some(2));
+        assert!(error.to_string().contains("sever"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_form_is_named_with_its_line() {
+        let error = Config::parse("[server]\ngrace = 30\n").unwrap_err();
+        assert_eq!(error.line, Some(2));
+        assert!(error.to_string().contains("\"30s\""), "{error}");
+    }
+
+    #[test]
+    fn a_path_is_found_in_its_text() {
+        let text = "[server]\ngrace = \"1s\"\n\n[[keys]]\ntenant = \"a\"\n\n[[keys]]\ntenant = \"b\"\n";
+        assert_eq!(line_of(text, "server.grace"), Some(2));
+        assert_eq!(line_of(text, "keys[1].tenant"), Some(8));
+        assert_eq!(line_of(text, "keys[1].missing"), Some(7));
+        assert_eq!(line_of(text, "nothing"), None);
+    }
+}

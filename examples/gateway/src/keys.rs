@@ -1,0 +1,165 @@
+//! Who may call: the callers' keys, stored hashed.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use http::{HeaderMap, header};
+use llm_core::Caller;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// A caller's key and whom it stands for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyConfig {
+    /// The SHA-256 of the key in 64 hexadecimal digits, as `printf %s "$KEY" | sha256sum` prints it.
+    pub(crate) sha256: KeyHash,
+    /// The customer that the key belongs to.
+    pub(crate) tenant: String,
+    /// The person or machine within the tenant.
+    pub(crate) user: Option<String>,
+    /// What the key's calls are for.
+    pub(crate) workflow: Option<String>,
+}
+
+/// The hash of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    fn of(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// Where to look for the hash. It tells nothing about the key, so it need not be compared in constant time.
+    fn bucket(&self) -> [u8; 8] {
+        let mut bucket = [0; 8];
+        bucket.copy_from_slice(&self.0[..8]);
+        bucket
+    }
+}
+
+impl TryFrom<String> for KeyHash {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let sentence =
+            || "a key's sha256 is 64 hexadecimal digits, as `printf %s \"$KEY\" | sha256sum` prints".to_owned();
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(sentence());
+        }
+        let mut hash = [0; 32];
+        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| sentence())?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash")
+    }
+}
+
+/// All callers' keys. Cloning copies a pointer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys(Arc<HashMap<[u8; 8], Vec<(KeyHash, Caller)>>>);
+
+impl Keys {
+    /// # Errors
+    /// The place of a key that stands there twice.
+    pub(crate) fn new(configs: &[KeyConfig]) -> Result<Self, usize> {
+        let mut keys: HashMap<[u8; 8], Vec<(KeyHash, Caller)>> = HashMap::new();
+        for (at, config) in configs.iter().enumerate() {
+            let bucket = keys.entry(config.sha256.bucket()).or_default();
+            if bucket.iter().any(|(known, _)| *known == config.sha256) {
+                return Err(at);
+            }
+            let name = |name: &Option<String>| name.as_deref().map(Arc::from);
+            let caller = Caller {
+                tenant: Some(Arc::from(&*config.tenant)),
+                user: name(&config.user),
+                workflow: name(&config.workflow),
+                job: None,
+            };
+            bucket.push((config.sha256, caller));
+        }
+        Ok(Self(Arc::new(keys)))
+    }
+
+    /// True when nobody needs a key.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whom a key stands for.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<&Caller> {
+        let hash = KeyHash::of(key);
+        let bucket = self.0.get(&hash.bucket())?;
+        bucket.iter().find_map(|(known, caller)| bool::from(known.0.ct_eq(&hash.0)).then_some(caller))
+    }
+}
+
+/// Compares a presented key with the one that is wanted, in constant time.
+pub(crate) fn is_same_key(presented: &[u8], wanted: &[u8]) -> bool {
+    KeyHash::of(presented).0.ct_eq(&KeyHash::of(wanted).0).into()
+}
+
+/// The key that a request presents, where the SDKs put it: `Authorization: Bearer`, `x-api-key` or `api-key`.
+pub(crate) fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = || {
+        let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+        let (scheme, key) = value.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+    };
+    let named = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    bearer().or_else(|| named("x-api-key")).or_else(|| named("api-key")).filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(key: &str, tenant: &str) -> KeyConfig {
+        let sha256 = KeyHash::of(key.as_bytes());
+        KeyConfig { sha256, tenant: tenant.to_owned(), user: None, workflow: None }
+    }
+
+    #[test]
+    fn a_key_finds_its_tenant_and_a_wrong_one_nobody() {
+        let keys = Keys::new(&[config("one", "acme"), config("two", "zeta")]).unwrap();
+        assert_eq!(keys.find(b"two").and_then(|caller| caller.tenant.as_deref()), Some("zeta"));
+        assert!(keys.find(b"three").is_none());
+        assert!(keys.find(b"").is_none());
+    }
+
+    #[test]
+    fn the_same_key_twice_is_refused() {
+        assert_eq!(Keys::new(&[config("one", "acme"), config("one", "zeta")]).unwrap_err(), 1);
+    }
+
+    #[test]
+    fn the_hash_is_the_one_that_sha256sum_prints() {
+        let printed = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(KeyHash::try_from(printed.to_owned()).unwrap(), KeyHash::of(b"abc"));
+        assert!(KeyHash::try_from("abc".to_owned()).is_err());
+        assert!(KeyHash::try_from("ä".repeat(32)).is_err());
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_the_sdks_put_it() {
+        for (name, value) in
+            [("authorization", "Bearer k"), ("authorization", "bearer  k"), ("x-api-key", "k"), ("api-key", "k")]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(presented(&headers), Some(&b"k"[..]), "{name}");
+        }
+        let mut basic = HeaderMap::new();
+        basic.insert("authorization", "Basic k".parse().unwrap());
+        assert_eq!(presented(&basic), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! Told to stop, the gateway lets open streams finish, and takes nothing new.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+mod harness;
+
+use std::process::Command;
+
+use harness::Gateway;
+
+/// Slow enough that a stream is still open when the signal comes.
+const SLOW: &str = "[simulated]\nmodels = [{ name = \"slow\", first_token = \"1ms\", tokens_per_second = 40.0 }]\n";
+
+fn signal(gateway: &Gateway, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), gateway.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[tokio::test]
+async fn an_open_stream_is_finished_after_either_signal() {
+    for name in ["TERM", "INT"] {
+        let mut gateway = Gateway::start(SLOW).await;
+        let mut stream = gateway.stream("slow").await;
+        assert!(stream.read_events(2).await);
+        signal(&gateway, name);
+        stream.read_to_end().await;
+        assert!(stream.is_terminated(), "{}", stream.text);
+        assert!(gateway.wait().success());
+        assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err(), "nobody listens any more");
+    }
+}
+
+#[tokio::test]
+async fn after_the_grace_time_what_is_open_is_cut() {
+    let config = "[server]\ngrace = \"200ms\"\n[simulated]\n\
+                  models = [{ name = \"slow\", first_token = \"1ms\", tokens_per_second = 0.5 }]\n";
+    let mut gateway = Gateway::start(config).await;
+    let mut stream = gateway.stream("slow").await;
+    assert!(stream.read_events(1).await);
+    signal(&gateway, "TERM");
+    assert!(gateway.wait().success(), "it does not wait for the stream");
+    assert!(gateway.said().contains("cut"));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let config = "[simulated]\nmodels = [{ name = \"slow\", first_token = \"1ms\", tokens_per_second = 0.5 }]\n";
+    let mut gateway = Gateway::start(config).await;
+    let mut stream = gateway.stream("slow").await;
+    assert!(stream.read_events(1).await);
+    signal(&gateway, "TERM");
+    while !gateway.said().contains("told to stop") {
+        tokio::task::yield_now().await;
+    }
+    signal(&gateway, "TERM");
+    assert!(gateway.wait().success());
+}

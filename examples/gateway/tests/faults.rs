@@ -1,0 +1,161 @@
+//! What goes wrong at a provider reaches the caller as what it is: a status before content, an error within the
+//! stream after it, and never the end of a good answer.
+
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use harness::{Gateway, chat, provider};
+use http::Method;
+use llm_sim::{FaultRule, ModelConfig, Sim, SimConfig, SimServer};
+
+/// A provider with one model for each fault, and a gateway before it.
+async fn behind(faults: &[&str]) -> (Gateway, SimServer) {
+    let model = |fault: &&str| ModelConfig::instant(*fault).fault(FaultRule::new(fault.parse().unwrap()));
+    let healthy = ModelConfig::instant("healthy");
+    let sim = Sim::try_from(SimConfig::new(faults.iter().map(model).chain([healthy]))).unwrap();
+    let server = sim.serve("127.0.0.1:0").await.unwrap();
+    let gateway = Gateway::start(&provider(&server.base_url())).await;
+    (gateway, server)
+}
+
+/// Faults before any content, and the status and error kind that the caller gets, whole and streamed alike.
+const BEFORE_CONTENT: &[(&str, u16, &str)] = &[
+    ("status 400", 400, "invalid_request"),
+    ("status 401", 502, "provider_credentials"),
+    ("status 402", 429, "quota_exhausted"),
+    ("status 403", 502, "provider_credentials"),
+    ("status 413", 413, "too_large"),
+    ("status 429 retry-after=7", 429, "rate_limited"),
+    ("status 500", 502, "server"),
+    ("status 502", 502, "server"),
+    ("status 503", 503, "overloaded"),
+    ("status 504", 504, "timeout_head"),
+    ("status 529", 503, "overloaded"),
+    ("error-body server_error", 502, "server"),
+    ("error-body insufficient_quota", 429, "quota_exhausted"),
+    ("cut before head", 502, "interrupted"),
+    ("reset before head", 502, "interrupted"),
+    ("cut after 0", 502, "interrupted"),
+    ("reset after 0", 502, "interrupted"),
+    ("error-event server_error after 0", 502, "server"),
+];
+
+#[tokio::test]
+async fn a_failure_before_content_is_a_status() {
+    let faults: Vec<&str> = BEFORE_CONTENT.iter().map(|(fault, ..)| *fault).collect();
+    let (gateway, _server) = behind(&faults).await;
+    for (fault, status, kind) in BEFORE_CONTENT {
+        for stream in [false, true] {
+            let answer = gateway.post("/v1/chat/completions", chat(fault, stream)).await;
+            let text = answer.text();
+            assert_eq!(answer.status.as_u16(), *status, "{fault}, stream: {stream}: {text}");
+            assert_eq!(answer.header("x-llm-error-kind"), Some(*kind), "{fault}, stream: {stream}: {text}");
+            assert!(!answer.error_message().is_empty(), "{fault}, stream: {stream}");
+            assert!(!text.contains("sk-upstream"), "{fault}: {text}");
+        }
+    }
+    assert!(!gateway.post("/v1/chat/completions", chat("healthy", false)).await.content().is_empty());
+}
+
+#[tokio::test]
+async fn retry_advice_reaches_the_caller() {
+    let (gateway, _server) = behind(&["status 429 retry-after=7", "status 402"]).await;
+    let throttled = gateway.post("/v1/chat/completions", chat("status 429 retry-after=7", true)).await;
+    assert_eq!(throttled.header("retry-after"), Some("7"));
+    assert_eq!(throttled.header("x-should-retry"), Some("true"));
+    assert_eq!(throttled.header("x-llm-error-origin"), Some("upstream"));
+    let broke = gateway.post("/v1/chat/completions", chat("status 402", false)).await;
+    assert_eq!(broke.header("x-should-retry"), Some("false"));
+}
+
+#[tokio::test]
+async fn a_failure_after_content_is_an_error_within_the_stream() {
+    let faults = [
+        ("cut after 5", "interrupted"),
+        ("reset after 5", "interrupted"),
+        ("end after 5", "interrupted"),
+        ("garbage after 5", "undecodable"),
+        ("error-event server_error after 5", "server"),
+        ("error-event rate_limit_exceeded after 5", "rate_limited"),
+    ];
+    let (gateway, _server) = behind(&faults.map(|(fault, _)| fault)).await;
+    for (fault, kind) in faults {
+        let mut stream = gateway.stream(fault).await;
+        stream.read_to_end().await;
+        assert!(!stream.content().is_empty(), "{fault}: what had come is handed on");
+        let error = stream.error().unwrap_or_else(|| panic!("{fault}: no error in {}", stream.text));
+        assert!(error["message"].is_string() && error["type"].is_string(), "{fault} ({kind}): {error}");
+        assert!(!stream.is_terminated(), "{fault}: no terminator after a failure");
+        assert_eq!(stream.finishes(), 0, "{fault}: no finish reason after a failure");
+        assert!(stream.text.ends_with("\n\n"), "{fault}: the stream ends with a whole event");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_was_cut_is_no_answer() {
+    let faults = ["cut after 5", "reset after 5", "end after 5"];
+    let (gateway, _server) = behind(&faults).await;
+    for fault in faults {
+        let answer = gateway.post("/v1/chat/completions", chat(fault, false)).await;
+        assert_eq!(answer.status.as_u16(), 502, "{fault}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_is_odd_but_whole_passes_unharmed() {
+    let faults = ["one-byte-writes", "delay 20ms", "stall 20ms after 3"];
+    let (gateway, _server) = behind(&faults).await;
+    for fault in faults {
+        let mut stream = gateway.stream(fault).await;
+        stream.read_to_end().await;
+        assert!(
+            stream.is_terminated() && stream.finishes() == 1 && stream.error().is_none(),
+            "{fault}: {}",
+            stream.text
+        );
+        assert!(!gateway.post("/v1/chat/completions", chat(fault, false)).await.content().is_empty(), "{fault}");
+    }
+}
+
+/// Whatever a caller was waiting for: when it leaves, the provider is left too.
+#[tokio::test]
+async fn a_caller_who_leaves_a_hanging_call_takes_the_provider_along() {
+    let faults = ["hang before head", "hang after 0", "hang after 3", "pings 1ms", "stall 10m after 3"];
+    let (gateway, server) = behind(&faults).await;
+    for fault in faults {
+        for stream in [false, true] {
+            let begun = server.requests();
+            let request = gateway.request(Method::POST, "/v1/chat/completions", chat(fault, stream));
+            let call = gateway.send(request);
+            let arrived = server.until(|log| log.len() > begun);
+            tokio::select! {
+                // A stream that has begun is read no further, and dropped with its connection.
+                response = call => {
+                    assert!(stream, "{fault}: a whole answer cannot have come");
+                    server.until(|log| log.len() > begun).await;
+                    drop(response);
+                }
+                () = arrived => {}
+            }
+            server.until(|log| log.last().is_some_and(|received| received.caller_left())).await;
+        }
+    }
+    assert_eq!(gateway.post("/v1/chat/completions", chat("healthy", false)).await.status, 200);
+}
+
+/// The model says a token every few milliseconds; the caller leaves after the third.
+#[tokio::test]
+async fn a_caller_who_leaves_is_seen_by_the_provider_before_ten_more_tokens() {
+    let slow = ModelConfig { tokens_per_second: 100.0, output_tokens: 500, ..ModelConfig::instant("slow") };
+    let sim = Sim::try_from(SimConfig::new([slow])).unwrap();
+    let server = sim.serve("127.0.0.1:0").await.unwrap();
+    let gateway = Gateway::start(&provider(&server.base_url())).await;
+    let mut stream = gateway.stream("slow").await;
+    assert!(stream.read_events(3).await);
+    let read = stream.events().len() as u64;
+    drop(stream);
+    server.until(|log| log.last().is_some_and(|received| received.caller_left())).await;
+    let sent = server.log().last().unwrap().tokens_sent;
+    assert!(sent <= read + 10, "the provider sent {sent} tokens to a caller who left after {read} events");
+}

@@ -1,0 +1,289 @@
+//! The gateway as a process of its own, a client to call it, and simulated providers behind it.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+
+/// The operators' key of every gateway that has an admin listener.
+pub const ADMIN_KEY: &str = "admin-key-of-the-tests";
+
+/// A running gateway. Dropping it ends the process.
+pub struct Gateway {
+    child: Child,
+    pub address: SocketAddr,
+    said: Arc<Mutex<String>>,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _files: tempfile::TempDir,
+}
+
+impl Gateway {
+    /// Starts a gateway with this configuration file, on a port of its own.
+    pub async fn start(config: &str) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("gateway.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file).env("RUST_LOG", "trace");
+        Self::spawn(command, files)
+    }
+
+    /// The same without logs, for tests with many calls.
+    pub async fn start_quiet(config: &str) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("gateway.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file).env("RUST_LOG", "off");
+        Self::spawn(command, files)
+    }
+
+    /// Starts a gateway with nothing at all.
+    pub async fn start_bare() -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_gateway")), tempfile::tempdir().unwrap())
+    }
+
+    fn spawn(mut command: Command, files: tempfile::TempDir) -> Self {
+        command
+            .env_remove("OPENAI_API_KEY")
+            .env("GATEWAY_TEST_ADMIN_KEY", ADMIN_KEY)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        out.read_line(&mut first).unwrap();
+        listen_in(child.stderr.take().unwrap(), Arc::clone(&said));
+        said.lock().unwrap().push_str(&first);
+        listen_in(out, Arc::clone(&said));
+        let address = first.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("it said {first:?}"));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { address: address.parse().unwrap(), child, said, client, _files: files }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything the gateway has printed and logged so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Where operators look, of a gateway with an [`ADMIN`] listener.
+    pub async fn admin_url(&self) -> String {
+        loop {
+            let line = self.said().lines().find_map(|line| line.strip_prefix("operators look at ").map(str::to_owned));
+            match line {
+                Some(url) => return url,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Waits until no call is open, and returns how many have ended.
+    pub async fn until_idle(&self) -> u64 {
+        let url = self.admin_url().await;
+        loop {
+            let mut request = self.request(Method::GET, "/", "");
+            *request.uri_mut() = url.parse().unwrap();
+            request.headers_mut().insert("authorization", format!("Bearer {ADMIN_KEY}").parse().unwrap());
+            let calls = &Answer::read(self.send(request).await).await.json()["calls"];
+            let count = |name: &str| calls[name].as_u64().unwrap();
+            if count("open") == 0 {
+                return count("complete") + count("failed") + count("abandoned");
+            }
+        }
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        self.client.request(request).await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        Answer::read(self.send(self.request(Method::POST, path, body)).await).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::read(self.send(self.request(Method::GET, path, "")).await).await
+    }
+
+    pub fn request(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        Request::builder()
+            .method(method)
+            .uri(self.url(path))
+            .header("content-type", "application/json")
+            .body(Full::new(body.into()))
+            .unwrap()
+    }
+
+    /// Begins a chat with a streamed answer.
+    pub async fn stream(&self, model: &str) -> Stream {
+        let request = self.request(Method::POST, "/v1/chat/completions", chat(model, true));
+        let response = self.send(request).await;
+        assert_eq!(response.status(), StatusCode::OK, "{:?}", Answer::read(response).await.text());
+        Stream { body: response.into_body(), text: String::new() }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn listen_in(mut from: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut chunk) {
+            said.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
+        }
+    });
+}
+
+/// An answer that has been read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: http::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub async fn read(response: Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The text of the first choice of a whole chat answer.
+    pub fn content(&self) -> String {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        self.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The kind in an error of the OpenAI dialect, after checking that it is one.
+    pub fn error_message(&self) -> String {
+        self.json()["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {}", self.text())).to_owned()
+    }
+}
+
+/// A streamed answer as it comes.
+pub struct Stream {
+    body: Incoming,
+    pub text: String,
+}
+
+impl Stream {
+    /// Reads on until the text has this many data events, or the stream ends; false if it has ended.
+    pub async fn read_events(&mut self, events: usize) -> bool {
+        while self.events().len() < events {
+            if !self.read_more().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    pub async fn read_to_end(&mut self) -> &str {
+        while self.read_more().await {}
+        &self.text
+    }
+
+    async fn read_more(&mut self) -> bool {
+        match self.body.frame().await {
+            Some(frame) => {
+                let data = frame.expect("the gateway ends its streams cleanly").into_data().unwrap_or_default();
+                self.text.push_str(std::str::from_utf8(&data).unwrap());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The payloads of the data events so far.
+    pub fn events(&self) -> Vec<&str> {
+        self.text.split("\n\n").filter_map(|block| block.strip_prefix("data: ")).collect()
+    }
+
+    /// The text of the content deltas so far.
+    pub fn content(&self) -> String {
+        let delta = |event: &str| {
+            let json: Value = serde_json::from_str(event).ok()?;
+            Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
+        };
+        self.events().into_iter().filter_map(delta).collect()
+    }
+
+    /// The error object within the stream, if there is one.
+    pub fn error(&self) -> Option<Value> {
+        let error = |event: &str| serde_json::from_str::<Value>(event).ok()?.get("error").cloned();
+        self.events().into_iter().find_map(error)
+    }
+
+    pub fn is_terminated(&self) -> bool {
+        self.events().contains(&"[DONE]")
+    }
+
+    /// The finish reasons so far.
+    pub fn finishes(&self) -> usize {
+        let finish = |event: &&str| {
+            serde_json::from_str::<Value>(event).is_ok_and(|json| json["choices"][0]["finish_reason"].is_string())
+        };
+        self.events().iter().filter(|event| finish(event)).count()
+    }
+}
+
+/// The body of a chat request.
+pub fn chat(model: &str, stream: bool) -> String {
+    serde_json::json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "Hello!" }] })
+        .to_string()
+}
+
+/// The configuration of a provider that speaks the OpenAI dialect at `base_url` and serves every model.
+pub fn provider(base_url: &str) -> String {
+    format!(
+        "[[providers]]\nname = \"upstream\"\nmodels = [\"*\"]\nbase_url = \"{base_url}\"\n\
+         keys = [{{ name = \"first\", key = \"sk-upstream-secret\" }}]\n"
+    )
+}
+
+/// The configuration of an admin listener, on any port.
+pub const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\nkey_env = \"GATEWAY_TEST_ADMIN_KEY\"\n";

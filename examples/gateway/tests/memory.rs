@@ -1,0 +1,53 @@
+//! Ten thousand broken streams leave nothing behind.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+mod harness;
+
+use futures_util::{StreamExt, stream};
+use harness::{ADMIN, Gateway, provider};
+use llm_sim::{FaultRule, ModelConfig, Sim, SimConfig};
+
+/// Open files and sockets of a process.
+fn descriptors(gateway: &Gateway) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count()
+}
+
+/// Resident memory of a process, in KiB.
+fn memory(gateway: &Gateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_cut_streams_leave_no_task_connection_or_memory_behind() {
+    let cut = ModelConfig::instant("cut").fault(FaultRule::new("cut after 3".parse().unwrap()));
+    let sim = Sim::try_from(SimConfig::new([cut])).unwrap();
+    let server = sim.serve("127.0.0.1:0").await.unwrap();
+    let gateway = Gateway::start_quiet(&format!("{ADMIN}{}", provider(&server.base_url()))).await;
+    let round = async |streams: usize| {
+        let one = async |number: usize| {
+            let mut stream = gateway.stream("cut").await;
+            // Half of the callers wait for the cut, the others leave after the first event.
+            if number.is_multiple_of(2) {
+                stream.read_to_end().await;
+                assert!(stream.error().is_some());
+            } else {
+                stream.read_events(1).await;
+            }
+        };
+        stream::iter(0..streams).for_each_concurrent(16, one).await;
+        // Whoever left is seen by the gateway a moment later.
+        gateway.until_idle().await
+    };
+    let ended = round(1_000).await;
+    assert_eq!(ended, 1_000);
+    let (descriptors_before, memory_before) = (descriptors(&gateway), memory(&gateway));
+    assert_eq!(round(10_000).await, 11_000, "every call has exactly one outcome");
+    let (descriptors_after, memory_after) = (descriptors(&gateway), memory(&gateway));
+    assert!(descriptors_after <= descriptors_before + 32, "{descriptors_before} then {descriptors_after} descriptors");
+    // 10,000 streams that each left a kilobyte would show as ten megabytes.
+    assert!(memory_after < memory_before + 8_192, "{memory_before} KiB, then {memory_after} KiB");
+}
