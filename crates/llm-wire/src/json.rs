@@ -1,0 +1,316 @@
+//! JSON read field by field: nothing is lost, and errors name the field, never its value.
+
+use std::{borrow::Cow, fmt};
+
+use llm_core::{Detail, Error, ErrorKind, Extra, Json};
+use memchr::memchr2;
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+mod write;
+
+pub(crate) use write::{ArrayWriter, ObjectWriter};
+
+/// The deepest nesting that is read. Parsers of other services give up at about the same depth, and no request needs
+/// a tenth of it.
+const MAX_DEPTH: usize = 128;
+
+/// The most fields of an object that is read. The largest known request has about 60.
+const MAX_FIELDS: usize = 256;
+
+/// Where a value stands in its document.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'p> {
+    /// The document itself, and whose fault an error in it is.
+    Root(ErrorKind),
+    Field(&'p Path<'p>, &'static str),
+    Item(&'p Path<'p>, usize),
+}
+
+impl Path<'_> {
+    /// An error at this place. `what` continues the path: `expected a string`.
+    pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
+        match self {
+            Self::Root(_) => Error::new(self.blame(), format!("the body: {what}")),
+            Self::Field(..) | Self::Item(..) => {
+                let param = self.to_string();
+                let error = Error::new(self.blame(), format!("{param}: {what}"));
+                error.with_detail(Detail { param: Some(param), ..Detail::default() })
+            }
+        }
+    }
+
+    fn blame(&self) -> ErrorKind {
+        match self {
+            Self::Root(kind) => *kind,
+            Self::Field(parent, _) | Self::Item(parent, _) => parent.blame(),
+        }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(_) => Ok(()),
+            Self::Field(Path::Root(_), name) => f.write_str(name),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// One value of a document, not yet looked into.
+#[derive(Clone, Copy)]
+pub(crate) struct Value<'a, 'p> {
+    raw: &'a RawValue,
+    at: Path<'p>,
+}
+
+/// Checks that `body` is one JSON value of sane depth. Errors in it, and in everything read from it, are of `kind`.
+pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Value<'_, 'static>, Error> {
+    let at = Path::Root(kind);
+    if is_too_deep(body) {
+        return Err(at.error(format_args!("JSON is nested deeper than {MAX_DEPTH} levels")));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| at.error("not valid UTF-8"))?;
+    let raw = serde_json::from_str::<&RawValue>(text)
+        .map_err(|error| at.error(format_args!("not valid JSON at line {} column {}", error.line(), error.column())))?;
+    Ok(Value { raw, at })
+}
+
+/// Whether brackets nest too deep. One pass, before any parser sees the bytes; strings are jumped over.
+fn is_too_deep(body: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while let Some(&byte) = body.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {
+                while let Some(found) = body.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+                    let is_end = body[at + found] == b'"';
+                    at += found + if is_end { 1 } else { 2 };
+                    if is_end {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+impl<'a, 'p> Value<'a, 'p> {
+    /// The value as it is spelled.
+    pub(crate) fn text(&self) -> &'a str {
+        self.raw.get()
+    }
+
+    /// The value in its own spelling, to be carried on.
+    pub(crate) fn json(&self) -> Json {
+        Json::from(self.raw)
+    }
+
+    /// An error about this value.
+    pub(crate) fn error(&self, what: impl fmt::Display) -> Error {
+        self.at.error(what)
+    }
+
+    pub(crate) fn is_string(&self) -> bool {
+        self.text().starts_with('"')
+    }
+
+    pub(crate) fn is_object(&self) -> bool {
+        self.text().starts_with('{')
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        self.text().starts_with('[')
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        self.text() == "null"
+    }
+
+    pub(crate) fn string(&self) -> Result<Cow<'a, str>, Error> {
+        if !self.is_string() {
+            return Err(self.error("expected a string"));
+        }
+        let text = serde_json::from_str::<Text<'a>>(self.text()).map_err(|_| self.error("not valid text"))?;
+        Ok(text.0)
+    }
+
+    pub(crate) fn boolean(&self) -> Result<bool, Error> {
+        match self.text() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(self.error("expected true or false")),
+        }
+    }
+
+    /// A finite number, rounded correctly: serde_json's own floats may be off in the last place.
+    pub(crate) fn number(&self) -> Result<f64, Error> {
+        let number = self.text().parse::<f64>().ok().filter(|number| number.is_finite());
+        number.ok_or_else(|| self.error("expected a number"))
+    }
+
+    /// A whole number however it is spelled: `16`, `16.0` and `1.6e1` are one.
+    pub(crate) fn integer(&self) -> Result<i64, Error> {
+        if let Ok(exact) = self.text().parse() {
+            return Ok(exact);
+        }
+        // Beyond 2^53 a float is not exact.
+        match self.text().parse::<f64>() {
+            Ok(number) if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 => Ok(number as i64),
+            _ => Err(self.error("expected a whole number")),
+        }
+    }
+
+    /// A whole number of at least `least`.
+    pub(crate) fn at_least(&self, least: u32) -> Result<u64, Error> {
+        match u64::try_from(self.integer()?) {
+            Ok(number) if number >= u64::from(least) => Ok(number),
+            _ => Err(self.error(format_args!("expected at least {least}"))),
+        }
+    }
+
+    pub(crate) fn array<'s>(&'s self) -> Result<Vec<Value<'a, 's>>, Error> {
+        if !self.is_array() {
+            return Err(self.error("expected a list"));
+        }
+        let items: Vec<&RawValue> = serde_json::from_str(self.text()).map_err(|_| self.error("expected a list"))?;
+        let items = items.into_iter().enumerate();
+        Ok(items.map(|(index, raw)| Value { raw, at: Path::Item(&self.at, index) }).collect())
+    }
+
+    pub(crate) fn object<'s>(&'s self) -> Result<Object<'a, 's>, Error> {
+        if !self.is_object() {
+            return Err(self.error("expected an object"));
+        }
+        let fields: Fields<'a> = serde_json::from_str(self.text()).map_err(|_| self.error("not a valid object"))?;
+        let fields = match fields {
+            Fields::Read(fields) => fields,
+            Fields::Repeated => return Err(self.error("a field is given twice")),
+            Fields::TooMany => return Err(self.error(format_args!("more than {MAX_FIELDS} fields"))),
+        };
+        Ok(Object { fields, at: &self.at })
+    }
+}
+
+/// A string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// The fields of an object. What is not taken out by name stays, in order.
+pub(crate) struct Object<'a, 'p> {
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    at: &'p Path<'p>,
+}
+
+impl<'a, 'p> Object<'a, 'p> {
+    /// Takes a field out; `null` is taken out too, and is no value.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<Value<'a, 'p>> {
+        let value = self.get(name)?;
+        self.fields.retain(|(known, _)| known != name);
+        (!value.is_null()).then_some(value)
+    }
+
+    /// Takes out a field that must be there.
+    pub(crate) fn required(&mut self, name: &'static str) -> Result<Value<'a, 'p>, Error> {
+        self.take(name).ok_or_else(|| Path::Field(self.at, name).error("is required"))
+    }
+
+    /// Looks at a field.
+    pub(crate) fn get(&self, name: &'static str) -> Option<Value<'a, 'p>> {
+        let raw = self.fields.iter().find_map(|(known, raw)| (known == name).then_some(*raw))?;
+        Some(Value { raw, at: Path::Field(self.at, name) })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// What was not taken out.
+    pub(crate) fn rest(self) -> Extra {
+        let mut extra = Extra::new();
+        for (name, raw) in self.fields {
+            extra.insert(name, Json::from(raw));
+        }
+        extra
+    }
+
+    /// Keeps what was not taken out of this object as field `name` of its parent's unknown fields; encoders write it
+    /// back into the object of that name.
+    pub(crate) fn rest_into(self, extra: &mut Extra, name: &'static str) {
+        if self.is_empty() {
+            return;
+        }
+        let mut out = bytes::BytesMut::new();
+        let mut object = ObjectWriter::begin(&mut out);
+        for (name, raw) in &self.fields {
+            object.raw(name, raw.get());
+        }
+        object.end();
+        let text = String::from_utf8_lossy(&out).into_owned();
+        extra.insert(name, Json::from_text(text).expect("an object of valid values is valid"));
+    }
+}
+
+/// The fields of `json` if it is an object: the reverse of [`Object::rest_into`].
+pub(crate) fn fields_of(json: &Json) -> Extra {
+    let value = Value { raw: json.raw(), at: Path::Root(ErrorKind::Internal) };
+    value.object().map(Object::rest).unwrap_or_default()
+}
+
+enum Fields<'a> {
+    Read(Vec<(Cow<'a, str>, &'a RawValue)>),
+    Repeated,
+    TooMany,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
+        let mut refused = None;
+        while let Some((Text(name), raw)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
+            if refused.is_some() {
+                continue;
+            }
+            if fields.iter().any(|(known, _)| *known == name) {
+                refused = Some(Fields::Repeated);
+            } else if fields.len() == MAX_FIELDS {
+                refused = Some(Fields::TooMany);
+            } else {
+                fields.push((name, raw));
+            }
+        }
+        Ok(refused.unwrap_or(Fields::Read(fields)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

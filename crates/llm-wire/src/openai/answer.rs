@@ -1,0 +1,139 @@
+//! A `chat.completion` object, read.
+
+use bytes::Bytes;
+use llm_core::{
+    ChatOutput, Choice, Error, ErrorKind, FinishReason, Other, Output, Part, PartContent, Reasoning, Start,
+};
+
+use super::{finish::decode_finish, tool, usage::decode_usage};
+use crate::json::{Object, Value, document};
+
+/// Reads a whole answer to a chat.
+///
+/// # Errors
+/// The provider's own error if the body holds one, also inside a 200 and also in a choice that finished with `error`;
+/// else [`ErrorKind::Undecodable`] for a body that is no answer.
+pub fn decode_chat_answer(body: Bytes) -> Result<Output, Error> {
+    let document = document(&body, ErrorKind::Undecodable)?;
+    // The usual answer has choices first and no error: only what looks otherwise is read a second time.
+    let is_error = match document.object() {
+        Ok(root) => root.get("choices").is_none() || root.get("error").is_some(),
+        Err(_) => true,
+    };
+    if is_error && let Some(error) = crate::error::decode_in_band(&body) {
+        return Err(error);
+    }
+    let mut root = document.object()?;
+    let start = Start {
+        id: optional_text(&mut root, "id"),
+        model: optional_text(&mut root, "model"),
+        created: root.take("created").and_then(|value| value.at_least(0).ok()),
+    };
+    let choices = root.required("choices")?;
+    let choices = choices.array()?.into_iter().enumerate();
+    let choices = choices.map(|(place, value)| decode_choice(place, &value));
+    let mut choices = choices.collect::<Result<Vec<_>, _>>()?;
+    choices.sort_by_key(|choice| choice.index);
+    let usage = root.take("usage").and_then(|value| decode_usage(value.text()));
+    root.take("object");
+    Ok(Output::Chat(ChatOutput { start, choices, usage, extra: root.rest() }))
+}
+
+fn optional_text(root: &mut Object<'_, '_>, name: &'static str) -> Option<std::sync::Arc<str>> {
+    let text = root.take(name)?.string().ok()?;
+    if text.is_empty() { None } else { Some(text.into()) }
+}
+
+fn decode_choice(place: usize, value: &Value<'_, '_>) -> Result<Choice, Error> {
+    let mut object = value.object()?;
+    let index = match object.take("index") {
+        Some(value) => u32::try_from(value.at_least(0)?).map_err(|_| value.error("is too large"))?,
+        None => u32::try_from(place).unwrap_or(u32::MAX),
+    };
+    let finish_name = object.take("finish_reason").map(|value| value.string()).transpose()?.unwrap_or_default();
+    let message = object.required("message")?;
+    let mut message = message.object()?;
+    let parts = decode_message(&mut message)?;
+    let has_tool_calls = parts.iter().any(|part| matches!(part.content, PartContent::ToolCall(_)));
+    let finish = decode_finish(&finish_name, has_tool_calls);
+    if finish == Some(FinishReason::Error) {
+        let error = object.take("error");
+        return Err(finish_error(&finish_name, error.map(|error| error.text())));
+    }
+    let logprobs = object.take("logprobs").map(|value| value.json());
+    let mut extra = object.rest();
+    message.rest_into(&mut extra, "message");
+    Ok(Choice { index, parts, finish, logprobs, extra })
+}
+
+/// The failure behind a choice that finished with an error; its own `error` may say more than the finish reason.
+pub(crate) fn finish_error(finish: &str, error: Option<&str>) -> Error {
+    let kind = if finish == "insufficient_system_resource" { ErrorKind::Overloaded } else { ErrorKind::Server };
+    error
+        .and_then(|error| crate::error::decode_in_band(format!(r#"{{"error":{error}}}"#).as_bytes()))
+        .unwrap_or_else(|| Error::new(kind, "the provider failed while it answered"))
+}
+
+fn decode_message(message: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
+    let mut parts = Vec::new();
+    message.take("role");
+    // Some servers send both spellings with the same text.
+    let reasoning = [message.take("reasoning_content"), message.take("reasoning")];
+    if let Some(value) = reasoning.into_iter().flatten().find(Value::is_string) {
+        let text = value.string()?.into_owned();
+        if !text.is_empty() {
+            parts.push(PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into());
+        }
+    }
+    if let Some(content) = message.take("content") {
+        parts.append(&mut decode_answer_content(&content)?);
+    }
+    if let Some(refusal) = message.take("refusal") {
+        parts.push(PartContent::Refusal(refusal.string()?.into_owned()).into());
+    }
+    if let Some(calls) = message.take("tool_calls") {
+        for value in &calls.array()? {
+            parts.push(tool::decode_call(value)?);
+        }
+    }
+    if let Some(call) = message.take("function_call") {
+        parts.push(tool::decode_function_call(&call)?);
+    }
+    Ok(parts)
+}
+
+/// Reads the `content` of an answer: a string, or Mistral's list of text and thinking.
+pub(crate) fn decode_answer_content(value: &Value<'_, '_>) -> Result<Vec<Part>, Error> {
+    if value.is_string() {
+        return Ok(vec![Part::text(value.string()?)]);
+    }
+    if !value.is_array() {
+        return Err(value.error("expected a string or a list of parts"));
+    }
+    value.array()?.iter().map(decode_answer_part).collect()
+}
+
+fn decode_answer_part(value: &Value<'_, '_>) -> Result<Part, Error> {
+    let mut object = value.object()?;
+    let kind = object.required("type")?.string()?;
+    Ok(match &*kind {
+        "text" => Part::text(object.required("text")?.string()?),
+        "refusal" => PartContent::Refusal(object.required("refusal")?.string()?.into_owned()).into(),
+        "thinking" => {
+            let thinking = object.required("thinking")?;
+            let text = if thinking.is_string() { thinking.string()?.into_owned() } else { join_texts(&thinking)? };
+            PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into()
+        }
+        _ => PartContent::Other(Other { kind: kind.into_owned(), json: value.json() }).into(),
+    })
+}
+
+fn join_texts(list: &Value<'_, '_>) -> Result<String, Error> {
+    let mut joined = String::new();
+    for value in &list.array()? {
+        if let Some(text) = value.object()?.take("text") {
+            joined.push_str(&text.string()?);
+        }
+    }
+    Ok(joined)
+}

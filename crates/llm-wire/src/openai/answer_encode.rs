@@ -1,0 +1,109 @@
+//! A `chat.completion` object, written.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use llm_core::{ChatOutput, Choice, Head, LlmRequest, PartContent, Start, clock};
+
+use super::{
+    finish::encode_finish,
+    tool::{encode_call, nested_extra},
+    usage::encode_usage,
+};
+use crate::json::ObjectWriter;
+
+/// What every answer and chunk says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    id: Arc<str>,
+    model: Arc<str>,
+    created: u64,
+}
+
+impl Stamp {
+    /// What is known of the answer; the rest is made up from the request and the time of day.
+    pub(crate) fn new(start: Start, request: &LlmRequest) -> Self {
+        Self {
+            id: start.id.unwrap_or_else(|| format!("chatcmpl-{}", request.context().id()).into()),
+            model: start.model.unwrap_or_else(|| request.model().into()),
+            created: start.created.unwrap_or_else(|| clock::since_epoch().as_secs()),
+        }
+    }
+
+    pub(crate) fn write(&self, object: &'static str, to: &mut ObjectWriter<'_>) {
+        to.field("id", &*self.id);
+        to.field("object", object);
+        to.field("created", &self.created);
+        to.field("model", &*self.model);
+    }
+}
+
+/// An id for a tool call that came without one, so that its result can name it.
+pub(crate) fn invented_call_id(request: &LlmRequest, choice: u32, index: u32) -> String {
+    format!("call_{}_{choice}_{index}", request.context().id())
+}
+
+pub(crate) fn encode_chat_answer(chat: &ChatOutput, head: &Head, request: &LlmRequest) -> Bytes {
+    let mut out = BytesMut::with_capacity(512);
+    let mut object = ObjectWriter::begin(&mut out);
+    let start = Start {
+        id: chat.start.id.clone().or_else(|| head.id.clone()),
+        model: chat.start.model.clone().or_else(|| head.model.clone()),
+        created: chat.start.created.or(head.created),
+    };
+    Stamp::new(start, request).write("chat.completion", &mut object);
+    let mut choices = object.array("choices");
+    for choice in &chat.choices {
+        encode_choice(choice, request, choices.object());
+    }
+    choices.end();
+    if let Some(usage) = &chat.usage {
+        encode_usage(usage, object.object("usage"));
+    }
+    object.extra(&chat.extra, &["id", "object", "created", "model", "choices", "usage"]);
+    object.end();
+    out.freeze()
+}
+
+fn encode_choice(choice: &Choice, request: &LlmRequest, mut object: ObjectWriter<'_>) {
+    object.field("index", &choice.index);
+    encode_message(choice, request, object.object("message"));
+    object.field("logprobs", &choice.logprobs);
+    object.field("finish_reason", &choice.finish.as_ref().map(encode_finish));
+    object.extra(&choice.extra, &["index", "message", "logprobs", "finish_reason"]);
+    object.end();
+}
+
+fn encode_message(choice: &Choice, request: &LlmRequest, mut message: ObjectWriter<'_>) {
+    let mut text: Option<String> = None;
+    let mut refusal: Option<String> = None;
+    let mut reasoning: Option<String> = None;
+    let mut calls = Vec::new();
+    for part in &choice.parts {
+        match &part.content {
+            PartContent::Text(more) => text.get_or_insert_default().push_str(more),
+            PartContent::Refusal(more) => refusal.get_or_insert_default().push_str(more),
+            PartContent::Reasoning(more) => reasoning.get_or_insert_default().push_str(&more.text),
+            PartContent::ToolCall(call) => calls.push((call, &part.extra)),
+            // Parts of other dialects' answers that have no place in this one.
+            PartContent::Image(_)
+            | PartContent::Audio(_)
+            | PartContent::File(_)
+            | PartContent::ToolResult(_)
+            | PartContent::Other(_) => {}
+        }
+    }
+    message.field("role", "assistant");
+    message.field("content", &text);
+    message.field("refusal", &refusal);
+    message.optional("reasoning_content", reasoning.filter(|text| !text.is_empty()));
+    if !calls.is_empty() {
+        let mut list = message.array("tool_calls");
+        for (index, (call, extra)) in (0..).zip(calls) {
+            encode_call(call, &invented_call_id(request, choice.index, index), extra, list.object());
+        }
+        list.end();
+    }
+    nested_extra(&choice.extra, "message", &mut message);
+    message.end();
+}

@@ -1,0 +1,111 @@
+//! Chat Completions, Embeddings and Models of OpenAI, and of everything that calls itself compatible with it.
+//!
+//! # Requests
+//!
+//! [`decode_chat`] and [`decode_embed`] give a request that keeps the caller's bytes. As long as nobody changes its
+//! payload, [`encode_request`] sends these bytes: only the model name, `stream_options.include_usage` and the output
+//! ceiling are spliced in. A request that was built or changed, or came in another dialect, is written from its types.
+//!
+//! Choices that a reader should know:
+//!
+//! - `max_completion_tokens` and the older `max_tokens` are one field here; written from types it is
+//!   `max_completion_tokens`. Two different values are refused, as OpenAI does.
+//! - System and developer messages before the first other message become [`Chat::system`](llm_core::Chat::system).
+//! - Old function calling keeps working between equals: `functions`, `function_call` and the `function_call` of an
+//!   assistant turn are unknown fields, and a message of role `function` is kept whole as a
+//!   [`Part`](llm_core::Part) of kind [`Other`](llm_core::Other).
+//! - Reasoning in assistant turns is read as `reasoning_content` or `reasoning` and written as `reasoning_content`;
+//!   a provider's signature over it has no place in this dialect and is left out, and so are marks for the prompt
+//!   cache and the error flag of tool results.
+//! - Unknown fields are kept in order and in their own spelling. Those of a nested object (`stream_options`,
+//!   `image_url`, a tool's `function`) are kept under the name of that object, and written back into it.
+//! - Ranges differ by provider, so only what none takes is refused: negative temperatures, `n` outside 1 to 128,
+//!   token limits below 1.
+//!
+//! # Answers
+//!
+//! Whole answers and streams are read with all the spellings in use: reasoning as `reasoning_content`, `reasoning` or
+//! Mistral's content lists, tool calls with missing indices or ids, usage anywhere. A failure inside a 200 is an error.
+//!
+//! # Sources
+//!
+//! OpenAI API reference, Chat Completions, Embeddings and Models; the API references of Azure OpenAI, OpenRouter,
+//! Groq, Mistral, DeepSeek, xAI, Ollama, vLLM and Gemini's OpenAI endpoint; WHATWG HTML, "Server-sent events".
+
+mod answer;
+mod answer_encode;
+mod embed;
+mod encode;
+mod error;
+mod finish;
+mod message;
+mod message_encode;
+mod models;
+mod part;
+mod request;
+mod splice;
+mod stream;
+mod stream_encode;
+mod tool;
+mod tool_join;
+mod usage;
+
+use bytes::Bytes;
+use llm_core::{Dialect, Error, Head, LlmRequest, Output, Payload};
+
+pub use answer::decode_chat_answer;
+pub use embed::{decode_embed, decode_embed_answer};
+pub use error::encode_error;
+pub use models::{ModelInfo, decode_models, encode_model, encode_models};
+pub use request::decode_chat;
+pub use stream::StreamDecoder;
+pub use stream_encode::StreamEncoder;
+
+/// What a provider is to get other than what the caller wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeOptions<'a> {
+    /// The model, by the provider's name for it.
+    pub model: &'a str,
+    /// Whether to ask for a usage report at the end of streams even if the caller did not. False unless set.
+    pub include_usage: bool,
+    /// The most output tokens that may be asked for: a higher limit of the caller's, or none, becomes this.
+    /// Nothing is changed unless it is set.
+    pub output_ceiling: Option<u64>,
+}
+
+impl<'a> EncodeOptions<'a> {
+    /// Changes the model's name and nothing else.
+    pub fn new(model: &'a str) -> Self {
+        Self { model, include_usage: false, output_ceiling: None }
+    }
+}
+
+/// The body of a request for a provider.
+///
+/// A request that came in this dialect and was not changed since is sent as the caller's own bytes with the
+/// `options` spliced in; every other byte is as it was.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`](llm_core::ErrorKind::InvalidRequest) when the request holds something that this
+/// dialect cannot say and that would change the answer; the message names the place.
+pub fn encode_request(request: &LlmRequest, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
+    if let Some(wire) = request.wire().filter(|wire| wire.dialect == Dialect::OpenAi)
+        && let Some(spliced) = splice::splice(request, &wire.bytes, options)?
+    {
+        return Ok(spliced);
+    }
+    match request.payload() {
+        Payload::Chat(chat) => encode::encode_chat(request, chat, options),
+        Payload::Embed(embed) => Ok(embed::encode_embed(request, embed, options)),
+    }
+}
+
+/// A whole answer: a `chat.completion` object, or the list of embeddings that `request` asked for.
+///
+/// What the answer does not say of itself (id, model, time) is taken from `head`, else made up.
+pub fn encode_answer(output: &Output, head: &Head, request: &LlmRequest) -> Bytes {
+    match output {
+        Output::Chat(chat) => answer_encode::encode_chat_answer(chat, head, request),
+        Output::Embed(embed) => embed::encode_embed_answer(embed, head, request),
+    }
+}

@@ -1,0 +1,306 @@
+//! Stream frames, read.
+
+use std::sync::Arc;
+
+use llm_core::{
+    ChoiceEvent, Dialect, Error, ErrorKind, Event, FinishReason, Frame, Json, Other, PartContent, ReasoningDelta,
+    Start, ToolCallDelta, ToolCallKind,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    answer::{decode_answer_content, finish_error},
+    finish::decode_finish,
+    tool::decode_id,
+    tool_join::{Fragment, ToolCalls},
+    usage::decode_usage,
+};
+use crate::{
+    json::{Text, document},
+    sse,
+};
+
+/// The most choices of an answer: OpenAI allows 128.
+const MAX_CHOICES: usize = 1024;
+
+/// Reads the frames of one stream, in order.
+///
+/// Fields that have no event are passed over; every frame carries its own bytes, so that a caller of this dialect
+/// gets them all the same.
+#[derive(Debug, Default)]
+pub struct StreamDecoder {
+    has_started: bool,
+    choices: Vec<ChoiceState>,
+}
+
+#[derive(Debug, Default)]
+struct ChoiceState {
+    index: u32,
+    is_finished: bool,
+    tool_calls: ToolCalls,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<ChunkChoice<'a>>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    x_groq: Option<Groq<'a>>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Groq<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ChunkChoice<'a> {
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    logprobs: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Delta<'a> {
+    // A string, or Mistral's list of parts.
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    tool_calls: Option<Vec<ToolFragment<'a>>>,
+    // Old function calling: at most one call, without an id.
+    #[serde(borrow, default)]
+    function_call: Option<Called<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ToolFragment<'a> {
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    function: Option<Called<'a>>,
+    #[serde(borrow, default)]
+    custom: Option<Called<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Called<'a> {
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    // Text; from some servers the object itself.
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input: Option<Text<'a>>,
+}
+
+impl StreamDecoder {
+    /// A decoder at the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a frame. Comments and frames that mean nothing here have no events; `[DONE]` is the
+    /// [last](Frame::is_last).
+    ///
+    /// # Errors
+    /// The provider's own error where the frame holds one (an `error` object, an `error` event, a choice that finished
+    /// with an error); [`ErrorKind::Undecodable`] for a frame that is no chunk of this dialect. Nothing that comes
+    /// after it is part of an answer.
+    pub fn decode(&mut self, frame: sse::Frame) -> Result<Frame, Error> {
+        let sse::Frame { bytes, event, data } = frame;
+        let data = data.as_deref().unwrap_or_default().trim_ascii();
+        let mut events = Frame::default();
+        match event.as_deref() {
+            Some(b"error") => return Err(in_band(data).unwrap_or_else(unnamed)),
+            _ if data.is_empty() => {}
+            _ if data.starts_with(b"[DONE]") => events = events.last(),
+            event => self.decode_data(data, event, &mut events)?,
+        }
+        Ok(events.with_wire(Dialect::OpenAi, bytes))
+    }
+
+    fn decode_data(&mut self, data: &[u8], event: Option<&[u8]>, events: &mut Frame) -> Result<(), Error> {
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
+            return Err(in_band(data).unwrap_or_else(undecodable));
+        };
+        // `error: null` and `error: ""` are none.
+        if (chunk.error.is_some() || chunk.choices.is_none())
+            && let Some(error) = in_band(data)
+        {
+            return Err(error);
+        }
+        let is_other_event = event.is_some_and(|name| name != b"message");
+        if chunk.choices.is_none() && chunk.usage.is_none() && !is_other_event {
+            return Err(undecodable());
+        }
+        self.start(&chunk, events);
+        for (place, choice) in chunk.choices.into_iter().flatten().enumerate() {
+            self.decode_choice(place, choice, events)?;
+        }
+        let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
+        if let Some(usage) = usage.and_then(|raw| decode_usage(raw.get())) {
+            events.events_mut().push(ChoiceEvent { choice: 0, event: Event::Usage(usage) });
+        }
+        Ok(())
+    }
+
+    /// Azure opens its streams with a chunk that says nothing of the answer: the start is the first one that does.
+    fn start(&mut self, chunk: &Chunk<'_>, events: &mut Frame) {
+        if self.has_started {
+            return;
+        }
+        let text =
+            |text: &Option<Text<'_>>| text.as_ref().filter(|text| !text.0.is_empty()).map(|text| Arc::from(&*text.0));
+        let start = Start {
+            id: text(&chunk.id),
+            model: text(&chunk.model),
+            created: chunk.created.and_then(|raw| raw.get().parse().ok()),
+        };
+        let has_choices = chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        if has_choices || start.id.is_some() {
+            self.has_started = true;
+            events.events_mut().push(ChoiceEvent { choice: 0, event: Event::Start(start) });
+        }
+    }
+
+    fn decode_choice(&mut self, place: usize, choice: ChunkChoice<'_>, events: &mut Frame) -> Result<(), Error> {
+        let index = choice.index.unwrap_or(place as u32);
+        let state = self.state(index)?;
+        let mut say = |event| events.events_mut().push(ChoiceEvent { choice: index, event });
+
+        let delta = choice.delta.unwrap_or_default();
+        // Some servers send both spellings with the same text.
+        let mut reasoning = [delta.reasoning_content, delta.reasoning].into_iter().flatten();
+        if let Some(Text(text)) = reasoning.find(|text| !text.0.is_empty()) {
+            say(Event::Reasoning(ReasoningDelta::from(text.into_owned())));
+        }
+        if let Some(content) = delta.content {
+            decode_content(content, &mut say)?;
+        }
+        if let Some(Text(text)) = delta.refusal.filter(|text| !text.0.is_empty()) {
+            say(Event::Refusal(text.into_owned()));
+        }
+        for fragment in delta.tool_calls.into_iter().flatten() {
+            say(Event::ToolCall(state.decode_tool(fragment)?));
+        }
+        if let Some(called) = delta.function_call {
+            let fragment = ToolFragment { index: Some(0), id: None, function: Some(called), custom: None };
+            say(Event::ToolCall(state.decode_tool(fragment)?));
+        }
+        if let Some(logprobs) = choice.logprobs {
+            say(Event::Logprobs(Json::from(logprobs)));
+        }
+        // No reason, and a reason repeated beside the usage report, are no end.
+        let name = choice.finish_reason.as_ref().map_or("", |name| &*name.0);
+        let finish = if name.is_empty() { None } else { decode_finish(name, !state.tool_calls.is_empty()) };
+        match finish {
+            Some(FinishReason::Error) => return Err(finish_error(name, choice.error.map(RawValue::get))),
+            Some(reason) if !state.is_finished => {
+                state.is_finished = true;
+                say(Event::Finish(reason));
+            }
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    fn state(&mut self, index: u32) -> Result<&mut ChoiceState, Error> {
+        let at = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None if self.choices.len() == MAX_CHOICES => return Err(undecodable()),
+            None => {
+                self.choices.push(ChoiceState { index, ..ChoiceState::default() });
+                self.choices.len() - 1
+            }
+        };
+        Ok(&mut self.choices[at])
+    }
+}
+
+impl ChoiceState {
+    fn decode_tool(&mut self, fragment: ToolFragment<'_>) -> Result<ToolCallDelta, Error> {
+        let kind = if fragment.custom.is_some() { ToolCallKind::Custom } else { ToolCallKind::Function };
+        let called = fragment.custom.or(fragment.function).unwrap_or_default();
+        let id = fragment.id.as_ref().and_then(|id| decode_id(&id.0));
+        let name = called.name.filter(|name| !name.0.is_empty());
+        let found = Fragment { number: fragment.index, id, has_name: name.is_some() };
+        let index = self.tool_calls.find(found)?;
+        let arguments = match (called.arguments, called.input) {
+            (Some(raw), _) => decode_arguments(raw)?,
+            (None, input) => input.map(|input| input.0.into_owned()).unwrap_or_default(),
+        };
+        let name = name.map(|name| name.0.into_owned());
+        Ok(ToolCallDelta { index, id: id.map(str::to_owned), name, arguments, kind })
+    }
+}
+
+fn decode_content(raw: &RawValue, say: &mut impl FnMut(Event)) -> Result<(), Error> {
+    if raw.get().starts_with('"') {
+        let text: String = serde_json::from_str(raw.get()).map_err(|_| undecodable())?;
+        if !text.is_empty() {
+            say(Event::Text(text));
+        }
+        return Ok(());
+    }
+    for part in decode_answer_content(&document(raw.get().as_bytes(), ErrorKind::Undecodable)?)? {
+        match part.content {
+            PartContent::Text(text) => say(Event::Text(text)),
+            PartContent::Refusal(text) => say(Event::Refusal(text)),
+            PartContent::Reasoning(reasoning) => say(Event::Reasoning(ReasoningDelta::from(reasoning.text))),
+            PartContent::Other(Other { kind, json }) => say(Event::Other(Other { kind, json })),
+            PartContent::Image(_)
+            | PartContent::Audio(_)
+            | PartContent::File(_)
+            | PartContent::ToolCall(_)
+            | PartContent::ToolResult(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn decode_arguments(raw: &RawValue) -> Result<String, Error> {
+    if raw.get().starts_with('"') {
+        serde_json::from_str(raw.get()).map_err(|_| undecodable())
+    } else {
+        Ok(raw.get().to_owned())
+    }
+}
+
+fn in_band(data: &[u8]) -> Option<Error> {
+    crate::error::decode_in_band(data)
+}
+
+fn unnamed() -> Error {
+    Error::new(ErrorKind::Server, "the provider reports an error without saying which")
+}
+
+fn undecodable() -> Error {
+    Error::new(ErrorKind::Undecodable, "a frame of the stream cannot be read")
+}

@@ -1,0 +1,308 @@
+//! Stream frames, written.
+
+use std::{collections::BTreeMap, fmt};
+
+use bytes::BytesMut;
+use llm_core::{
+    ChoiceEvent, Dialect, Error, Event, FinishReason, Frame, Head, LlmRequest, Payload, Start, ToolCallDelta,
+    ToolCallKind, Usage,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    answer_encode::{Stamp, invented_call_id},
+    error::write_error,
+    finish::encode_finish,
+    tool::kind_names,
+    usage::encode_usage,
+};
+use crate::{
+    json::{ArrayWriter, ObjectWriter},
+    sse,
+};
+
+/// Writes an answer as the stream that this dialect's readers expect.
+///
+/// A frame that came off a wire of this dialect is written as it came, but for a chunk that only reports usage to a
+/// caller who did not ask for it: many clients take `choices[0]` of every chunk. All other frames are written from
+/// their events; a caller who did not ask for usage never gets a chunk without choices from them.
+/// [`Event::Other`] has no place in this dialect and is left out.
+pub struct StreamEncoder {
+    request: LlmRequest,
+    // What head and stream say of the answer; settled in `stamp` when the first chunk is written.
+    start: Start,
+    stamp: Option<Stamp>,
+    wants_usage: bool,
+    // Reported by events and not written yet.
+    usage: Option<Usage>,
+    begun: BTreeMap<u32, Begun>,
+    is_over: bool,
+    scratch: BytesMut,
+}
+
+/// A choice that has begun: the kind of each of its tool calls.
+type Begun = BTreeMap<u32, ToolCallKind>;
+
+impl StreamEncoder {
+    /// An encoder for the answer to `request`.
+    pub fn new(head: &Head, request: &LlmRequest) -> Self {
+        let wants_usage = match request.payload() {
+            Payload::Chat(chat) => chat.include_usage,
+            Payload::Embed(_) => false,
+        };
+        Self {
+            request: request.clone(),
+            start: Start { id: head.id.clone(), model: head.model.clone(), created: head.created },
+            stamp: None,
+            wants_usage,
+            usage: None,
+            begun: BTreeMap::new(),
+            is_over: false,
+            scratch: BytesMut::new(),
+        }
+    }
+
+    /// Writes a frame. After the end of the stream nothing is written any more.
+    pub fn encode(&mut self, frame: &Frame, out: &mut BytesMut) {
+        if self.is_over {
+            return;
+        }
+        let wire = frame.wire().filter(|wire| wire.dialect == Dialect::OpenAi && is_stream_frame(&wire.bytes));
+        match wire {
+            Some(wire) => self.pass_on(frame, &wire.bytes, out),
+            None => {
+                for group in frame.events().chunk_by(fit_one_chunk) {
+                    self.encode_group(group, out);
+                }
+                if frame.is_last() {
+                    self.finish(out);
+                }
+            }
+        }
+    }
+
+    /// Ends the stream, unless it has ended: with the usage report if the caller asked for one and has none yet, and
+    /// `data: [DONE]`.
+    pub fn finish(&mut self, out: &mut BytesMut) {
+        if self.is_over {
+            return;
+        }
+        self.write_usage(out);
+        self.is_over = true;
+        sse::encode(None, b"[DONE]", out);
+    }
+
+    /// Ends the stream with an error, unless it has ended. No terminator follows, so that nobody can take what came
+    /// before for a whole answer.
+    pub fn fail(&mut self, error: &Error, out: &mut BytesMut) {
+        if self.is_over {
+            return;
+        }
+        self.is_over = true;
+        self.scratch.clear();
+        let mut body = ObjectWriter::begin(&mut self.scratch);
+        write_error(error, body.object("error"));
+        body.end();
+        sse::encode(None, &self.scratch, out);
+    }
+
+    fn pass_on(&mut self, frame: &Frame, bytes: &[u8], out: &mut BytesMut) {
+        if !self.wants_usage && is_bare_usage(frame, bytes) {
+            return;
+        }
+        // Should a later frame of this stream have to be written from its events, it must fit what went before.
+        for ChoiceEvent { choice, event } in frame.events() {
+            match event {
+                Event::Start(start) => self.see_start(start),
+                Event::ToolCall(delta) => {
+                    self.begun.entry(*choice).or_default().entry(delta.index).or_insert(delta.kind);
+                }
+                Event::Usage(_) => self.usage = None,
+                Event::Text(_) | Event::Reasoning(_) | Event::Refusal(_) | Event::Logprobs(_) | Event::Finish(_) => {
+                    self.begun.entry(*choice).or_default();
+                }
+                Event::Other(_) => {}
+            }
+        }
+        if frame.is_last() {
+            self.write_usage(out);
+            self.is_over = true;
+        }
+        out.extend_from_slice(bytes);
+    }
+
+    fn see_start(&mut self, start: &Start) {
+        let known = &mut self.start;
+        known.id = start.id.clone().or(known.id.take());
+        known.model = start.model.clone().or(known.model.take());
+        known.created = start.created.or(known.created);
+    }
+
+    fn encode_group(&mut self, group: &[ChoiceEvent], out: &mut BytesMut) {
+        let [ChoiceEvent { choice, event }, ..] = group else { return };
+        let choice = *choice;
+        match event {
+            Event::Start(start) => {
+                self.see_start(start);
+                if !self.begun.contains_key(&choice) {
+                    self.write_choice(choice, &[], None, out);
+                }
+            }
+            Event::Usage(usage) if self.wants_usage => self.usage.get_or_insert_default().merge(usage),
+            Event::Usage(_) | Event::Other(_) => {}
+            Event::Reasoning(delta) if delta.text.is_empty() => {}
+            Event::Finish(reason) => self.write_choice(choice, &[], Some(reason), out),
+            Event::Text(_) | Event::Reasoning(_) | Event::Refusal(_) | Event::ToolCall(_) | Event::Logprobs(_) => {
+                self.write_choice(choice, group, None, out);
+            }
+        }
+    }
+
+    fn write_usage(&mut self, out: &mut BytesMut) {
+        if let Some(usage) = self.usage.take() {
+            self.write_chunk(Some(&usage), out, |_, choices| choices.end());
+        }
+    }
+
+    fn write_choice(&mut self, index: u32, events: &[ChoiceEvent], finish: Option<&FinishReason>, out: &mut BytesMut) {
+        self.write_chunk(None, out, |encoder, mut choices| {
+            let mut choice = choices.object();
+            choice.field("index", &index);
+            let mut delta = choice.object("delta");
+            if !encoder.begun.contains_key(&index) {
+                delta.field("role", "assistant");
+                if events.is_empty() {
+                    delta.field("content", "");
+                }
+            }
+            let begun = encoder.begun.entry(index).or_default();
+            write_delta(events, begun, &encoder.request, &mut delta);
+            delta.end();
+            let logprobs = events.iter().find_map(|item| match &item.event {
+                Event::Logprobs(json) => Some(json),
+                _ => None,
+            });
+            choice.field("logprobs", &logprobs);
+            choice.field("finish_reason", &finish.map(encode_finish));
+            choice.end();
+            choices.end();
+        });
+    }
+
+    fn write_chunk(
+        &mut self,
+        usage: Option<&Usage>,
+        out: &mut BytesMut,
+        fill: impl FnOnce(&mut Self, ArrayWriter<'_>),
+    ) {
+        let stamp = self.stamp.take().unwrap_or_else(|| Stamp::new(self.start.clone(), &self.request));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let mut chunk = ObjectWriter::begin(&mut scratch);
+        stamp.write("chat.completion.chunk", &mut chunk);
+        fill(self, chunk.array("choices"));
+        match usage {
+            Some(usage) => encode_usage(usage, chunk.object("usage")),
+            None if self.wants_usage => chunk.raw("usage", "null"),
+            None => {}
+        }
+        chunk.end();
+        sse::encode(None, &scratch, out);
+        self.scratch = scratch;
+        self.stamp = Some(stamp);
+    }
+}
+
+impl fmt::Debug for StreamEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamEncoder")
+            .field("start", &self.start)
+            .field("choices", &self.begun.len())
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The order of the fields of a delta; what comes in this order fits one chunk.
+fn rank(event: &Event) -> Option<u8> {
+    match event {
+        Event::Reasoning(delta) if delta.text.is_empty() => None,
+        Event::Reasoning(_) => Some(0),
+        Event::Text(_) => Some(1),
+        Event::Refusal(_) => Some(2),
+        Event::ToolCall(_) => Some(3),
+        Event::Logprobs(_) => Some(4),
+        Event::Start(_) | Event::Usage(_) | Event::Finish(_) | Event::Other(_) => None,
+    }
+}
+
+fn fit_one_chunk(first: &ChoiceEvent, second: &ChoiceEvent) -> bool {
+    let is_ordered = match (rank(&first.event), rank(&second.event)) {
+        (Some(first), Some(second)) => first < second,
+        _ => false,
+    };
+    first.choice == second.choice && is_ordered
+}
+
+fn write_delta(events: &[ChoiceEvent], begun: &mut Begun, request: &LlmRequest, delta: &mut ObjectWriter<'_>) {
+    for ChoiceEvent { choice, event } in events {
+        match event {
+            Event::Text(text) => delta.field("content", text),
+            Event::Refusal(text) => delta.field("refusal", text),
+            Event::Reasoning(reasoning) => delta.field("reasoning_content", &reasoning.text),
+            Event::ToolCall(call) => {
+                let mut list = delta.array("tool_calls");
+                let id = || invented_call_id(request, *choice, call.index);
+                write_tool_call(call, begun, id, list.object());
+                list.end();
+            }
+            // Logprobs stand beside the delta, the others in chunks of their own.
+            Event::Logprobs(_) | Event::Start(_) | Event::Usage(_) | Event::Finish(_) | Event::Other(_) => {}
+        }
+    }
+}
+
+fn write_tool_call(
+    call: &ToolCallDelta,
+    begun: &mut Begun,
+    invent_id: impl FnOnce() -> String,
+    mut object: ObjectWriter<'_>,
+) {
+    let is_first = !begun.contains_key(&call.index);
+    let (kind, text_name) = kind_names(*begun.entry(call.index).or_insert(call.kind));
+    object.field("index", &call.index);
+    if is_first {
+        let id = call.id.clone().filter(|id| !id.is_empty());
+        object.field("id", &id.unwrap_or_else(invent_id));
+        object.field("type", kind);
+    }
+    let mut nested = object.object(kind);
+    nested.optional("name", call.name.as_ref());
+    nested.field(text_name, &call.arguments);
+    nested.end();
+    object.end();
+}
+
+/// A whole answer can come as a frame too; its bytes are an object and not a stream frame.
+fn is_stream_frame(bytes: &[u8]) -> bool {
+    !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// Whether the frame is a chunk without choices that only reports usage.
+fn is_bare_usage(frame: &Frame, bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Chunk<'a> {
+        #[serde(borrow, default)]
+        choices: Vec<&'a RawValue>,
+    }
+    let is_usage = |item: &ChoiceEvent| matches!(item.event, Event::Usage(_));
+    let is_passive = |item: &ChoiceEvent| matches!(item.event, Event::Usage(_) | Event::Start(_));
+    if !(frame.events().iter().any(is_usage) && frame.events().iter().all(is_passive)) {
+        return false;
+    }
+    let mut decoder = sse::Decoder::new();
+    decoder.push(bytes::Bytes::copy_from_slice(bytes));
+    let Ok(Some(sse::Frame { data: Some(data), .. })) = decoder.next_frame() else { return false };
+    serde_json::from_slice::<Chunk<'_>>(&data).is_ok_and(|chunk| chunk.choices.is_empty())
+}

@@ -1,0 +1,268 @@
+//! Streams of OpenAI and of everything compatible with it, as they are read.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use llm_core::{Accumulator, ChatOutput, Error, ErrorKind, Event, FinishReason, Frame, PartContent, Usage};
+use llm_wire::{openai::StreamDecoder, sse};
+
+mod fixtures;
+
+/// What a stream said until its end or its error.
+struct Heard {
+    frames: Vec<Frame>,
+    error: Option<Error>,
+}
+
+impl Heard {
+    fn output(&self) -> ChatOutput {
+        let mut whole = Accumulator::new();
+        self.frames.iter().cloned().for_each(|frame| whole.push(frame));
+        whole.finish()
+    }
+
+    fn events(&self) -> impl Iterator<Item = (u32, &Event)> {
+        self.frames.iter().flat_map(|frame| frame.events().iter().map(|item| (item.choice, &item.event)))
+    }
+
+    fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.events().filter(|(_, event)| wanted(event)).count()
+    }
+}
+
+fn hear(bytes: &[u8]) -> Heard {
+    let (mut cutter, mut decoder, mut frames) = (sse::Decoder::new(), StreamDecoder::new(), Vec::new());
+    cutter.push(Bytes::copy_from_slice(bytes));
+    while let Some(frame) = cutter.next_frame().unwrap() {
+        let wire = frame.bytes.clone();
+        match decoder.decode(frame) {
+            Ok(frame) => {
+                assert_eq!(frame.wire().unwrap().bytes, wire, "every frame carries its own bytes");
+                frames.push(frame);
+            }
+            Err(error) => return Heard { frames, error: Some(error) },
+        }
+    }
+    Heard { frames, error: None }
+}
+
+fn hear_fixture(name: &str) -> Heard {
+    hear(&fixtures::read(&format!("streams/{name}.sse")))
+}
+
+fn chunk(choice: &str) -> Vec<u8> {
+    format!("data: {{\"id\":\"c\",\"choices\":[{choice}]}}\n\n").into_bytes()
+}
+
+/// The choices in a line each: reasoning in parentheses, a refusal after `!`, tool calls as `id:name(arguments)`.
+fn told(output: &ChatOutput) -> String {
+    let mut told = String::new();
+    for choice in &output.choices {
+        for part in &choice.parts {
+            match &part.content {
+                PartContent::Text(text) => told.push_str(text),
+                PartContent::Reasoning(reasoning) => write!(told, "({})", reasoning.text).unwrap(),
+                PartContent::Refusal(text) => write!(told, "!{text}").unwrap(),
+                PartContent::ToolCall(call) => write!(told, "{}:{}({})", call.id, call.name, call.arguments).unwrap(),
+                other => panic!("{other:?}"),
+            }
+        }
+        writeln!(told, " {}", choice.finish.as_ref().map_or("-".into(), |reason| format!("{reason:?}"))).unwrap();
+    }
+    told
+}
+
+#[test]
+fn whole_streams_say_what_their_providers_meant() {
+    for (name, expected) in [
+        ("openai_text", "Hello, wörld 🌍 \"quoted\"\n Stop\n"),
+        ("openai_usage_not_last", "Hi. Stop\n"),
+        ("openai_parallel_tools", "call_a:weather({\"city\":\"Z\\u00fcrich\",\"n\":12})call_b:time({}) ToolCalls\n"),
+        ("openai_interleaved_tools", "call_a:one({\"a\":1})call_b:two({\"b\":2}) ToolCalls\n"),
+        ("openai_custom_tool", "call_c:shell(ls -l) ToolCalls\n"),
+        ("openai_two_choices", "Aa Stop\nBb Length\n"),
+        ("openai_refusal", "!I cannot help. Stop\n"),
+        ("openai_logprobs", "hi Stop\n"),
+        ("azure_text", "ok ContentFilter\n"),
+        ("openrouter_reasoning", "(think)done Stop\n"),
+        ("deepseek_reasoning", "(First, think.)42 Stop\n"),
+        ("mistral_thinking", "(Let me see.)Four. Stop\n"),
+        ("mistral_tools", ":f({\"a\": 1}):g({\"b\":[1.0,2]}) ToolCalls\n"),
+        ("groq_text", "(hm)yes Stop\n"),
+        ("vllm_usage_on_every_chunk", "ab Stop\n"),
+        ("ollama_tools", "(need f)call_x:f({})call_y:f({\"k\":2}) ToolCalls\n"),
+        ("gemini_tools", ":weather({\"city\":\"Rome\"}):weather({\"city\":\"Oslo\"}) ToolCalls\n"),
+        ("repeated_ids", "call_1:f({}) ToolCalls\n"),
+        ("legacy_function", ":f({}) ToolCalls\n"),
+    ] {
+        let heard = hear_fixture(name);
+        assert!(heard.error.is_none(), "{name}: {:?}", heard.error);
+        assert!(heard.frames.last().unwrap().is_last(), "{name} ends with its terminal frame");
+        assert_eq!(heard.frames.iter().filter(|frame| frame.is_last()).count(), 1, "{name}");
+        let output = heard.output();
+        assert_eq!(told(&output), expected, "{name}");
+        assert_eq!(heard.count(|event| matches!(event, Event::Start(_))), 1, "{name} starts once");
+        let finishes = heard.count(|event| matches!(event, Event::Finish(_)));
+        assert_eq!(finishes, output.choices.len(), "{name} finishes each choice once");
+        assert!(output.start.id.is_some() && output.start.model.is_some(), "{name}");
+        assert_eq!(output.start.created, Some(1_787_150_061), "{name}");
+    }
+}
+
+#[test]
+fn usage_is_found_wherever_it_is() {
+    let openai = Usage { cache_read: 4, reasoning: 2, ..Usage::reported(9, 5) };
+    for (name, expected) in [
+        ("openai_text", Some(openai)),
+        ("openai_usage_not_last", Some(openai)),
+        ("openrouter_reasoning", Some(openai)),
+        ("deepseek_reasoning", Some(Usage { cache_read: 8, reasoning: 5, ..Usage::reported(12, 7) })),
+        ("mistral_thinking", Some(Usage::reported(20, 12))),
+        ("groq_text", Some(Usage::reported(3, 2))),
+        ("vllm_usage_on_every_chunk", Some(Usage::reported(6, 2))),
+        ("gemini_tools", Some(Usage { reasoning: 62, ..Usage::reported(35, 82) })),
+        ("openai_refusal", None),
+        ("azure_text", None),
+    ] {
+        assert_eq!(hear_fixture(name).output().usage, expected, "{name}");
+    }
+}
+
+#[test]
+fn an_error_inside_a_stream_ends_it_as_the_error_it_is() {
+    for (name, kind, code) in [
+        ("openai_error", ErrorKind::Server, None),
+        ("openrouter_error", ErrorKind::Server, Some("502")),
+        ("groq_error", ErrorKind::InvalidRequest, Some("tool_use_failed")),
+        ("vllm_error", ErrorKind::Server, Some("500")),
+        ("mistral_finish_error", ErrorKind::Server, None),
+        ("deepseek_no_resource", ErrorKind::Overloaded, None),
+    ] {
+        let heard = hear_fixture(name);
+        let error = heard.error.as_ref().unwrap_or_else(|| panic!("{name} ends with an error"));
+        assert_eq!(error.kind(), kind, "{name}");
+        assert_eq!(error.detail().and_then(|detail| detail.code.as_deref()), code, "{name}");
+        assert_eq!(heard.count(|event| matches!(event, Event::Finish(_))), 0, "{name} has no finish reason");
+        assert!(!heard.frames.iter().any(Frame::is_last), "{name} has no terminal frame");
+    }
+}
+
+#[test]
+fn a_cut_stream_has_neither_a_finish_reason_nor_a_terminal_frame() {
+    let heard = hear_fixture("cut");
+    assert!(heard.error.is_none());
+    assert_eq!(told(&heard.output()), "par -\n");
+    assert!(!heard.frames.iter().any(Frame::is_last));
+}
+
+#[test]
+fn comments_and_foreign_events_are_frames_without_events() {
+    let heard = hear(b": keep-alive\n\ndata:\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n\n");
+    assert!(heard.error.is_none());
+    assert_eq!(heard.frames.len(), 4);
+    assert!(heard.frames.iter().all(|frame| frame.events().is_empty() && !frame.is_last()));
+}
+
+#[test]
+fn garbage_is_undecodable() {
+    for garbage in [
+        &b"data: {\"id\":\"c\",\"choi\n\n"[..],
+        b"data: hello\n\n",
+        b"data: 7\n\n",
+        b"data: []\n\n",
+        b"data: {\"a\":1}\n\n",
+        b"data: {\"choices\":[{\"delta\":{\"content\":7}}]}\n\n",
+        b"data: {\"choices\":[{\"index\":-1}]}\n\n",
+        b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n",
+        b"data: {\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}\n\n",
+    ] {
+        let error = hear(garbage).error.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(garbage)));
+        assert_eq!(error.kind(), ErrorKind::Undecodable);
+    }
+}
+
+#[test]
+fn deep_nesting_in_a_field_we_do_not_read_does_no_harm() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let heard = hear(&chunk(&format!(r#"{{"index":0,"x":{deep},"delta":{{"content":"a"}}}}"#)));
+    assert_eq!(told(&heard.output()), "a -\n");
+    let heard = hear(&chunk(&format!(r#"{{"index":0,"delta":{{"content":{deep}}}}}"#)));
+    assert_eq!(heard.error.unwrap().kind(), ErrorKind::Undecodable);
+}
+
+#[test]
+fn the_number_of_choices_is_bounded() {
+    let many: Vec<_> = (0..5000).map(|index| format!(r#"{{"index":{index},"delta":{{}}}}"#)).collect();
+    assert_eq!(hear(&chunk(&many.join(","))).error.unwrap().kind(), ErrorKind::Undecodable);
+}
+
+#[test]
+fn an_empty_finish_reason_is_none_and_an_unknown_one_is_kept() {
+    let heard = hear(
+        &[
+            chunk(r#"{"index":0,"delta":{"content":"a"},"finish_reason":""}"#),
+            chunk(r#"{"index":0,"delta":{"content":"b"},"finish_reason":"bored"}"#),
+            chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#),
+        ]
+        .concat(),
+    );
+    let output = heard.output();
+    assert_eq!(output.choices[0].finish, Some(FinishReason::Other("bored".into())));
+    assert_eq!(output.choices[0].text(), "ab", "the finish chunk may carry the last content");
+}
+
+#[test]
+fn reasoning_sent_in_both_spellings_is_heard_once() {
+    let heard = hear(&chunk(r#"{"delta":{"reasoning":"hm","reasoning_content":"hm","content":""}}"#));
+    assert_eq!(told(&heard.output()), "(hm) -\n");
+}
+
+#[test]
+fn logprobs_join_in_order() {
+    let output = hear_fixture("openai_logprobs").output();
+    let logprobs: serde_json::Value = output.choices[0].logprobs.as_ref().unwrap().parse().unwrap();
+    let tokens: Vec<_> = logprobs["content"].as_array().unwrap().iter().map(|item| &item["token"]).collect();
+    assert_eq!(tokens, ["h", "i"]);
+}
+
+#[test]
+fn every_cut_and_line_end_of_every_fixture_gives_the_same_events() {
+    for (name, bytes) in fixtures::streams() {
+        let (whole, error) = events_of([&bytes[..]]);
+        let crlf = String::from_utf8(bytes.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+        assert_eq!(events_of(crlf.chunks(1)), (whole.clone(), error), "{name} with CRLF");
+        for at in (0..bytes.len()).step_by(3) {
+            assert_eq!(events_of([&bytes[..at], &bytes[at..]]), (whole.clone(), error), "{name} cut at {at}");
+        }
+    }
+}
+
+fn events_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<llm_core::ChoiceEvent>, Option<ErrorKind>) {
+    let (mut cutter, mut decoder, mut events) = (sse::Decoder::new(), StreamDecoder::new(), Vec::new());
+    for piece in pieces {
+        cutter.push(Bytes::copy_from_slice(piece));
+        while let Some(frame) = cutter.next_frame().unwrap() {
+            match decoder.decode(frame) {
+                Ok(frame) => events.extend(frame.into_events()),
+                Err(error) => return (events, Some(error.kind())),
+            }
+        }
+    }
+    (events, None)
+}
+
+#[test]
+fn debug_shows_no_content() {
+    let heard = hear(&chunk(
+        r#"{"delta":{"content":"canary","tool_calls":[{"id":"canary","function":{"name":"f","arguments":"canary"}}]},"finish_reason":null}"#,
+    ));
+    let mut decoder = StreamDecoder::new();
+    for frame in &heard.frames {
+        let bytes = frame.wire().unwrap().bytes.clone();
+        let data = Some(bytes.slice(6..));
+        decoder.decode(sse::Frame { bytes, event: None, data }).unwrap();
+    }
+    assert!(!format!("{:?} {decoder:?}", heard.frames).contains("canary"));
+}
