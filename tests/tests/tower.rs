@@ -11,7 +11,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, buffer::Buffer
 
 fn sim() -> Sim {
     let fails = ModelConfig::instant("fails").fault(FaultRule::new("status 429 retry-after=7".parse().unwrap()));
-    let hangs = ModelConfig::instant("hangs").fault(FaultRule::new("hang before head".parse().unwrap()));
+    let hangs = ModelConfig::instant("hangs").fault(FaultRule::new("hang".parse().unwrap()));
     Sim::try_from(SimConfig::new([ModelConfig::instant("works"), fails, hangs])).unwrap()
 }
 

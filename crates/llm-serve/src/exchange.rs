@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
-use llm_core::{Dialect, Error, LlmRequest, LlmResponse};
+use llm_core::{Dialect, Error, HoldBack, LlmRequest, LlmResponse};
 use llm_wire::openai;
 use tokio::time::timeout;
 use tower::{BoxError, ServiceExt};
@@ -83,10 +83,7 @@ where
     S::Error: Into<Error>,
     S::Future: Send,
 {
-    let mut answer: Awaited = {
-        let request = request.clone();
-        Box::pin(async move { service.oneshot(request).await.map_err(Into::into) })
-    };
+    let mut answer: Awaited = Box::pin(until_content(service, request.clone()));
     let Some(head_after) = options.head_after else {
         return Ok(begin(answer.await?, &request, options, responder));
     };
@@ -104,4 +101,15 @@ fn begin(
 ) -> Response<DoorBody> {
     let head = response.head.clone();
     responder.stream(Some(&head), DoorBody::stream(EventStream::answer(response, request, options)))
+}
+
+/// The answer, once it has content: a failure before that can still be a status. Where a layer below has waited
+/// already, this costs nothing.
+async fn until_content<S>(service: S, request: LlmRequest) -> Result<LlmResponse, Error>
+where
+    S: Service<LlmRequest, Response = LlmResponse>,
+    S::Error: Into<Error>,
+{
+    let LlmResponse { head, body } = service.oneshot(request).await.map_err(Into::into)?;
+    Ok(LlmResponse::new(head, body.until_content(HoldBack::default()).await?))
 }

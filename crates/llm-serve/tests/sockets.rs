@@ -99,9 +99,10 @@ async fn each_frame_arrives_before_the_next_is_made() {
         let (service, frames) = streaming();
         let address = servers(OpenAiDoor::new(service, models())).await[server];
         let mut socket = connect(address, "/v1/chat/completions", STREAM).await;
-        let head = read_until(&mut socket, "\r\n\r\n").await;
+        frames.send(Ok(wired("a"))).unwrap();
+        let head = read_until(&mut socket, "\r\n\r\n\r\n").await;
         assert!(head.contains("content-type: text/event-stream; charset=utf-8"), "{head}");
-        for text in ["a", "b", "c"] {
+        for text in ["b", "c"] {
             frames.send(Ok(wired(text))).unwrap();
             let piece = read_until(&mut socket, "\r\n\r\n\r\n").await;
             let frame = wire_of(text);

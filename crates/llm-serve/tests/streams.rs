@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt};
 use http_body::Body as _;
 use llm_core::{
     Body, BoxLlmService, Dialect, Error, ErrorKind, Event, FinishReason, Frame, Head, LlmResponse, NanoUsd, Output,
-    Target, Usage,
+    Start, Target, Usage,
 };
 use llm_serve::{ChatCompletions, DoorBody, DoorOptions};
 use scripted::{DropCount, STREAM, assert_refused, chat, done, next, read, service, streaming, wire_of, wired};
@@ -57,18 +57,20 @@ async fn frames_of_the_same_dialect_pass_byte_for_byte_and_one_by_one() {
 #[tokio::test]
 async fn a_frame_is_handed_on_before_the_next_one_comes() {
     let (service, frames) = streaming();
+    frames.send(Ok(wired("a"))).unwrap();
     let mut body = open(service, quiet()).await;
-    assert!(next(&mut body).now_or_never().is_none());
-    for text in ["a", "b", "c"] {
+    assert_eq!(next(&mut body).now_or_never().unwrap().unwrap(), wire_of("a"));
+    for text in ["b", "c"] {
+        assert!(next(&mut body).now_or_never().is_none());
         frames.send(Ok(wired(text))).unwrap();
         assert_eq!(next(&mut body).now_or_never().unwrap().unwrap(), wire_of(text));
-        assert!(next(&mut body).now_or_never().is_none());
     }
 }
 
 #[tokio::test]
 async fn the_head_says_that_it_is_a_stream() {
     let (service, frames) = streaming();
+    frames.send(Ok(wired("a"))).unwrap();
     let response = ChatCompletions::new(service).oneshot(chat(STREAM)).await.unwrap();
     let headers = response.headers();
     assert_eq!(headers["content-type"], "text/event-stream; charset=utf-8");
@@ -100,13 +102,13 @@ async fn a_usage_report_that_was_not_asked_for_is_left_out() {
 #[tokio::test]
 async fn a_stream_that_ends_with_a_finish_reason_gets_its_terminator() {
     let (service, frames) = streaming();
-    let mut body = open(service, quiet()).await;
     let finish = Bytes::from_static(b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
     frames.send(Ok(wired("a"))).unwrap();
     frames
         .send(Ok(Frame::event(Event::Finish(FinishReason::Stop)).with_wire(Dialect::OpenAi, finish.clone())))
         .unwrap();
     drop(frames);
+    let mut body = open(service, quiet()).await;
     assert_eq!(next(&mut body).await.unwrap(), wire_of("a"));
     assert_eq!(next(&mut body).await.unwrap(), finish);
     assert_eq!(next(&mut body).await.unwrap(), "data: [DONE]\n\n");
@@ -141,9 +143,9 @@ async fn assert_fails_in_band(mut body: DoorBody) -> String {
 #[tokio::test]
 async fn a_failure_after_content_is_told_within_the_stream() {
     let (service, frames) = streaming();
-    let mut body = open(service, quiet()).await;
     frames.send(Ok(wired("a"))).unwrap();
     frames.send(Err(Error::new(ErrorKind::Server, "the provider failed"))).unwrap();
+    let mut body = open(service, quiet()).await;
     assert_eq!(next(&mut body).await.unwrap(), wire_of("a"));
     let error = assert_fails_in_band(body).await;
     assert!(!error.contains("[DONE]") && !error.contains("finish_reason"), "{error}");
@@ -152,9 +154,9 @@ async fn a_failure_after_content_is_told_within_the_stream() {
 #[tokio::test]
 async fn a_cut_stream_is_a_failure() {
     let (service, frames) = streaming();
-    let mut body = open(service, quiet()).await;
     frames.send(Ok(wired("a"))).unwrap();
     drop(frames);
+    let mut body = open(service, quiet()).await;
     assert_eq!(next(&mut body).await.unwrap(), wire_of("a"));
     assert_fails_in_band(body).await;
 }
@@ -167,11 +169,42 @@ async fn a_failure_before_the_answer_is_a_status() {
     assert_eq!(headers["retry-after"], "2");
 }
 
+/// The provider had begun to answer, but had not said anything yet.
+#[tokio::test]
+async fn a_failure_before_content_is_a_status_although_the_stream_had_begun() {
+    for failure in [Some(Error::new(ErrorKind::Overloaded, "no capacity")), None] {
+        let (service, frames) = streaming();
+        let status = if failure.is_some() { 503 } else { 502 };
+        frames.send(Ok(Frame::event(Event::Start(Start::default())))).unwrap();
+        frames.send(Ok(Frame::default())).unwrap();
+        if let Some(error) = failure {
+            frames.send(Err(error)).unwrap();
+        }
+        drop(frames);
+        assert_refused(ChatCompletions::new(service).oneshot(chat(STREAM)).await.unwrap(), status).await;
+    }
+}
+
+/// What came before the first content is held back until then, and not a moment longer.
+#[tokio::test]
+async fn the_head_waits_for_the_first_content() {
+    let (service, frames) = streaming();
+    let mut response = Box::pin(ChatCompletions::new(service).oneshot(chat(STREAM)));
+    frames.send(Ok(Frame::default().with_wire(Dialect::OpenAi, Bytes::from_static(b": working\n\n")))).unwrap();
+    assert!(response.as_mut().now_or_never().is_none());
+    frames.send(Ok(wired("a"))).unwrap();
+    let mut body = response.now_or_never().unwrap().unwrap().into_body();
+    assert_eq!(next(&mut body).now_or_never().unwrap().unwrap(), ": working\n\n");
+    assert_eq!(next(&mut body).now_or_never().unwrap().unwrap(), wire_of("a"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_is_filled_with_heartbeats() {
     let (service, frames) = streaming();
     let begun = Instant::now();
+    frames.send(Ok(wired("a"))).unwrap();
     let mut body = open(service, DoorOptions::new().heartbeat(Duration::from_secs(5))).await;
+    assert_eq!(next(&mut body).await.unwrap(), wire_of("a"));
     for beat in 1..=3 {
         assert_eq!(next(&mut body).await.unwrap(), HEARTBEAT);
         assert_eq!(begun.elapsed(), Duration::from_secs(5 * beat));
@@ -319,7 +352,8 @@ fn held(dropped: &Arc<AtomicUsize>, held: Held) -> BoxLlmService {
             if held == Held::Call {
                 std::future::pending::<()>().await;
             }
-            let frames = futures_util::stream::pending().inspect(move |_: &Result<Frame, Error>| _ = &guard);
+            let silence = futures_util::stream::pending().inspect(move |_: &Result<Frame, Error>| _ = &guard);
+            let frames = futures_util::stream::iter([Ok(wired("a"))]).chain(silence);
             Ok(LlmResponse::new(Head::default(), Body::stream(frames)))
         }
     })

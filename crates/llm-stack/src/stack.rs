@@ -63,7 +63,11 @@ impl TryFrom<StackConfig> for Stack {
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
+        let of_simulated = |error: llm_sim::ConfigError| ConfigError::new(SIMULATED, error.to_string());
         let mut catalog = Catalog::builtin().clone();
+        if let Some(simulated) = &simulated {
+            catalog.merge(simulated.catalog().map_err(of_simulated)?);
+        }
         let stated = Catalog::try_from(models).map_err(|error| ConfigError::new("models", error.to_string()))?;
         catalog.merge(stated);
 
@@ -73,7 +77,7 @@ impl TryFrom<StackConfig> for Stack {
         }
         if let Some(simulated) = simulated {
             let names = simulated.models.iter().map(|model| model.name.clone()).collect();
-            let sim = Sim::try_from(simulated).map_err(|error| ConfigError::new(SIMULATED, error.to_string()))?;
+            let sim = Sim::try_from(simulated).map_err(of_simulated)?;
             parts.add(SIMULATED, sim, names);
         }
         Ok(parts.finish())
@@ -107,7 +111,7 @@ impl Parts {
             return Err(ConfigError::new(path("models"), message));
         }
         let of_provider = |error: llm_providers::ConfigError| ConfigError::new(path(error.field()), error.sentence());
-        let client = llm_providers::client(config.client.clone());
+        let client = Client::try_from(config.client.clone()).map_err(of_provider)?;
         let layer = ProviderLayer::try_from(config).map_err(of_provider)?.catalog(Arc::clone(&self.catalog));
         let provider: Provider<Client> = layer.layer(client);
         self.add(&name, provider, models);

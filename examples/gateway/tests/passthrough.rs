@@ -103,5 +103,5 @@ async fn nothing_of_a_request_chooses_the_destination_or_reaches_the_provider_as
         // The provider serves every name, so it is asked, at its own address and path, and knows no such model.
         assert_eq!(gateway.post("/v1/chat/completions", body).await.status, 404, "{model}");
     }
-    assert!(server.log().iter().all(|received| received.path == "/v1/chat/completions"));
+    assert!(server.log().iter().all(|received| &*received.path == "/v1/chat/completions"));
 }
