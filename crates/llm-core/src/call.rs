@@ -11,7 +11,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::{Elsewhere, Error, ErrorKind, NanoUsd, Target, Usage};
+use crate::{Attempt, Elsewhere, Error, ErrorKind, NanoUsd, Target, Usage};
 
 /// How many calls may follow the first one, unless the owner of the call says otherwise: the official SDKs retry
 /// twice too.
@@ -158,6 +158,18 @@ impl Trail {
             }
         };
         write(&mut record.attempts[at]);
+    }
+
+    /// Notes that an attempt is made, why, and where it goes, if that is known and not noted yet. For edges, and for
+    /// whoever sees an attempt fail before it has reached one.
+    pub fn begin(&self, attempt: Attempt, target: Option<&Target>) {
+        self.update(attempt.number, |record| {
+            record.reason = attempt.reason;
+            record.waited = attempt.waited;
+            if record.target.is_none() {
+                record.target = target.cloned();
+            }
+        });
     }
 
     /// The attempts so far, in the order in which they were begun.

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::{Again, AttemptEnd, Body, Error, Head, LlmRequest, LlmResponse, Target, Trail};
+use crate::{Attempt, AttemptEnd, Body, Error, Head, LlmRequest, LlmResponse, Target, Trail};
 
 /// How long an answer may be held back while waiting for its first content. At either bound it is handed on as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,14 +110,7 @@ where
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
         let context = request.context();
-        let attempt = context.attempt();
-        let entry = Entry {
-            trail: context.trail(),
-            number: attempt.number,
-            reason: attempt.reason,
-            waited: attempt.waited,
-            target: context.target().cloned(),
-        };
+        let entry = Entry { trail: context.trail(), attempt: context.attempt(), target: context.target().cloned() };
         CommitFuture { state: Holding::Call { future: self.inner.call(request) }, hold: self.hold, entry }
     }
 }
@@ -125,23 +118,15 @@ where
 #[derive(Debug)]
 struct Entry {
     trail: Trail,
-    number: u32,
-    reason: Again,
-    waited: Duration,
+    attempt: Attempt,
     target: Option<Target>,
 }
 
 impl Entry {
     fn note_failure(&self, error: &Error) {
-        self.trail.update(self.number, |attempt| {
-            attempt.reason = self.reason;
-            attempt.waited = self.waited;
-            if attempt.target.is_none() {
-                attempt.target = error.target().or(self.target.as_ref()).cloned();
-            }
-            // An edge that saw the end knows it better.
-            attempt.end.get_or_insert(AttemptEnd::Failed(error.kind()));
-        });
+        self.trail.begin(self.attempt, error.target().or(self.target.as_ref()));
+        // An edge that saw the end knows it better.
+        self.trail.update(self.attempt.number, |record| _ = record.end.get_or_insert(AttemptEnd::Failed(error.kind())));
     }
 }
 

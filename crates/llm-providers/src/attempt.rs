@@ -21,11 +21,7 @@ impl AttemptObserver {
     pub(crate) fn begin(request: &LlmRequest, target: &Target, settings: Arc<Settings>) -> Self {
         let context = request.context();
         let (trail, attempt) = (context.trail(), context.attempt());
-        trail.update(attempt.number, |record| {
-            record.target = Some(target.clone());
-            record.reason = attempt.reason;
-            record.waited = attempt.waited;
-        });
+        trail.begin(attempt, Some(target));
         Self { trail, number: attempt.number, target: target.clone(), payload: request.shared_payload(), settings }
     }
 

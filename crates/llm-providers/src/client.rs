@@ -10,6 +10,7 @@ mod body;
 mod config;
 mod connect;
 mod lanes;
+mod roots;
 
 use std::{
     fmt,
@@ -34,10 +35,12 @@ use self::{
     connect::Connector,
     lanes::{Lanes, Slot},
 };
+use crate::ConfigError;
 
 type Lane = legacy::Client<Connector, Full<Bytes>>;
 
-/// An http client: pooled, over TLS with Mozilla's roots or in the clear, HTTP/1 or HTTP/2 as the server prefers.
+/// An http client: pooled, over TLS with Mozilla's roots or in the clear, HTTP/1 or HTTP/2 as the server prefers;
+/// that is its default, and [`ClientConfig`] says what else it can be.
 ///
 /// It counts a call as open until the body of its response is dropped. Clones share connections; use
 /// one client for each provider, since a call counts whichever host it goes to.
@@ -54,14 +57,27 @@ struct Pools {
 }
 
 /// A client with these settings. No connection is made before the first call.
-pub fn client(config: ClientConfig) -> Client {
-    let max_lanes = usize::from(config.max_connections.get());
-    Client(Arc::new(Pools {
-        lanes: Arc::new(Lanes::new(max_lanes, config.max_streams_per_connection.get() as usize)),
-        clients: (0..max_lanes).map(|_| OnceLock::new()).collect(),
-        connector: connect::connector(&config),
-        config,
-    }))
+///
+/// # Errors
+/// If [`ca_file`](ClientConfig::ca_file) cannot be read, or holds no certificate or one that cannot be used.
+impl TryFrom<ClientConfig> for Client {
+    type Error = ConfigError;
+
+    fn try_from(config: ClientConfig) -> Result<Self, ConfigError> {
+        let max_lanes = usize::from(config.max_connections.get());
+        Ok(Self(Arc::new(Pools {
+            lanes: Arc::new(Lanes::new(max_lanes, config.max_streams_per_connection.get() as usize)),
+            clients: (0..max_lanes).map(|_| OnceLock::new()).collect(),
+            connector: connect::connector(&config)?,
+            config,
+        })))
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::try_from(ClientConfig::default()).expect("only a stated file can be wrong")
+    }
 }
 
 impl Pools {

@@ -183,7 +183,7 @@ impl ConfigError {
         Self { field, sentence: sentence.into() }
     }
 
-    /// The field at fault, such as `base_url`.
+    /// The field at fault, as a path within [`ProviderConfig`], such as `base_url` or `client.ca_file`.
     pub fn field(&self) -> &'static str {
         self.field
     }

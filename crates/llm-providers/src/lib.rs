@@ -71,6 +71,7 @@
 //! | | |
 //! |---|---|
 //! | no connection | `Connect`, or `Timeout(Connect)` after [`connect_timeout`](ClientConfig::connect_timeout) |
+//! | a server whose certificate is not trusted; it has seen neither key nor prompt | `Connect` |
 //! | a connection that breaks, before or within the answer | `Interrupted` |
 //! | an error status, or an error object inside an answer or stream | as [`llm_wire::error`] classifies it |
 //! | a redirect, a compressed, broken or too large answer | `Undecodable` |
@@ -98,7 +99,7 @@ mod service;
 mod whole;
 
 pub use base_url::BaseUrl;
-pub use client::{Client, ClientBody, ClientConfig, ClientFuture, HttpVersion, client};
+pub use client::{Client, ClientBody, ClientConfig, ClientFuture, HttpVersion};
 pub use config::{ConfigError, KeyConfig, ProviderConfig, ProviderDialect};
 pub use key::{Auth, Key};
 pub use layer::ProviderLayer;

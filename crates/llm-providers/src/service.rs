@@ -22,8 +22,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Client, ConfigError, ProviderConfig, ProviderLayer, attempt::AttemptObserver, client::client, exchange::Exchange,
-    failure, layer::Settings,
+    Client, ConfigError, ProviderConfig, ProviderLayer, attempt::AttemptObserver, exchange::Exchange, failure,
+    layer::Settings,
 };
 
 /// A model provider over the http client `S`. See the [crate docs](crate).
@@ -47,12 +47,12 @@ impl<S> Provider<S> {
 /// The provider over a [`Client`] of its own.
 ///
 /// # Errors
-/// As for [`ProviderLayer`].
+/// As for [`ProviderLayer`] and [`Client`].
 impl TryFrom<ProviderConfig> for Provider<Client> {
     type Error = ConfigError;
 
     fn try_from(config: ProviderConfig) -> Result<Self, ConfigError> {
-        let client = client(config.client.clone());
+        let client = Client::try_from(config.client.clone())?;
         Ok(ProviderLayer::try_from(config)?.layer(client))
     }
 }

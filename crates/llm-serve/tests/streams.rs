@@ -39,13 +39,13 @@ fn quiet() -> DoorOptions {
 #[tokio::test]
 async fn frames_of_the_same_dialect_pass_byte_for_byte_and_one_by_one() {
     let (service, frames) = streaming();
-    let mut body = open(service, quiet()).await;
     // All are there at once: each is a piece of its own nevertheless.
     let comment = Bytes::from_static(b": PROCESSING\n\n");
     frames.send(Ok(Frame::default().with_wire(Dialect::OpenAi, comment))).unwrap();
     frames.send(Ok(wired("a"))).unwrap();
     frames.send(Ok(wired("b"))).unwrap();
     frames.send(Ok(done())).unwrap();
+    let mut body = open(service, quiet()).await;
     assert_eq!(next(&mut body).await.unwrap(), ": PROCESSING\n\n");
     assert_eq!(next(&mut body).await.unwrap(), wire_of("a"));
     assert_eq!(next(&mut body).await.unwrap(), wire_of("b"));

@@ -23,11 +23,7 @@ impl CallObserver {
     ) -> Self {
         let context = request.context();
         let (trail, attempt) = (context.trail(), context.attempt());
-        trail.update(attempt.number, |record| {
-            record.target = Some(target.clone());
-            record.reason = attempt.reason;
-            record.waited = attempt.waited;
-        });
+        trail.begin(attempt, Some(target));
         Self { trail, number: attempt.number, price, entry, is_faulted }
     }
 }

@@ -23,7 +23,7 @@ use tower_http::{
     sensitive_headers::SetSensitiveRequestHeadersLayer,
     trace::{DefaultOnResponse, TraceLayer},
 };
-use tracing::{Level, Span, info_span};
+use tracing::{Level, Span, field::Empty, info_span};
 
 use crate::{
     config::ServerConfig,
@@ -78,7 +78,15 @@ fn models(stack: &Stack) -> Vec<ModelInfo> {
 /// The span of a request. Only the path of its URI is shown, because careless clients put keys into queries.
 fn span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    info_span!("request", method = %request.method(), path = request.uri().path(), id)
+    info_span!(
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        id,
+        tenant = Empty,
+        user = Empty,
+        workflow = Empty
+    )
 }
 
 /// Lets callers with a key in, as whoever the key stands for. Without any configured keys everybody may come in.
@@ -94,6 +102,12 @@ async fn authenticate(State(keys): State<Keys>, mut request: Request, next: Next
         };
         return refuse(request.headers(), &Error::new(ErrorKind::Unauthenticated, message));
     };
+    let names = [("tenant", &caller.tenant), ("user", &caller.user), ("workflow", &caller.workflow)];
+    for (field, name) in names {
+        if let Some(name) = name {
+            Span::current().record(field, &**name);
+        }
+    }
     request.extensions_mut().insert::<Caller>(caller);
     next.run(request).await
 }

@@ -8,11 +8,12 @@ mod app;
 mod banner;
 mod config;
 mod keys;
+mod linger;
 mod server;
 mod slow;
 mod stats;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use llm_providers::ProviderConfig;
@@ -47,7 +48,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal).init();
     let plan = match Plan::make(&arguments) {
         Ok(plan) => plan,
         Err(sentence) => {

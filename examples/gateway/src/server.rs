@@ -20,7 +20,10 @@ use tokio::{
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-use crate::slow::{CutSlow, Heads, Serving, SlowLimits};
+use crate::{
+    linger::Lingering,
+    slow::{CutSlow, Heads, Serving, SlowLimits},
+};
 
 /// The longest request head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -93,7 +96,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 async fn answer(app: Router, heads: Heads, request: Request<Incoming>) -> Result<Response<Served>, Infallible> {
     let serving = heads.note(request.version() == Version::HTTP_2);
-    let response = app.oneshot(request).await?;
+    let response = app.oneshot(request.map(Lingering::new)).await?;
     Ok(response.map(|body| Served { body, _serving: serving }))
 }
 

@@ -28,6 +28,16 @@ fn the_documented_configuration_is_in_order() {
 }
 
 #[test]
+fn strangers_are_let_in_only_if_somebody_says_so() {
+    let simulated = "[simulated]\nmodels = [{ name = \"m\" }]\n";
+    let open = format!("[server]\nlisten = \"0.0.0.0:80\"\nallow_anonymous = true\n{simulated}");
+    assert!(check_with(&open, &[]).status.success());
+    let overridden = format!("[server]\nlisten = \"0.0.0.0:80\"\n{simulated}");
+    assert!(check_with(&overridden, &["--listen", "127.0.0.1:0"]).status.success());
+    assert_eq!(check_with(simulated, &["--listen", "0.0.0.0:0"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_wrong_value_is_named_with_its_line() {
     let simulated = "[simulated]\nmodels = [{ name = \"m\" }]\n";
     for (config, line, word) in [

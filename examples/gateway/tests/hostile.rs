@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Gateway, chat};
+use harness::{ADMIN, Gateway, chat};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -54,6 +54,7 @@ async fn bad_bodies_get_a_4xx_in_the_callers_dialect() {
             400,
         ),
         ("too large", vec![b' '; 100_001], 413),
+        ("much too large", vec![b' '; 10_000_000], 413),
     ] {
         let answer = gateway.post("/v1/chat/completions", body).await;
         assert_eq!(answer.status.as_u16(), status, "{name}: {}", answer.text());
@@ -117,4 +118,33 @@ async fn smuggled_and_malformed_heads_never_reach_a_door() {
     let answer = raw(&gateway, huge.as_bytes()).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     is_served(&gateway).await;
+}
+
+/// The answer is larger than what the sockets in between can hold.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut() {
+    let config = "[server]\nwrite_timeout = \"300ms\"\n[simulated]\nmodels = [{ name = \"m\", first_token = \"1ms\", \
+                  tokens_per_second = 1000000.0, output_tokens = 100000 }]\n";
+    let gateway = Gateway::start(&format!("{ADMIN}{config}")).await;
+    let mut connection = TcpStream::connect(gateway.address).await.unwrap();
+    let body = chat("m", true);
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0; 64];
+    assert!(connection.read(&mut first).await.unwrap() > 0);
+    // Nothing more is read, and the connection stays open on this side.
+    assert_eq!(gateway.until_idle().await, 1);
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive_with_comments() {
+    let config = "[server]\nheartbeat = \"20ms\"\n[simulated]\n\
+                  models = [{ name = \"m\", first_token = \"1ms\", tokens_per_second = 4.0 }]\n";
+    let gateway = Gateway::start(config).await;
+    let mut stream = gateway.stream("m").await;
+    assert!(stream.read_events(4).await);
+    assert!(stream.text.contains("\n\n: \n\n"), "{}", stream.text);
 }

@@ -13,7 +13,7 @@ const SHA256: &str = "03c24811db04d15fd320bbe45853bc919e7bd648c452e78d4a567b0ea0
 
 fn config() -> String {
     format!(
-        "{ADMIN}\n[[keys]]\nsha256 = \"{SHA256}\"\ntenant = \"acme\"\n\n[simulated]\nmodels = [{{ name = \"m\" }}]\n"
+        "{ADMIN}hosts = [\"gateway.internal\"]\n[[keys]]\nsha256 = \"{SHA256}\"\ntenant = \"acme\"\nuser = \"ci\"\nworkflow = \"nightly\"\n\n[simulated]\nmodels = [{{ name = \"m\" }}]\n"
     )
 }
 
@@ -66,7 +66,9 @@ async fn logs_at_their_loudest_hold_no_key_and_no_content() {
     let content = answer.content();
     with_header(&gateway, "authorization", "Bearer wrong-key-canary-2").await;
     let said = gateway.said();
-    assert!(said.contains("/v1/chat/completions"), "the gateway logs its requests");
+    for known in ["/v1/chat/completions", "tenant=\"acme\"", "user=\"ci\"", "workflow=\"nightly\""] {
+        assert!(said.contains(known), "{known} is not in the log");
+    }
     for secret in ["canary", &content] {
         assert!(!said.contains(secret), "{secret} is in the log");
     }
@@ -87,6 +89,11 @@ async fn operators_have_a_listener_and_a_key_of_their_own() {
     };
     assert_eq!(ask(KEY, None, Method::GET).await.status, StatusCode::UNAUTHORIZED, "a caller is no operator");
     assert_eq!(ask(ADMIN_KEY, Some("evil.example"), Method::GET).await.status, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(
+        ask(ADMIN_KEY, Some("gateway.internal"), Method::GET).await.status,
+        StatusCode::OK,
+        "a name it was given"
+    );
     assert_eq!(ask(ADMIN_KEY, None, Method::POST).await.status, StatusCode::METHOD_NOT_ALLOWED);
     with_header(&gateway, "authorization", &format!("Bearer {KEY}")).await.content();
     let status = ask(ADMIN_KEY, None, Method::GET).await;

@@ -2,6 +2,7 @@
 
 use std::{
     num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -31,6 +32,9 @@ pub struct ClientConfig {
     pub max_streams_per_connection: NonZeroU32,
     /// How many HTTP/2 connections there are at most; calls beyond them wait in line. Defaults to 64.
     pub max_connections: NonZeroU16,
+    /// A PEM file with root certificates to trust besides Mozilla's: for a company's proxy, or a gateway with a
+    /// certificate of one's own. It is read once, when the client is made. None by default. At least one certificate.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for ClientConfig {
@@ -41,6 +45,7 @@ impl Default for ClientConfig {
             http_version: HttpVersion::default(),
             max_streams_per_connection: NonZeroU32::new(100).expect("it is not zero"),
             max_connections: NonZeroU16::new(64).expect("it is not zero"),
+            ca_file: None,
         }
     }
 }
@@ -94,6 +99,7 @@ mod tests {
             http_version = "http2"
             max_streams_per_connection = 32
             max_connections = 4
+            ca_file = "/etc/ssl/company.pem"
             "#,
         )
         .unwrap();
@@ -103,6 +109,7 @@ mod tests {
             http_version: HttpVersion::Http2,
             max_streams_per_connection: NonZeroU32::new(32).unwrap(),
             max_connections: NonZeroU16::new(4).unwrap(),
+            ca_file: Some(PathBuf::from("/etc/ssl/company.pem")),
         };
         assert_eq!(config, expected);
         assert_eq!(toml::from_str::<ClientConfig>("").unwrap(), ClientConfig::default());

@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,7 +16,8 @@ use tokio::net::TcpStream;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{ClientConfig, HttpVersion};
+use super::{ClientConfig, HttpVersion, roots::roots};
+use crate::ConfigError;
 
 /// Connects and tells in the workspace's own error what kept it from doing so.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ pub(super) struct Connector {
     limit: Duration,
 }
 
-pub(super) fn connector(config: &ClientConfig) -> Connector {
+pub(super) fn connector(config: &ClientConfig) -> Result<Connector, ConfigError> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     // Without it the last piece of a request may wait for the acknowledgement of the piece before.
@@ -32,16 +34,18 @@ pub(super) fn connector(config: &ClientConfig) -> Connector {
     // Shared out among the addresses of a host: one that does not answer leaves time for the others.
     http.set_connect_timeout(Some(config.connect_timeout));
     http.set_keepalive(Some(Duration::from_secs(60)));
-    let tls = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
         .expect("ring supports the default versions of TLS")
-        .https_or_http();
+        .with_root_certificates(roots(config.ca_file.as_deref())?)
+        .with_no_client_auth();
+    let tls = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
     let https = match config.http_version {
         HttpVersion::Auto => tls.enable_all_versions().wrap_connector(http),
         HttpVersion::Http1 => tls.enable_http1().wrap_connector(http),
         HttpVersion::Http2 => tls.enable_http2().wrap_connector(http),
     };
-    Connector { https, limit: config.connect_timeout }
+    Ok(Connector { https, limit: config.connect_timeout })
 }
 
 impl Service<Uri> for Connector {

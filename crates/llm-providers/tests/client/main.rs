@@ -1,8 +1,9 @@
-//! The http client over real sockets: what is pooled, what is cancelled, and how connecting fails.
+//! The http client over real sockets: what is pooled, what is cancelled, whom it trusts, and how connecting fails.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong, also in its helpers")]
 
 mod server;
+mod tls;
 
 use std::{
     num::{NonZeroU16, NonZeroU32},
@@ -11,7 +12,7 @@ use std::{
 
 use futures_util::{StreamExt, future::join_all};
 use llm_core::{Body, Error, ErrorKind, LlmRequest, LlmResponse, Phase};
-use llm_providers::{Client, ClientConfig, HttpVersion, Provider, ProviderLayer, client};
+use llm_providers::{Client, ClientConfig, HttpVersion, Provider, ProviderLayer};
 use server::{DONE, FIRST, Server, Then};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -38,12 +39,13 @@ async fn begin(client: &Client, base_url: &str) -> Body {
 }
 
 fn http2(streams: u32, connections: u16) -> Client {
-    client(ClientConfig {
+    let config = ClientConfig {
         http_version: HttpVersion::Http2,
         max_streams_per_connection: NonZeroU32::new(streams).unwrap(),
         max_connections: NonZeroU16::new(connections).unwrap(),
         ..ClientConfig::default()
-    })
+    };
+    Client::try_from(config).unwrap()
 }
 
 /// Lets the client's own tasks, which are on this thread, do what they can do without the network.
@@ -59,7 +61,7 @@ async fn settle(client: &Client) {
 #[tokio::test]
 async fn a_connection_is_used_again_after_a_stream() {
     let server = Server::http1(|| Then::End(&[FIRST, DONE])).await;
-    let client = client(ClientConfig::default());
+    let client = Client::default();
     for _ in 0..5 {
         let answer = ask(&client, &server.base_url).await.unwrap().body.collect().await.unwrap();
         assert_eq!(answer.first_text(), "Hello");
@@ -71,7 +73,7 @@ async fn a_connection_is_used_again_after_a_stream() {
 #[tokio::test]
 async fn a_connection_is_used_again_although_the_end_lags_behind_the_last_frame() {
     let server = Server::http1(|| Then::EndWhenReleased(&[FIRST, DONE])).await;
-    let client = client(ClientConfig::default());
+    let client = Client::default();
     for _ in 0..5 {
         let body = begin(&client, &server.base_url).await;
         assert_eq!(body.collect().await.unwrap().first_text(), "");
@@ -84,7 +86,7 @@ async fn a_connection_is_used_again_although_the_end_lags_behind_the_last_frame(
 #[tokio::test]
 async fn a_dropped_stream_is_cancelled_at_the_server() {
     for (server, client) in [
-        (Server::http1(|| Then::Hang(&[FIRST])).await, client(ClientConfig::default())),
+        (Server::http1(|| Then::Hang(&[FIRST])).await, Client::default()),
         (Server::http2(100, || Then::Hang(&[FIRST])).await, http2(100, 1)),
     ] {
         let body = begin(&client, &server.base_url).await;
@@ -97,7 +99,7 @@ async fn a_dropped_stream_is_cancelled_at_the_server() {
 #[tokio::test]
 async fn dropping_the_call_before_its_head_is_cancelled_at_the_server_too() {
     for (server, client) in [
-        (Server::http1(|| Then::NoHead).await, client(ClientConfig::default())),
+        (Server::http1(|| Then::NoHead).await, Client::default()),
         (Server::http2(100, || Then::NoHead).await, http2(100, 1)),
     ] {
         let base_url = server.base_url.clone();
@@ -145,7 +147,7 @@ async fn a_refused_connection_is_a_failed_connect() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
     drop(listener);
-    let error = ask(&client(ClientConfig::default()), &base_url).await.unwrap_err();
+    let error = ask(&Client::default(), &base_url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert_eq!(error.target().unwrap().to_string(), "p/m");
 }
@@ -156,7 +158,7 @@ async fn a_tls_handshake_that_hangs_is_a_connect_timeout() {
     let base_url = format!("https://{}/v1", listener.local_addr().unwrap());
     let begun = tokio::time::Instant::now();
     let config = ClientConfig { connect_timeout: Duration::from_secs(3), ..ClientConfig::default() };
-    let error = ask(&client(config), &base_url).await.unwrap_err();
+    let error = ask(&Client::try_from(config).unwrap(), &base_url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Connect));
     assert_eq!(begun.elapsed().as_secs(), 3);
 }
@@ -169,7 +171,7 @@ async fn a_server_that_closes_without_an_answer_is_an_interruption() {
         let (mut socket, _) = listener.accept().await.unwrap();
         let _ = socket.read(&mut [0; 4096]).await;
     });
-    let error = ask(&client(ClientConfig::default()), &base_url).await.unwrap_err();
+    let error = ask(&Client::default(), &base_url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
 }
 
@@ -184,7 +186,7 @@ async fn a_server_that_closes_within_a_stream_is_an_interruption() {
         let piece = format!("{head}{:x}\r\n{FIRST}\r\n", FIRST.len());
         socket.write_all(piece.as_bytes()).await.unwrap();
     });
-    let mut body = begin(&client(ClientConfig::default()), &base_url).await;
+    let mut body = begin(&Client::default(), &base_url).await;
     let error = body.next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert!(body.next().await.is_none());

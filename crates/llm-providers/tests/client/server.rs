@@ -1,10 +1,10 @@
-//! A small http server on a loopback socket that streams a script.
+//! A small http server on a loopback socket, in the clear or over TLS, that streams a script.
 
 use std::{
     convert::Infallible,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll},
@@ -12,11 +12,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Request, Response, Version};
 use http_body::{Body, Frame};
-use hyper::service::service_fn;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
 pub(crate) const FIRST: &str =
     "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n";
@@ -40,7 +45,21 @@ pub(crate) struct Server {
     state: Arc<State>,
 }
 
+/// What the server speaks.
+#[derive(Clone)]
+enum Speaks {
+    Http1,
+    Http2 {
+        max_streams: u32,
+    },
+    /// HTTP/2 if both have agreed on it in the handshake, else HTTP/1.1.
+    Tls(TlsAcceptor),
+}
+
 struct State {
+    then: fn() -> Then,
+    requests: Mutex<Vec<(Version, HeaderMap)>>,
+    failed_handshakes: Semaphore,
     connections: AtomicUsize,
     received: Semaphore,
     dropped: Semaphore,
@@ -49,17 +68,27 @@ struct State {
 
 impl Server {
     pub(crate) async fn http1(then: fn() -> Then) -> Self {
-        Self::start(None, then).await
+        Self::start(Speaks::Http1, then).await
     }
 
     pub(crate) async fn http2(max_streams: u32, then: fn() -> Then) -> Self {
-        Self::start(Some(max_streams), then).await
+        Self::start(Speaks::Http2 { max_streams }, then).await
     }
 
-    async fn start(http2_streams: Option<u32>, then: fn() -> Then) -> Self {
+    /// A server over TLS, known as `localhost`.
+    pub(crate) async fn tls(config: ServerConfig, then: fn() -> Then) -> Self {
+        let mut server = Self::start(Speaks::Tls(TlsAcceptor::from(Arc::new(config))), then).await;
+        server.base_url = server.base_url.replace("http://127.0.0.1", "https://localhost");
+        server
+    }
+
+    async fn start(speaks: Speaks, then: fn() -> Then) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let state = Arc::new(State {
+            then,
+            requests: Mutex::default(),
+            failed_handshakes: Semaphore::new(0),
             connections: AtomicUsize::new(0),
             received: Semaphore::new(0),
             dropped: Semaphore::new(0),
@@ -72,20 +101,7 @@ impl Server {
                     let (socket, _) = listener.accept().await.unwrap();
                     socket.set_nodelay(true).unwrap();
                     state.connections.fetch_add(1, SeqCst);
-                    let state = Arc::clone(&state);
-                    let service = service_fn(move |_| respond(then(), Arc::clone(&state)));
-                    let io = TokioIo::new(socket);
-                    tokio::spawn(async move {
-                        let _ = match http2_streams {
-                            None => hyper::server::conn::http1::Builder::new().serve_connection(io, service).await,
-                            Some(streams) => {
-                                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                                    .max_concurrent_streams(streams)
-                                    .serve_connection(io, service)
-                                    .await
-                            }
-                        };
-                    });
+                    tokio::spawn(serve(socket, speaks.clone(), Arc::clone(&state)));
                 }
             }
         });
@@ -94,6 +110,17 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(SeqCst)
+    }
+
+    /// The version and the headers of each request that has come.
+    pub(crate) fn requests(&self) -> Vec<(Version, HeaderMap)> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// Until a TLS handshake has failed, each counting once.
+    pub(crate) async fn handshake_failed(&self) {
+        let failed = tokio::time::timeout(Duration::from_secs(30), self.state.failed_handshakes.acquire()).await;
+        failed.expect("no handshake fails").unwrap().forget();
     }
 
     /// Ends one response that waits for it.
@@ -113,10 +140,40 @@ impl Server {
     }
 }
 
-async fn respond(then: Then, state: Arc<State>) -> Result<Response<ServerBody>, Infallible> {
+async fn serve(socket: TcpStream, speaks: Speaks, state: Arc<State>) {
+    match speaks {
+        Speaks::Http1 => serve_http1(socket, state).await,
+        Speaks::Http2 { max_streams } => serve_http2(socket, max_streams, state).await,
+        Speaks::Tls(acceptor) => match acceptor.accept(socket).await {
+            Ok(stream) if agreed_on_http2(&stream) => serve_http2(stream, 100, state).await,
+            Ok(stream) => serve_http1(stream, state).await,
+            Err(_) => state.failed_handshakes.add_permits(1),
+        },
+    }
+}
+
+fn agreed_on_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+}
+
+async fn serve_http1(io: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
+    let service = service_fn(|request| respond(request, Arc::clone(&state)));
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(io), service).await;
+}
+
+async fn serve_http2(io: impl AsyncRead + AsyncWrite + Unpin, max_streams: u32, state: Arc<State>) {
+    let service = service_fn(|request| respond(request, Arc::clone(&state)));
+    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(max_streams)
+        .serve_connection(TokioIo::new(io), service)
+        .await;
+}
+
+async fn respond(request: Request<Incoming>, state: Arc<State>) -> Result<Response<ServerBody>, Infallible> {
+    state.requests.lock().unwrap().push((request.version(), request.headers().clone()));
     state.received.add_permits(1);
     let dropped = Dropped(Arc::clone(&state));
-    let (frames, end) = match then {
+    let (frames, end) = match (state.then)() {
         Then::NoHead => std::future::pending().await,
         Then::End(frames) => (frames, Box::pin(async {}) as End),
         Then::Hang(frames) => (frames, Box::pin(std::future::pending()) as End),

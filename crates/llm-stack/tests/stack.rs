@@ -1,0 +1,85 @@
+//! What is configured is what is built, and what is wrong is said.
+
+#![allow(clippy::unwrap_used)]
+
+use llm_core::{ErrorKind, LlmRequest, NanoUsd};
+use llm_stack::{Stack, StackConfig};
+use tower::ServiceExt;
+
+const SIMULATED: &str = r#"
+[simulated]
+seed = 7
+models = [{ name = "small", input = 1.0, output = 2.0 }, { name = "large" }]
+"#;
+
+fn stack(config: &str) -> Result<Stack, llm_stack::ConfigError> {
+    Stack::try_from(toml::from_str::<StackConfig>(config).unwrap())
+}
+
+fn wrong(config: &str) -> String {
+    stack(config).unwrap_err().to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_through_to_the_provider_of_its_model() {
+    let stack = stack(SIMULATED).unwrap();
+    let request = LlmRequest::chat("small").user("hi").build();
+    let trail = request.context().trail();
+    let response = stack.service().oneshot(request).await.unwrap();
+    assert!(!response.body.collect().await.unwrap().first_text().is_empty());
+    let attempts = trail.attempts();
+    assert_eq!(attempts[0].target.as_ref().unwrap().to_string(), "simulated/small");
+    assert!(attempts[0].cost.unwrap() > NanoUsd::ZERO, "the price is known");
+    let unknown = stack.service().oneshot(LlmRequest::chat("mystery").user("hi").build()).await;
+    assert_eq!(unknown.unwrap_err().kind(), ErrorKind::UnknownModel);
+}
+
+#[test]
+fn models_are_listed_once_with_whoever_serves_them_first() {
+    let config = format!(
+        "{SIMULATED}\n[[providers]]\nname = \"vllm\"\nbase_url = \"http://127.0.0.1:1/v1\"\nauth = \"none\"\n\
+         models = [\"small\", \"other\", \"llama-*\"]\n"
+    );
+    let stack = stack(&config).unwrap();
+    let listed: Vec<_> = stack.models().iter().map(|model| (&*model.name, &*model.provider)).collect();
+    assert_eq!(listed, [("small", "vllm"), ("other", "vllm"), ("large", "simulated")]);
+    assert_eq!(stack.providers().collect::<Vec<_>>(), ["vllm", "simulated"]);
+}
+
+#[test]
+fn a_provider_of_the_catalogue_serves_what_that_knows_of_it() {
+    let stack = stack("[[providers]]\nname = \"openai\"\nkeys = [{ key = \"sk-test\" }]\n").unwrap();
+    assert!(stack.models().iter().any(|model| model.name == "gpt-5-mini"));
+    assert!(stack.models().iter().all(|model| model.provider == "openai"));
+}
+
+#[test]
+fn stated_facts_replace_those_of_the_catalogue() {
+    let price = |stack: &Stack, model: &str| {
+        let found = stack.catalog().get(None, model).or_else(|| stack.catalog().get(Some("openai"), model));
+        found.and_then(|model| model.price.as_ref()).map(|price| price.input.0)
+    };
+    let stated = "[[models]]\nprovider = \"openai\"\nname = \"gpt-5-mini\"\ninput = 9.0\noutput = 9.0\n";
+    assert_eq!(price(&stack(&format!("{SIMULATED}{stated}")).unwrap(), "gpt-5-mini"), Some(9_000_000));
+    assert_eq!(price(&stack(SIMULATED).unwrap(), "gpt-5-mini"), Some(250_000));
+    assert_eq!(price(&stack(SIMULATED).unwrap(), "small"), Some(1_000_000), "simulated models have a price too");
+    assert_eq!(price(&stack(SIMULATED).unwrap(), "large"), None, "a model without a price is not free");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let provider = "name = \"x\"\nbase_url = \"http://127.0.0.1:1/v1\"\nauth = \"none\"\n";
+    assert!(wrong("").starts_with("providers: "));
+    assert!(wrong(&format!("[[providers]]\n{provider}")).starts_with("providers[0].models: "));
+    let twice = format!("[[providers]]\n{provider}models = [\"*\"]\n[[providers]]\n{provider}models = [\"*\"]\n");
+    assert!(wrong(&twice).starts_with("providers[1].name: "));
+    let no_url = "[[providers]]\nname = \"x\"\nmodels = [\"*\"]\nauth = \"none\"\n";
+    assert!(wrong(no_url).starts_with("providers[0].base_url: "));
+    let reserved = "[[providers]]\nname = \"simulated\"\nmodels = [\"*\"]\n";
+    assert!(wrong(reserved).starts_with("providers[0].name: "));
+    let negative = SIMULATED.replace("1.0", "-1.0");
+    assert!(wrong(&negative).starts_with("simulated: "));
+    let models = format!("{SIMULATED}[[models]]\nname = \"m\"\ninput = -1.0\noutput = 1.0\n");
+    assert!(wrong(&models).starts_with("models: "));
+    assert!(toml::from_str::<StackConfig>("retries = 3").is_err(), "an unknown key");
+}
