@@ -66,13 +66,16 @@ impl fmt::Debug for KeyHash {
 
 /// All callers' keys. Cloning copies a pointer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Keys(Arc<HashMap<[u8; 8], Vec<(KeyHash, Caller)>>>);
+pub(crate) struct Keys(Arc<Buckets>);
+
+/// The keys by the beginnings of their hashes.
+type Buckets = HashMap<[u8; 8], Vec<(KeyHash, Caller)>>;
 
 impl Keys {
     /// # Errors
     /// The place of a key that stands there twice.
     pub(crate) fn new(configs: &[KeyConfig]) -> Result<Self, usize> {
-        let mut keys: HashMap<[u8; 8], Vec<(KeyHash, Caller)>> = HashMap::new();
+        let mut keys = Buckets::new();
         for (at, config) in configs.iter().enumerate() {
             let bucket = keys.entry(config.sha256.bucket()).or_default();
             if bucket.iter().any(|(known, _)| *known == config.sha256) {

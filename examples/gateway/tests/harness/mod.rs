@@ -1,6 +1,6 @@
 //! The gateway as a process of its own, a client to call it, and simulated providers behind it.
 
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, dead_code, reason = "each test uses a part of it")]
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -20,12 +20,12 @@ use hyper_util::{
 use serde_json::Value;
 
 /// The operators' key of every gateway that has an admin listener.
-pub const ADMIN_KEY: &str = "admin-key-of-the-tests";
+pub(crate) const ADMIN_KEY: &str = "admin-key-of-the-tests";
 
 /// A running gateway. Dropping it ends the process.
-pub struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     said: Arc<Mutex<String>>,
     client: Client<HttpConnector, Full<Bytes>>,
     _files: tempfile::TempDir,
@@ -33,7 +33,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts a gateway with this configuration file, on a port of its own.
-    pub async fn start(config: &str) -> Self {
+    pub(crate) async fn start(config: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let file = files.path().join("gateway.toml");
         std::fs::write(&file, config).unwrap();
@@ -43,7 +43,7 @@ impl Gateway {
     }
 
     /// The same without logs, for tests with many calls.
-    pub async fn start_quiet(config: &str) -> Self {
+    pub(crate) async fn start_quiet(config: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let file = files.path().join("gateway.toml");
         std::fs::write(&file, config).unwrap();
@@ -53,7 +53,7 @@ impl Gateway {
     }
 
     /// Starts a gateway with nothing at all.
-    pub async fn start_bare() -> Self {
+    pub(crate) async fn start_bare() -> Self {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_gateway")), tempfile::tempdir().unwrap())
     }
 
@@ -76,17 +76,17 @@ impl Gateway {
         Self { address: address.parse().unwrap(), child, said, client, _files: files }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Everything the gateway has printed and logged so far.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// Where operators look, of a gateway with an [`ADMIN`] listener.
-    pub async fn admin_url(&self) -> String {
+    pub(crate) async fn admin_url(&self) -> String {
         loop {
             let line = self.said().lines().find_map(|line| line.strip_prefix("operators look at ").map(str::to_owned));
             match line {
@@ -97,7 +97,7 @@ impl Gateway {
     }
 
     /// Waits until no call is open, and returns how many have ended.
-    pub async fn until_idle(&self) -> u64 {
+    pub(crate) async fn until_idle(&self) -> u64 {
         let url = self.admin_url().await;
         loop {
             let mut request = self.request(Method::GET, "/", "");
@@ -112,27 +112,27 @@ impl Gateway {
     }
 
     /// Waits for the process to end by itself.
-    pub fn wait(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         self.child.wait().unwrap()
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         self.client.request(request).await.unwrap()
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
         Answer::read(self.send(self.request(Method::POST, path, body)).await).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         Answer::read(self.send(self.request(Method::GET, path, "")).await).await
     }
 
-    pub fn request(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    pub(crate) fn request(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
         Request::builder()
             .method(method)
             .uri(self.url(path))
@@ -142,7 +142,7 @@ impl Gateway {
     }
 
     /// Begins a chat with a streamed answer.
-    pub async fn stream(&self, model: &str) -> Stream {
+    pub(crate) async fn stream(&self, model: &str) -> Stream {
         let request = self.request(Method::POST, "/v1/chat/completions", chat(model, true));
         let response = self.send(request).await;
         assert_eq!(response.status(), StatusCode::OK, "{:?}", Answer::read(response).await.text());
@@ -168,52 +168,52 @@ fn listen_in(mut from: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
 
 /// An answer that has been read to its end.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: http::HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub async fn read(response: Response<Incoming>) -> Self {
+    pub(crate) async fn read(response: Response<Incoming>) -> Self {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Self { status: parts.status, headers: parts.headers, body }
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The text of the first choice of a whole chat answer.
-    pub fn content(&self) -> String {
+    pub(crate) fn content(&self) -> String {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text());
         self.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The kind in an error of the OpenAI dialect, after checking that it is one.
-    pub fn error_message(&self) -> String {
+    pub(crate) fn error_message(&self) -> String {
         self.json()["error"]["message"].as_str().unwrap_or_else(|| panic!("no error: {}", self.text())).to_owned()
     }
 }
 
 /// A streamed answer as it comes.
-pub struct Stream {
+pub(crate) struct Stream {
     body: Incoming,
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Stream {
     /// Reads on until the text has this many data events, or the stream ends; false if it has ended.
-    pub async fn read_events(&mut self, events: usize) -> bool {
+    pub(crate) async fn read_events(&mut self, events: usize) -> bool {
         while self.events().len() < events {
             if !self.read_more().await {
                 return false;
@@ -222,7 +222,7 @@ impl Stream {
         true
     }
 
-    pub async fn read_to_end(&mut self) -> &str {
+    pub(crate) async fn read_to_end(&mut self) -> &str {
         while self.read_more().await {}
         &self.text
     }
@@ -239,12 +239,12 @@ impl Stream {
     }
 
     /// The payloads of the data events so far.
-    pub fn events(&self) -> Vec<&str> {
+    pub(crate) fn events(&self) -> Vec<&str> {
         self.text.split("\n\n").filter_map(|block| block.strip_prefix("data: ")).collect()
     }
 
     /// The text of the content deltas so far.
-    pub fn content(&self) -> String {
+    pub(crate) fn content(&self) -> String {
         let delta = |event: &str| {
             let json: Value = serde_json::from_str(event).ok()?;
             Some(json["choices"][0]["delta"]["content"].as_str()?.to_owned())
@@ -253,17 +253,17 @@ impl Stream {
     }
 
     /// The error object within the stream, if there is one.
-    pub fn error(&self) -> Option<Value> {
+    pub(crate) fn error(&self) -> Option<Value> {
         let error = |event: &str| serde_json::from_str::<Value>(event).ok()?.get("error").cloned();
         self.events().into_iter().find_map(error)
     }
 
-    pub fn is_terminated(&self) -> bool {
+    pub(crate) fn is_terminated(&self) -> bool {
         self.events().contains(&"[DONE]")
     }
 
     /// The finish reasons so far.
-    pub fn finishes(&self) -> usize {
+    pub(crate) fn finishes(&self) -> usize {
         let finish = |event: &&str| {
             serde_json::from_str::<Value>(event).is_ok_and(|json| json["choices"][0]["finish_reason"].is_string())
         };
@@ -272,13 +272,13 @@ impl Stream {
 }
 
 /// The body of a chat request.
-pub fn chat(model: &str, stream: bool) -> String {
+pub(crate) fn chat(model: &str, stream: bool) -> String {
     serde_json::json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "Hello!" }] })
         .to_string()
 }
 
 /// The configuration of a provider that speaks the OpenAI dialect at `base_url` and serves every model.
-pub fn provider(base_url: &str) -> String {
+pub(crate) fn provider(base_url: &str) -> String {
     format!(
         "[[providers]]\nname = \"upstream\"\nmodels = [\"*\"]\nbase_url = \"{base_url}\"\n\
          keys = [{{ name = \"first\", key = \"sk-upstream-secret\" }}]\n"
@@ -286,4 +286,4 @@ pub fn provider(base_url: &str) -> String {
 }
 
 /// The configuration of an admin listener, on any port.
-pub const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\nkey_env = \"GATEWAY_TEST_ADMIN_KEY\"\n";
+pub(crate) const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\nkey_env = \"GATEWAY_TEST_ADMIN_KEY\"\n";
