@@ -63,6 +63,7 @@ mod response;
 mod service;
 mod target;
 pub mod tokens;
+mod trace;
 mod usage;
 mod watch;
 
@@ -96,5 +97,6 @@ pub use response::{CacheStatus, Head, LlmResponse, Quota, RateLimits, Served};
 pub use service::BoxLlmService;
 pub use target::{PerTarget, Target};
 pub use tokens::{TextCount, TokenCounter, TokenEstimate, TokenFamily};
+pub use trace::TraceParent;
 pub use usage::{Provenance, Usage};
 pub use watch::{Watch, watch};

@@ -6,11 +6,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError};
-use llm_core::{CacheDirective, Caller, Context, Error, ErrorKind, LlmRequest, Sensitivity};
+use llm_core::{CacheDirective, Caller, Context, Error, ErrorKind, LlmRequest, Sensitivity, TraceParent};
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
 
-use crate::{DoorOptions, TraceParent, refusal::Refusal};
+use crate::{DoorOptions, refusal::Refusal};
 
 /// How a door's dialect reads a body.
 pub(crate) type Decode = fn(Bytes) -> Result<LlmRequest, Error>;

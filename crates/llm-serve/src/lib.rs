@@ -43,7 +43,7 @@
 //!   are not: the inner service knows which it serves.
 //! - **Patience**: `x-stainless-retry-count` lowers the call's allowance by the retries that the SDK has already made;
 //!   `x-stainless-read-timeout` or `x-stainless-timeout` becomes the read timeout, `grpc-timeout` the deadline, and
-//!   `traceparent` a [`TraceParent`] in the extensions.
+//!   `traceparent` a [`TraceParent`](llm_core::TraceParent) in the extensions.
 //! - **Whole answers** of a provider of the same dialect are the provider's own bytes, else they are encoded. A service
 //!   that streams although it was asked for a whole answer is read to its end, and the other way round.
 //! - **Streams** are server-sent events. Their head waits for the first content, so that a failure before it is a
@@ -101,7 +101,6 @@ mod options;
 mod refusal;
 mod responder;
 mod stream;
-mod trace;
 
 pub use body::DoorBody;
 pub use chat::ChatCompletions;
@@ -112,4 +111,3 @@ pub use models::{ModelList, Models};
 pub use openai::OpenAiDoor;
 pub use options::DoorOptions;
 pub use responder::refuse;
-pub use trace::TraceParent;

@@ -13,7 +13,7 @@ use http::{StatusCode, header, uri::Authority};
 use llm_stack::Stack;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::Instant};
+use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
     keys::{is_same_key, presented},
@@ -73,6 +73,7 @@ async fn status(State(admin): State<Admin>) -> impl IntoResponse {
         "uptime_seconds": admin.started.elapsed().as_secs(),
         "stopping": *admin.stopping.borrow(),
         "calls": admin.stats.counts(),
+        "tasks": Handle::current().metrics().num_alive_tasks(),
         "providers": admin.stack.providers().collect::<Vec<_>>(),
         "models": models,
     });

@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, HeaderName, StatusCode, header};
-use llm_core::{Caller, Error, ErrorKind};
+use llm_core::{Caller, Error, ErrorKind, TraceParent};
 use llm_serve::{DoorOptions, ModelInfo, OpenAiDoor};
 use llm_stack::Stack;
 use tokio::sync::watch;
@@ -78,15 +78,21 @@ fn models(stack: &Stack) -> Vec<ModelInfo> {
 /// The span of a request. Only the path of its URI is shown, because careless clients put keys into queries.
 fn span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    info_span!(
+    let parent = request.headers().get("traceparent").and_then(TraceParent::parse);
+    let span = info_span!(
         "request",
         method = %request.method(),
         path = request.uri().path(),
         id,
+        trace_id = Empty,
         tenant = Empty,
         user = Empty,
         workflow = Empty
-    )
+    );
+    if let Some(parent) = parent {
+        span.record("trace_id", parent.trace_id());
+    }
+    span
 }
 
 /// Lets callers with a key in, as whoever the key stands for. Without any configured keys everybody may come in.

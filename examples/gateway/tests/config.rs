@@ -71,6 +71,16 @@ fn a_wrong_value_is_named_with_its_line() {
 }
 
 #[test]
+fn a_key_in_the_environment_means_real_models() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    let output = command.env("OPENAI_API_KEY", "sk-test").arg("--check").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("models of openai") && said.contains("gpt-5-mini"), "{said}");
+    let simulated = command.env_remove("OPENAI_API_KEY").output().unwrap();
+    assert!(String::from_utf8(simulated.stdout).unwrap().contains("models of simulated"));
+}
+
+#[test]
 fn a_key_in_the_configuration_is_never_shown() {
     let sentence = refusal("[[providers]]\nname = \"openai\"\nkeys = [{ key = \"sk-canary\\nx\" }]\n");
     assert!(!sentence.contains("canary"), "{sentence}");

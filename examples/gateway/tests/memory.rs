@@ -21,6 +21,11 @@ fn memory(gateway: &Gateway) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Tasks of the gateway's runtime.
+async fn tasks(gateway: &Gateway) -> u64 {
+    gateway.status().await["tasks"].as_u64().unwrap()
+}
+
 #[tokio::test]
 async fn ten_thousand_cut_streams_leave_no_task_connection_or_memory_behind() {
     let cut = ModelConfig::instant("cut").fault(FaultRule::new("cut after 3".parse().unwrap()));
@@ -44,9 +49,13 @@ async fn ten_thousand_cut_streams_leave_no_task_connection_or_memory_behind() {
     };
     let ended = round(1_000).await;
     assert_eq!(ended, 1_000);
-    let (descriptors_before, memory_before) = (descriptors(&gateway), memory(&gateway));
+    let (tasks_before, descriptors_before, memory_before) =
+        (tasks(&gateway).await, descriptors(&gateway), memory(&gateway));
     assert_eq!(round(10_000).await, 11_000, "every call has exactly one outcome");
     let (descriptors_after, memory_after) = (descriptors(&gateway), memory(&gateway));
+    // Connections that are kept for the next call have a task each, on both sides, whatever the number of calls.
+    let tasks_after = tasks(&gateway).await;
+    assert!(tasks_after <= tasks_before + 32, "{tasks_before} then {tasks_after} tasks");
     assert!(descriptors_after <= descriptors_before + 32, "{descriptors_before} then {descriptors_after} descriptors");
     // 10,000 streams that each left a kilobyte would show as ten megabytes.
     assert!(memory_after < memory_before + 8_192, "{memory_before} KiB, then {memory_after} KiB");

@@ -96,14 +96,18 @@ impl Gateway {
         }
     }
 
+    /// What operators see, of a gateway with an [`ADMIN`] listener.
+    pub(crate) async fn status(&self) -> Value {
+        let mut request = self.request(Method::GET, "/", "");
+        *request.uri_mut() = self.admin_url().await.parse().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {ADMIN_KEY}").parse().unwrap());
+        Answer::read(self.send(request).await).await.json()
+    }
+
     /// Waits until no call is open, and returns how many have ended.
     pub(crate) async fn until_idle(&self) -> u64 {
-        let url = self.admin_url().await;
         loop {
-            let mut request = self.request(Method::GET, "/", "");
-            *request.uri_mut() = url.parse().unwrap();
-            request.headers_mut().insert("authorization", format!("Bearer {ADMIN_KEY}").parse().unwrap());
-            let calls = &Answer::read(self.send(request).await).await.json()["calls"];
+            let calls = &self.status().await["calls"];
             let count = |name: &str| calls[name].as_u64().unwrap();
             if count("open") == 0 {
                 return count("complete") + count("failed") + count("abandoned");

@@ -4,8 +4,8 @@ use std::fmt;
 
 use http::HeaderValue;
 
-/// The `traceparent` of the caller, which the door leaves in the request's
-/// [extensions](llm_core::LlmRequest::extensions) for whoever records spans.
+/// The `traceparent` of the caller. A front door leaves it in the request's
+/// [extensions](crate::LlmRequest::extensions) for whoever records spans; it is not sent on to providers.
 ///
 /// Only a well-formed one is kept, as W3C Trace Context asks. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +33,11 @@ impl TraceParent {
         (version != "00" || text.len() == LENGTH).then(|| Self(value.clone()))
     }
 
+    /// The id of the trace, 32 hexadecimal digits.
+    pub fn trace_id(&self) -> &str {
+        self.0.to_str().ok().and_then(|text| text.get(3..35)).expect("the constructor has checked it")
+    }
+
     /// The header's value.
     pub fn as_header(&self) -> &HeaderValue {
         &self.0
@@ -52,7 +57,8 @@ mod tests {
     #[test]
     fn only_a_well_formed_parent_is_kept() {
         let parse = |text: &'static str| TraceParent::parse(&HeaderValue::from_static(text));
-        assert!(parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").is_some());
+        let parent = parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        assert_eq!(parent.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").is_some());
         for broken in [
             "",
