@@ -1,5 +1,7 @@
 //! Frames folded into a whole answer, and a whole answer unfolded into a frame.
 
+use std::collections::BTreeMap;
+
 use crate::{
     ChatOutput, Choice, ChoiceEvent, Event, Frame, Json, Output, Part, PartContent, Reasoning, ReasoningDelta,
     ToolCall, ToolCallDelta,
@@ -11,6 +13,9 @@ pub struct Accumulator {
     output: ChatOutput,
     // For each tool call: its choice, its index in the stream and its place among the choice's parts.
     tool_calls: Vec<(u32, u32, usize)>,
+    // Of each choice. They come as objects of lists, `{"content": [..], "refusal": [..]}`, and each piece goes on where
+    // the last one ended.
+    logprobs: BTreeMap<u32, BTreeMap<String, Option<Vec<Json>>>>,
 }
 
 impl Accumulator {
@@ -26,13 +31,11 @@ impl Accumulator {
         }
     }
 
-    /// The answer so far.
-    pub fn output(&self) -> &ChatOutput {
-        &self.output
-    }
-
     /// The answer, its choices in the order of their indices.
     pub fn finish(mut self) -> ChatOutput {
+        for (choice, lists) in std::mem::take(&mut self.logprobs) {
+            self.choice(choice).logprobs = Json::from_value(&lists).ok();
+        }
         self.output.choices.sort_by_key(|choice| choice.index);
         self.output
     }
@@ -50,13 +53,7 @@ impl Accumulator {
             Event::Refusal(text) => self.push_refusal(choice, text),
             Event::Reasoning(delta) => self.push_reasoning(choice, delta),
             Event::ToolCall(delta) => self.push_tool_call(choice, delta),
-            Event::Logprobs(json) => {
-                let known = &mut self.choice(choice).logprobs;
-                *known = Some(match known.take() {
-                    Some(known) => join_logprobs(&known, &json).unwrap_or(json),
-                    None => json,
-                });
-            }
+            Event::Logprobs(json) => self.push_logprobs(choice, json),
             Event::Finish(reason) => self.choice(choice).finish = Some(reason),
             Event::Other(other) => self.choice(choice).extra.insert(other.kind, other.json),
         }
@@ -102,6 +99,23 @@ impl Accumulator {
         }
     }
 
+    fn push_logprobs(&mut self, choice: u32, json: Json) {
+        // What is no object of lists cannot be joined: the last one stands.
+        let Ok(lists) = json.parse::<BTreeMap<String, Option<Vec<Json>>>>() else {
+            self.choice(choice).logprobs = Some(json);
+            return;
+        };
+        let known = self.logprobs.entry(choice).or_default();
+        for (name, list) in lists {
+            let known = known.entry(name).or_default();
+            match (known.as_mut(), list) {
+                (Some(known), Some(list)) => known.extend(list),
+                (None, list) => *known = list,
+                (Some(_), None) => {}
+            }
+        }
+    }
+
     fn push_tool_call(&mut self, choice: u32, delta: ToolCallDelta) {
         let known = self.tool_calls.iter().find(|(of, index, _)| (*of, *index) == (choice, delta.index));
         let known = known.map(|(.., at)| *at);
@@ -130,24 +144,10 @@ impl Accumulator {
     }
 }
 
-/// Logprobs come as objects of lists, `{"content": [..], "refusal": [..]}`, and each piece goes on where the last ended.
-fn join_logprobs(known: &Json, more: &Json) -> Option<Json> {
-    use std::collections::BTreeMap;
-    let mut joined: BTreeMap<String, Option<Vec<Json>>> = known.parse().ok()?;
-    let more: BTreeMap<String, Option<Vec<Json>>> = more.parse().ok()?;
-    for (name, list) in more {
-        let into = joined.entry(name).or_default();
-        match (into.as_mut(), list) {
-            (Some(into), Some(list)) => into.extend(list),
-            (None, list) => *into = list,
-            (Some(_), None) => {}
-        }
-    }
-    Json::from_value(&joined).ok()
-}
-
 /// A whole answer as one frame that says everything and is the last. It has no bytes, because those of a whole answer
 /// are one message and no frame.
+///
+/// What a stream has no events for is lost on the way: unknown fields of the answer and of its parts.
 ///
 /// Vectors have no events: a request for embeddings is never streamed.
 pub(crate) fn unfold(output: Output) -> Frame {

@@ -6,6 +6,7 @@
 use std::{
     collections::VecDeque,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -17,7 +18,9 @@ use tokio::time::Instant;
 
 use crate::{
     Accumulator, ChatOutput, Dialect, Error, ErrorKind, Frame, LlmRequest, Observer, Outcome, Output, Progress, Stage,
-    TokenFamily, Wire, accumulate::unfold, outcome::Prompt,
+    Wire,
+    accumulate::unfold,
+    outcome::{Billed, Prompt},
 };
 
 /// A model's answer as it comes: a [`Stream`] of [`Frame`]s, or whole.
@@ -27,28 +30,35 @@ use crate::{
 pub struct Body(Repr);
 
 enum Repr {
-    Full(Option<Box<Full>>),
+    Full(Box<Full>),
     Stream(Pin<Box<Streaming<Frames>>>),
 }
 
 type Frames = dyn Stream<Item = Result<Frame, Error>> + Send;
 
 struct Full {
-    output: Output,
+    // Gone once it has been read.
+    output: Option<Output>,
     wire: Option<Wire>,
     at: Instant,
-    prompt: Option<Prompt>,
-    from_cache: bool,
+    progress: Progress,
+    // Whether `progress` has been worked out, which nobody may ever ask for.
+    is_seen: bool,
 }
 
 impl Full {
-    fn progress(&self) -> Progress {
-        let mut progress = self.prompt.clone().map(Progress::of_prompt).unwrap_or_default();
-        if self.from_cache {
-            progress.set_from_cache();
+    fn progress(&mut self) -> &Progress {
+        if let Some(output) = self.output.as_ref().filter(|_| !self.is_seen) {
+            self.progress.see_output(output, self.at);
+            self.is_seen = true;
         }
-        progress.see_output(&self.output, self.at);
-        progress
+        &self.progress
+    }
+
+    fn take(&mut self) -> Option<Output> {
+        // Whoever still wants to observe must find out how it went.
+        self.progress();
+        self.output.take()
     }
 }
 
@@ -71,25 +81,43 @@ pin_project! {
 struct State {
     observers: SmallVec<[Box<dyn Observer>; 2]>,
     progress: Progress,
-    ended: bool,
+    end: Option<End>,
     // Held back by `until_content`. The first `early` observers have seen these frames, the others have not.
     held: VecDeque<Frame>,
     early: usize,
     committed: bool,
-    // Still set while dropping: the stream panicked.
+    // Still set while dropping: the stream or an observer panicked.
     polling: bool,
+}
+
+/// How the stream ended.
+#[derive(Clone)]
+enum End {
+    Complete,
+    Failed(Error),
+    Abandoned,
+}
+
+impl End {
+    fn outcome<'a>(&'a self, progress: &'a Progress) -> Outcome<'a> {
+        match self {
+            Self::Complete => Outcome::Complete(progress),
+            Self::Failed(error) => Outcome::Failed(progress, error),
+            Self::Abandoned => Outcome::Abandoned(progress),
+        }
+    }
 }
 
 impl Body {
     /// A whole answer. It is over already, so observers run as soon as they are attached.
     pub fn full(output: impl Into<Output>) -> Self {
-        Self(Repr::Full(Some(Box::new(Full {
-            output: output.into(),
+        Self(Repr::Full(Box::new(Full {
+            output: Some(output.into()),
             wire: None,
             at: Instant::now(),
-            prompt: None,
-            from_cache: false,
-        }))))
+            progress: Progress::default(),
+            is_seen: false,
+        })))
     }
 
     /// An answer that comes in frames. The stream should mark its dialect's terminal frame as
@@ -103,7 +131,7 @@ impl Body {
 
     /// Keeps the bytes that a whole answer was decoded from. On a stream each frame has its own.
     pub fn with_wire(mut self, dialect: Dialect, bytes: bytes::Bytes) -> Self {
-        if let Repr::Full(Some(full)) = &mut self.0 {
+        if let Repr::Full(full) = &mut self.0 {
             full.wire = Some(Wire { dialect, bytes });
         }
         self
@@ -113,42 +141,38 @@ impl Body {
     ///
     /// For edges: `model` is the model that answers, whose way of counting tokens is used.
     pub fn answering(mut self, request: &LlmRequest, model: &str) -> Self {
-        let prompt = Prompt { payload: request.shared_payload(), family: TokenFamily::of(model) };
-        match &mut self.0 {
-            Repr::Full(Some(full)) => full.prompt = Some(prompt),
-            Repr::Full(None) => {}
-            Repr::Stream(streaming) => streaming.as_mut().project().state.progress.set_prompt(prompt),
-        }
+        self.progress_mut().set_prompt(Prompt::new(request, model));
         self
     }
 
     /// Says that the answer comes out of a cache: nobody was paid for it.
     pub fn from_cache(mut self) -> Self {
-        match &mut self.0 {
-            Repr::Full(Some(full)) => full.from_cache = true,
-            Repr::Full(None) => {}
-            Repr::Stream(streaming) => streaming.as_mut().project().state.progress.set_from_cache(),
-        }
+        self.progress_mut().set_from_cache();
         self
+    }
+
+    fn progress_mut(&mut self) -> &mut Progress {
+        match &mut self.0 {
+            Repr::Full(full) => &mut full.progress,
+            Repr::Stream(streaming) => &mut streaming.as_mut().project().state.progress,
+        }
     }
 
     /// Attaches an observer. On an answer that is already over it runs at once and nothing is stored.
     pub fn observe(mut self, mut observer: impl Observer) -> Self {
         match &mut self.0 {
-            Repr::Full(Some(full)) => {
+            Repr::Full(full) => {
                 let progress = full.progress();
                 if progress.first_content().is_some() {
-                    observer.on_content(&progress);
+                    observer.on_content(progress);
                 }
-                observer.on_end(&Outcome::Complete(&progress));
+                observer.on_end(&Outcome::Complete(progress));
             }
-            Repr::Full(None) => observer.on_end(&Outcome::Complete(&Progress::default())),
             Repr::Stream(streaming) => {
                 let state = streaming.as_mut().project().state;
-                if state.ended && state.held.is_empty() {
-                    observer.on_end(&Outcome::Complete(&state.progress));
-                } else {
-                    state.observers.push(Box::new(observer));
+                match &state.end {
+                    Some(end) if state.held.is_empty() => observer.on_end(&end.outcome(&state.progress)),
+                    _ => state.observers.push(Box::new(observer)),
                 }
             }
         }
@@ -176,7 +200,7 @@ impl Body {
     /// The whole answer, without reading anything; `None` for a stream.
     pub fn as_full(&self) -> Option<&Output> {
         match &self.0 {
-            Repr::Full(full) => full.as_deref().map(|full| &full.output),
+            Repr::Full(full) => full.output.as_ref(),
             Repr::Stream(_) => None,
         }
     }
@@ -184,7 +208,7 @@ impl Body {
     /// The bytes that a whole answer was decoded from, if it was.
     pub fn wire(&self) -> Option<&Wire> {
         match &self.0 {
-            Repr::Full(full) => full.as_deref().and_then(|full| full.wire.as_ref()),
+            Repr::Full(full) => full.wire.as_ref(),
             Repr::Stream(_) => None,
         }
     }
@@ -195,8 +219,7 @@ impl Body {
     /// Whatever the stream fails with. What had come by then is lost; observe the frames to keep it.
     pub async fn collect(mut self) -> Result<Output, Error> {
         if let Repr::Full(full) = &mut self.0 {
-            let full = full.take().map(|full| full.output);
-            return Ok(full.unwrap_or_else(|| Output::Chat(ChatOutput::default())));
+            return Ok(full.take().unwrap_or_else(|| Output::Chat(ChatOutput::default())));
         }
         let mut whole = Accumulator::new();
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
@@ -208,13 +231,13 @@ impl Body {
     /// Reads one more frame and holds it back. `None` when there is nothing more to wait for.
     pub(crate) fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<usize, Error>>> {
         let Repr::Stream(streaming) = &mut self.0 else { return Poll::Ready(None) };
-        if streaming.state.committed || streaming.state.ended || streaming.state.progress.is_committed() {
+        if streaming.state.committed || streaming.state.end.is_some() || streaming.state.progress.is_committed() {
             return Poll::Ready(None);
         }
         let polled = ready!(streaming.as_mut().poll_fresh(cx));
         Poll::Ready(polled.map(|frame| {
             frame.map(|frame| {
-                let bytes = frame.wire().map_or(0, |wire| wire.bytes.len());
+                let bytes = size_of::<Frame>() + frame.wire().map_or(0, |wire| wire.bytes.len());
                 streaming.as_mut().project().state.hold(frame);
                 bytes
             })
@@ -233,15 +256,13 @@ impl<S: Stream<Item = Result<Frame, Error>> + ?Sized> Streaming<S> {
     fn poll_fresh(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         let this = self.project();
         this.state.polling = true;
-        let polled = this.stream.poll_next(cx);
-        this.state.polling = false;
-        Poll::Ready(match ready!(polled) {
+        let polled = this.stream.poll_next(cx).map(|item| match item {
             Some(Ok(frame)) => {
                 this.state.see(&frame);
                 Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(this.state.fail(error))),
-            None if this.state.progress.finish().is_some() => {
+            None if this.state.progress.is_finished() => {
                 this.state.complete();
                 None
             }
@@ -249,7 +270,9 @@ impl<S: Stream<Item = Result<Frame, Error>> + ?Sized> Streaming<S> {
                 let cut = Error::new(ErrorKind::Interrupted, "the stream ended before the answer was complete");
                 Some(Err(this.state.fail(cut)))
             }
-        })
+        });
+        this.state.polling = false;
+        polled
     }
 }
 
@@ -282,54 +305,63 @@ impl State {
                 observer.on_content(&self.progress);
             }
         }
-        if self.ended && self.held.is_empty() {
-            self.tell(late, Outcome::Complete);
+        if self.held.is_empty()
+            && let Some(end) = self.end.clone()
+        {
+            self.tell(&end);
         }
     }
 
-    fn complete(&mut self) {
-        self.end();
-        self.tell(0, Outcome::Complete);
-    }
-
-    fn fail(&mut self, error: Error) -> Error {
-        let error = match self.progress.first_content() {
-            Some(_) if error.stage() == Stage::BeforeContent => error.with_stage(Stage::AfterContent),
-            _ => error,
-        };
-        self.end();
-        self.tell(0, |progress| Outcome::Failed(progress, &error));
+    fn fail(&mut self, mut error: Error) -> Error {
+        if self.progress.first_content().is_some() && error.stage() == Stage::BeforeContent {
+            error = error.with_stage(Stage::AfterContent);
+        }
+        self.progress.fail_at(Instant::now(), &error);
+        if error.usage().is_none() {
+            error = error.with_usage(self.progress.usage());
+        }
+        self.finish(End::Failed(error.clone()));
         error
     }
 
+    fn complete(&mut self) {
+        self.progress.end_at(Instant::now(), Billed::Whole);
+        self.finish(End::Complete);
+    }
+
     fn drop_unfinished(&mut self) {
-        if self.ended {
-            // Those who came after the end was held back have not been told.
-            let late = self.early.min(self.observers.len());
-            self.tell(late, Outcome::Abandoned);
-            return;
-        }
-        self.end();
-        if self.polling {
-            let panicked = Error::internal("the stream panicked");
-            self.tell(0, |progress| Outcome::Failed(progress, &panicked));
+        let end = if self.polling {
+            End::Failed(Error::internal("the stream or an observer of it panicked"))
         } else {
-            self.tell(0, Outcome::Abandoned);
+            End::Abandoned
+        };
+        match self.end {
+            // Those who came after the end was held back have not been told.
+            Some(_) => self.tell(&end),
+            None => {
+                self.progress.end_at(Instant::now(), Billed::SoFar);
+                self.finish(end);
+            }
         }
     }
 
-    fn end(&mut self) {
-        self.ended = true;
-        self.progress.end_at(Instant::now());
+    fn finish(&mut self, end: End) {
+        self.end = Some(end.clone());
+        self.tell(&end);
     }
 
-    /// Tells the observers from `first` on, each for the only time: they are let go.
-    fn tell<'a>(&'a mut self, first: usize, outcome: impl FnOnce(&'a Progress) -> Outcome<'a>) {
-        let outcome = outcome(&self.progress);
-        for mut observer in self.observers.drain(first..) {
-            observer.on_end(&outcome);
+    /// Tells the observers who have not been told yet. Each is told, also if one before it panics.
+    fn tell(&mut self, end: &End) {
+        let outcome = end.outcome(&self.progress);
+        let mut panic = None;
+        for mut observer in self.observers.drain(..) {
+            let told = catch_unwind(AssertUnwindSafe(move || observer.on_end(&outcome)));
+            panic = panic.or(told.err());
         }
-        self.observers.clear();
+        self.early = 0;
+        if let Some(panic) = panic.filter(|_| !std::thread::panicking()) {
+            resume_unwind(panic);
+        }
     }
 }
 
@@ -338,14 +370,14 @@ impl Stream for Body {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match &mut self.0 {
-            Repr::Full(full) => Poll::Ready(full.take().map(|full| Ok(unfold(full.output)))),
+            Repr::Full(full) => Poll::Ready(full.take().map(|output| Ok(unfold(output)))),
             Repr::Stream(streaming) => {
                 let state = streaming.as_mut().project().state;
                 if let Some(frame) = state.held.pop_front() {
                     state.release(&frame);
                     return Poll::Ready(Some(Ok(frame)));
                 }
-                if state.ended {
+                if state.end.is_some() {
                     return Poll::Ready(None);
                 }
                 streaming.as_mut().poll_fresh(cx)
@@ -357,11 +389,11 @@ impl Stream for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Repr::Full(full) => f.debug_tuple("Full").field(&full.as_deref().map(|full| &full.output)).finish(),
+            Repr::Full(full) => f.debug_tuple("Full").field(&full.output).finish(),
             Repr::Stream(streaming) => f
                 .debug_struct("Stream")
                 .field("frames", &streaming.state.progress.frames())
-                .field("ended", &streaming.state.ended)
+                .field("ended", &streaming.state.end.is_some())
                 .finish_non_exhaustive(),
         }
     }

@@ -11,7 +11,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::{Attempt, Elsewhere, Error, ErrorKind, NanoUsd, Target, Usage};
+use crate::{Attempt, Error, ErrorKind, NanoUsd, Target, Usage};
 
 /// How many calls may follow the first one, unless the owner of the call says otherwise: the official SDKs retry
 /// twice too.
@@ -115,14 +115,10 @@ impl Call {
         let keep = match reason {
             Again::First => return true,
             Again::Fallback => return !self.fallback_taken.swap(true, Relaxed),
-            Again::Retry | Again::Hedge => self.untried_candidates(),
+            Again::Failover if failure.is_some_and(reached_no_provider) => return true,
             Again::Failover => 0,
+            Again::Retry | Again::Hedge => self.untried_candidates(),
         };
-        let reached_no_provider =
-            failure.is_some_and(|error| error.class().is_own && error.class().elsewhere != Elsewhere::No);
-        if reached_no_provider {
-            return true;
-        }
         self.left.fetch_update(Relaxed, Relaxed, |left| (left > keep).then(|| left - 1)).is_ok()
     }
 
@@ -130,6 +126,12 @@ impl Call {
         // The record is plain data that every writer leaves whole, so a panic elsewhere does not spoil it.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a layer of ours refused the attempt, so that the next one is still the first call to a provider. A failed
+/// connect is a call: it took its time.
+fn reached_no_provider(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::CircuitOpen | ErrorKind::BudgetExceeded | ErrorKind::NoRoute)
 }
 
 impl fmt::Debug for Call {
@@ -147,7 +149,8 @@ impl Trail {
         Self(call)
     }
 
-    /// Writes into the record of attempt `number`, which is begun if it is not there yet.
+    /// Writes into the record of attempt `number`, which is begun if it is not there yet. The trail is locked
+    /// meanwhile: `write` must not use it.
     pub fn update(&self, number: u32, write: impl FnOnce(&mut AttemptRecord)) {
         let mut record = self.0.record();
         let at = match record.attempts.iter().position(|attempt| attempt.number == number) {
@@ -250,15 +253,22 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_our_own_takes_nothing_but_a_failed_connect_does() {
+    fn going_elsewhere_after_a_refusal_of_our_own_takes_nothing_but_a_failed_connect_does() {
         let call = Call::new(CallId(1));
-        let open = Error::new(ErrorKind::CircuitOpen, "open");
-        for _ in 0..10 {
-            assert!(call.may_call_again(Again::Failover, Some(&open)));
+        for kind in [ErrorKind::CircuitOpen, ErrorKind::BudgetExceeded, ErrorKind::NoRoute] {
+            assert!(call.may_call_again(Again::Failover, Some(&Error::new(kind, "refused"))));
         }
         assert_eq!(call.calls_left(), 2);
         assert!(call.may_call_again(Again::Failover, Some(&Error::new(ErrorKind::Connect, "refused"))));
         assert_eq!(call.calls_left(), 1);
+    }
+
+    #[test]
+    fn a_retry_is_never_free() {
+        let call = Call::new(CallId(1));
+        let open = Error::new(ErrorKind::CircuitOpen, "open");
+        let granted = (0..10).filter(|_| call.may_call_again(Again::Retry, Some(&open))).count();
+        assert_eq!(granted, 2);
     }
 
     #[test]

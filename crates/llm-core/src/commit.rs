@@ -16,7 +16,8 @@ use crate::{Attempt, AttemptEnd, Body, Error, Head, LlmRequest, LlmResponse, Tar
 /// How long an answer may be held back while waiting for its first content. At either bound it is handed on as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldBack {
-    /// The most bytes of frames without content to keep. Defaults to 64 KiB, far more than any provider sends.
+    /// The most bytes of frames without content to keep, each with what it takes up itself. Defaults to 64 KiB, far
+    /// more than any provider sends.
     pub bytes: usize,
     /// The longest to wait. Off by default: the limit on the first content belongs to a timeout layer.
     pub wait: Option<Duration>,

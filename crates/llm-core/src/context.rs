@@ -73,8 +73,8 @@ impl Context {
     /// Asks for another call to a provider, and takes it from the call's allowance if there is one left.
     ///
     /// Whoever calls *again* asks first: the first call of all is free. `failure` is what the previous attempt came
-    /// to, absent when it is merely late. After a refusal of our own (open circuit, budget, no route) no provider was
-    /// reached, so nothing is taken. See [`Again`] for who may take what.
+    /// to, absent when it is merely late. Going to another target after a refusal of our own (open circuit, budget, no
+    /// route) takes nothing, because no provider was reached. See [`Again`] for who may take what.
     #[must_use = "without permission no further call may be made"]
     pub fn may_call_again(&self, reason: Again, failure: Option<&Error>) -> bool {
         self.call.may_call_again(reason, failure)

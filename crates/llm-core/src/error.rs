@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use tower::BoxError;
 
-use crate::{Class, ErrorKind, Target, Trail, Usage};
+use crate::{Class, ErrorKind, Phase, Target, Trail, Usage};
 
 /// Why a call failed.
 ///
@@ -152,9 +152,10 @@ impl Error {
         self.0.kind.class()
     }
 
-    /// Whether the same request to the same target may succeed. The other side's own word decides where it gave one.
+    /// Whether the same request may be sent to the same target again, and may succeed. The other side's own word
+    /// decides where it gave one; once content has been handed on, it never may.
     pub fn is_retryable(&self) -> bool {
-        self.0.should_retry.unwrap_or_else(|| self.class().retry.is_allowed())
+        self.0.stage == Stage::BeforeContent && self.0.should_retry.unwrap_or(self.class().retry.is_allowed())
     }
 
     /// Whether the provider is at fault, and a circuit breaker should count it.
@@ -202,21 +203,14 @@ impl Error {
         self.0.detail.as_ref()
     }
 
+    /// Finds an `Error` in the chain of `error` and its sources.
+    pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        chain(error).find_map(|error| error.downcast_ref())
+    }
+
     /// The message for the caller.
     pub fn message(&self) -> &str {
         &self.0.message
-    }
-
-    /// Finds an `Error` in the chain of `error` and its sources.
-    pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref::<Self>() {
-                return Some(found);
-            }
-            next = error.source();
-        }
-        None
     }
 }
 
@@ -254,16 +248,29 @@ impl From<BoxError> for Error {
         if let Some(found) = Self::find(&*error) {
             return found.clone();
         }
-        let kind_and_message = if error.is::<tower::timeout::error::Elapsed>() {
-            (ErrorKind::Timeout(crate::Phase::Head), "no response head within the time limit")
-        } else if error.is::<tower::load_shed::error::Overloaded>() {
-            (ErrorKind::LimitExceeded, "too many calls at once")
-        } else if error.is::<tower::buffer::error::Closed>() {
-            (ErrorKind::Internal, "the service behind the buffer is gone")
-        } else {
-            (ErrorKind::Internal, "an inner service failed")
-        };
-        Self::new(kind_and_message.0, kind_and_message.1).with_source(error)
+        let (kind, message) =
+            chain(&*error).find_map(of_tower).unwrap_or((ErrorKind::Internal, "an inner service failed"));
+        Self::new(kind, message).with_source(error)
+    }
+}
+
+/// An error and its sources.
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// What tower's own errors mean.
+fn of_tower(error: &(dyn std::error::Error + 'static)) -> Option<(ErrorKind, &'static str)> {
+    if error.is::<tower::timeout::error::Elapsed>() {
+        Some((ErrorKind::Timeout(Phase::Head), "no response head within the time limit"))
+    } else if error.is::<tower::load_shed::error::Overloaded>() {
+        Some((ErrorKind::LimitExceeded, "too many calls at once"))
+    } else if error.is::<tower::buffer::error::Closed>() {
+        Some((ErrorKind::Internal, "the service behind the buffer is gone"))
+    } else {
+        None
     }
 }
 
@@ -282,16 +289,17 @@ mod tests {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
 
+    /// An error of somebody else's around another.
     #[derive(Debug)]
-    struct Wrapper(Error);
+    struct Wrapper<E>(E);
 
-    impl fmt::Display for Wrapper {
+    impl<E> fmt::Display for Wrapper<E> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("wrapped")
         }
     }
 
-    impl std::error::Error for Wrapper {
+    impl<E: std::error::Error + 'static> std::error::Error for Wrapper<E> {
         fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
             Some(&self.0)
         }
@@ -309,6 +317,8 @@ mod tests {
     fn towers_own_errors_get_the_kind_they_mean() {
         let elapsed = Error::from(Box::new(tower::timeout::error::Elapsed::new()) as BoxError);
         assert_eq!(elapsed.kind(), ErrorKind::Timeout(crate::Phase::Head));
+        let wrapped = Error::from(Box::new(Wrapper(tower::timeout::error::Elapsed::new())) as BoxError);
+        assert_eq!(wrapped.kind(), ErrorKind::Timeout(crate::Phase::Head), "also in the middle of a chain");
         let shed = Error::from(Box::new(tower::load_shed::error::Overloaded::new()) as BoxError);
         assert_eq!(shed.kind(), ErrorKind::LimitExceeded);
         let other = Error::from(BoxError::from("text"));
@@ -321,5 +331,6 @@ mod tests {
         assert!(error.is_retryable());
         assert!(!error.clone().with_should_retry(false).is_retryable());
         assert!(error.is_retryable(), "a clone is changed alone");
+        assert!(!error.with_should_retry(true).with_stage(Stage::AfterContent).is_retryable());
     }
 }

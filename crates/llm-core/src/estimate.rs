@@ -1,7 +1,8 @@
-//! How many tokens a request will be, before anyone has counted.
+//! How many tokens a request will be, before anyone has counted it.
 
 use crate::{
-    Chat, Embed, EmbedInput, Function, Message, PartContent, Payload, TextCount, TokenEstimate, TokenFamily, ToolKind,
+    Chat, Embed, EmbedInput, Function, Message, PartContent, Payload, ResponseFormat, TextCount, TokenCounter,
+    TokenEstimate, TokenFamily, ToolKind,
     tokens::{IMAGE_TOKENS, IMAGE_TOKENS_BOUND, MESSAGE_TOKENS, NAME_TOKENS, REPLY_TOKENS, TOOL_TOKENS},
 };
 
@@ -10,91 +11,124 @@ use crate::{
 /// Counted are texts, names, tool calls, their schemas and a fixed sum for each message, tool and picture. What cannot
 /// be known beforehand is not: tools that run at the provider, and the pages of documents.
 pub fn estimate_prompt(payload: &Payload, family: TokenFamily) -> TokenEstimate {
-    let mut prompt = Prompt::default();
-    match payload {
-        Payload::Chat(chat) => prompt.chat(chat),
-        Payload::Embed(embed) => prompt.embed(embed),
-    }
-    let pictures = |tokens: u64| prompt.pictures.saturating_mul(tokens);
-    TokenEstimate {
-        likely: prompt.text.likely(family).saturating_add(prompt.fixed).saturating_add(pictures(IMAGE_TOKENS)),
-        bound: prompt.text.bound(family).saturating_add(prompt.fixed).saturating_add(pictures(IMAGE_TOKENS_BOUND)),
-    }
-}
-
-#[derive(Default)]
-struct Prompt {
-    text: TextCount,
-    fixed: u64,
-    pictures: u64,
-}
-
-impl Prompt {
-    fn text(&mut self, text: &str) {
-        self.text.add(text);
+    let mut text = TextCount::new();
+    let sums = walk(payload, &mut |piece| {
+        text.add(piece);
         // Neighbouring texts are not one word.
-        self.text.boundary();
-    }
+        text.boundary();
+    });
+    text.estimate(family) + sums
+}
 
-    fn chat(&mut self, chat: &Chat) {
-        self.fixed += REPLY_TOKENS;
+/// The same, with the texts counted by `counter` as `model` would.
+pub fn count_prompt(payload: &Payload, model: &str, counter: &dyn TokenCounter) -> TokenEstimate {
+    let mut texts = Vec::new();
+    let sums = walk(payload, &mut |piece| texts.push(piece));
+    counter.count(model, &mut texts.into_iter()) + sums
+}
+
+/// Shows each text of a payload to `show`, and returns the sum of what is not text.
+fn walk<'a>(payload: &'a Payload, show: &mut dyn FnMut(&'a str)) -> TokenEstimate {
+    let mut walk = Walk { show, sums: TokenEstimate::default() };
+    match payload {
+        Payload::Chat(chat) => walk.chat(chat),
+        Payload::Embed(embed) => walk.embed(embed),
+    }
+    walk.sums
+}
+
+struct Walk<'s, 'a> {
+    show: &'s mut dyn FnMut(&'a str),
+    sums: TokenEstimate,
+}
+
+impl<'a> Walk<'_, 'a> {
+    fn chat(&mut self, chat: &'a Chat) {
+        self.sums += TokenEstimate::exact(REPLY_TOKENS);
         for message in chat.system.iter().chain(&chat.messages) {
             self.message(message);
         }
         for tool in &chat.tools {
-            self.fixed += TOOL_TOKENS;
+            self.sums += TokenEstimate::exact(TOOL_TOKENS);
             match &tool.kind {
                 ToolKind::Function(Function { name, description, parameters, strict: _ }) => {
-                    self.text(name);
-                    self.text(description.as_deref().unwrap_or_default());
-                    self.text(parameters.as_ref().map_or("", |schema| schema.get()));
+                    (self.show)(name);
+                    (self.show)(description.as_deref().unwrap_or_default());
+                    (self.show)(parameters.as_ref().map_or("", |schema| schema.get()));
                 }
-                ToolKind::Other(other) => self.text(other.json.get()),
+                ToolKind::Other(other) => (self.show)(other.json.get()),
             }
         }
         match &chat.response_format {
-            Some(crate::ResponseFormat::JsonSchema(schema)) => self.text(schema.schema.get()),
-            Some(crate::ResponseFormat::Other(json)) => self.text(json.get()),
-            Some(crate::ResponseFormat::Text | crate::ResponseFormat::JsonObject) | None => {}
+            Some(ResponseFormat::JsonSchema(schema)) => (self.show)(schema.schema.get()),
+            Some(ResponseFormat::Other(json)) => (self.show)(json.get()),
+            Some(ResponseFormat::Text | ResponseFormat::JsonObject) | None => {}
         }
     }
 
-    fn message(&mut self, message: &Message) {
-        self.fixed += MESSAGE_TOKENS;
+    fn message(&mut self, message: &'a Message) {
+        self.sums += TokenEstimate::exact(MESSAGE_TOKENS);
         if let Some(name) = &message.name {
-            self.fixed += NAME_TOKENS;
-            self.text(name);
+            self.sums += TokenEstimate::exact(NAME_TOKENS);
+            (self.show)(name);
         }
         for part in &message.parts {
             self.part(&part.content);
         }
     }
 
-    fn part(&mut self, content: &PartContent) {
+    fn part(&mut self, content: &'a PartContent) {
         match content {
-            PartContent::Text(text) | PartContent::Refusal(text) => self.text(text),
-            PartContent::Reasoning(reasoning) => self.text(&reasoning.text),
-            PartContent::Image(_) => self.pictures += 1,
+            PartContent::Text(text) | PartContent::Refusal(text) => (self.show)(text),
+            PartContent::Reasoning(reasoning) => (self.show)(&reasoning.text),
+            PartContent::Image(_) => self.sums += TokenEstimate { likely: IMAGE_TOKENS, bound: IMAGE_TOKENS_BOUND },
             PartContent::Audio(_) | PartContent::File(_) => {}
             PartContent::ToolCall(call) => {
-                self.text(&call.name);
-                self.text(&call.arguments);
+                (self.show)(&call.name);
+                (self.show)(&call.arguments);
             }
             PartContent::ToolResult(result) => {
                 for part in &result.content {
                     self.part(&part.content);
                 }
             }
-            PartContent::Other(other) => self.text(other.json.get()),
+            PartContent::Other(other) => (self.show)(other.json.get()),
         }
     }
 
-    fn embed(&mut self, embed: &Embed) {
+    fn embed(&mut self, embed: &'a Embed) {
         for input in &embed.input {
             match input {
-                EmbedInput::Text(text) => self.text(text),
-                EmbedInput::Tokens(tokens) => self.fixed += tokens.len() as u64,
+                EmbedInput::Text(text) => (self.show)(text),
+                EmbedInput::Tokens(tokens) => self.sums += TokenEstimate::exact(tokens.len() as u64),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Image, Json, LlmRequest, Part, Role, Source, Tool, tokens::ClassCounter};
+
+    #[test]
+    fn the_default_counter_counts_what_the_estimate_does() {
+        let picture = PartContent::Image(Image { source: Source::Url("http://x".into()), detail: None });
+        let request = LlmRequest::chat("gpt-4o")
+            .system("Be brief.")
+            .message(Message::new(Role::User, vec![Part::text("What is this?"), picture.into()]))
+            .tool(Tool::function("look", "looks closer", Json::from_text("{}").unwrap()))
+            .build();
+        let estimate = estimate_prompt(request.payload(), TokenFamily::of("gpt-4o"));
+        assert_eq!(count_prompt(request.payload(), "gpt-4o", &ClassCounter), estimate);
+        let fixed = REPLY_TOKENS + 2 * MESSAGE_TOKENS + TOOL_TOKENS;
+        assert!(estimate.likely > fixed + IMAGE_TOKENS && estimate.bound > fixed + IMAGE_TOKENS_BOUND);
+        assert!(estimate.likely < fixed + IMAGE_TOKENS + 25, "{estimate:?}");
+    }
+
+    #[test]
+    fn token_ids_are_counted_one_by_one() {
+        let embed = Embed { input: vec![EmbedInput::Tokens(vec![1, 2, 3])], ..Embed::default() };
+        assert_eq!(estimate_prompt(&Payload::Embed(embed), TokenFamily::default()), TokenEstimate::exact(3));
     }
 }

@@ -210,6 +210,38 @@ impl ErrorKind {
         Class { retry, elsewhere, breaker, status, is_own }
     }
 
+    /// Whether the provider may have worked, and may bill, although nothing of an answer came back: it was cut off or
+    /// given up. What a provider refuses it does not bill, and what never reached one it cannot.
+    pub const fn may_be_billed(self) -> bool {
+        match self {
+            Self::Interrupted
+            | Self::Undecodable
+            | Self::DeadlineExceeded
+            | Self::Cancelled
+            | Self::Timeout(Phase::Head | Phase::FirstContent | Phase::Idle | Phase::Total) => true,
+            Self::InvalidRequest
+            | Self::TooLarge
+            | Self::UnknownModel
+            | Self::ModelNotFound
+            | Self::ContextLength
+            | Self::ContentPolicy
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::ProviderCredentials
+            | Self::QuotaExhausted
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::Server
+            | Self::Connect
+            | Self::Timeout(Phase::Connect)
+            | Self::CircuitOpen
+            | Self::BudgetExceeded
+            | Self::LimitExceeded
+            | Self::NoRoute
+            | Self::Internal => false,
+        }
+    }
+
     /// The kind in snake case, for logs, metrics and error bodies. These names are stable.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,12 +1,13 @@
 //! How a call ended, and how far it came.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
-    ChoiceEvent, Error, Event, FinishReason, Frame, Output, PartContent, Payload, TextCount, TokenFamily, Usage,
-    estimate_prompt,
+    ChoiceEvent, Error, Event, FinishReason, Frame, LlmRequest, Output, PartContent, Payload, Provenance, TextCount,
+    TokenFamily, Usage, estimate_prompt,
 };
 
 /// How a call ended. Known when its stream has ended, and reported once to everyone who observes it.
@@ -74,18 +75,61 @@ pub struct Progress {
     frames: u64,
     content_events: u64,
     finish: Option<FinishReason>,
+    choices: Choices,
     reported: Option<Usage>,
+    // The provider had nothing more to add when it reported.
+    report_is_final: bool,
     settled: Option<Usage>,
     text: TextCount,
     from_cache: bool,
     prompt: Option<Prompt>,
 }
 
+/// Which choices have begun, and whether they have finished. Nearly always there is one.
+#[derive(Clone, Debug, Default)]
+struct Choices(SmallVec<[(u32, bool); 2]>);
+
+impl Choices {
+    fn see(&mut self, index: u32, finishes: bool) {
+        match self.0.iter_mut().find(|(known, _)| *known == index) {
+            Some((_, finished)) => *finished |= finishes,
+            None => self.0.push((index, finishes)),
+        }
+    }
+
+    fn are_finished(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|(_, finished)| *finished)
+    }
+}
+
 /// What was asked, for the case that nobody reports what it used.
 #[derive(Clone, Debug)]
 pub(crate) struct Prompt {
-    pub(crate) payload: Arc<Payload>,
-    pub(crate) family: TokenFamily,
+    payload: Arc<Payload>,
+    family: TokenFamily,
+    // Counted when it is first needed, and then never again.
+    tokens: OnceLock<u64>,
+}
+
+impl Prompt {
+    pub(crate) fn new(request: &LlmRequest, model: &str) -> Self {
+        Self { payload: request.shared_payload(), family: TokenFamily::of(model), tokens: OnceLock::new() }
+    }
+
+    fn tokens(&self) -> u64 {
+        *self.tokens.get_or_init(|| estimate_prompt(&self.payload, self.family).likely)
+    }
+}
+
+/// How a call ended, as far as that decides what it used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Billed {
+    /// For the whole answer: what was reported holds.
+    Whole,
+    /// For what came until it ended, or has come so far.
+    SoFar,
+    /// Not at all, unless something came: no provider took the call on.
+    Nothing,
 }
 
 impl Progress {
@@ -121,28 +165,32 @@ impl Progress {
 
     /// The tokens used: what the provider reported, or else an estimate from what was sent and received.
     ///
-    /// A report of no output for an answer that had some is no report. Before the end this is the usage so far.
+    /// A report of no output for an answer that had some is no report, and one from the middle of an answer that was
+    /// then cut or abandoned does not count for less than what came after it. A call that no provider took on used
+    /// nothing. Before the end this is the usage so far.
     pub fn usage(&self) -> Usage {
-        self.settled.unwrap_or_else(|| self.work_out_usage())
+        self.settled.unwrap_or_else(|| self.work_out_usage(Billed::SoFar))
     }
 
-    fn work_out_usage(&self) -> Usage {
-        let is_believable = |usage: &Usage| usage.output > 0 || self.content_events == 0;
-        match self.reported {
-            Some(usage) if !usage.is_zero() && is_believable(&usage) => usage,
-            reported => {
-                let family = self.prompt.as_ref().map(|prompt| prompt.family).unwrap_or_default();
-                let estimated_input =
-                    || self.prompt.as_ref().map_or(0, |prompt| estimate_prompt(&prompt.payload, prompt.family).likely);
-                let mut usage = reported.unwrap_or_default();
-                if usage.input == 0 {
-                    usage.input = estimated_input();
-                }
-                usage.output = usage.output.max(self.text.likely(family));
-                usage.provenance = crate::Provenance::Estimated;
-                usage
-            }
+    fn work_out_usage(&self, billed: Billed) -> Usage {
+        let reported = self.reported.unwrap_or_default();
+        if billed == Billed::Nothing && self.content_events == 0 && reported.is_zero() {
+            return Usage::estimated(0, 0);
         }
+        let family = self.prompt.as_ref().map(|prompt| prompt.family).unwrap_or_default();
+        let estimated = self.text.likely(family);
+        let is_believable = !reported.is_zero() && (reported.output > 0 || estimated == 0);
+        let is_final = billed == Billed::Whole || self.report_is_final;
+        if is_believable && (is_final || estimated <= reported.output) {
+            return reported;
+        }
+        let mut usage = reported;
+        if usage.input == 0 {
+            usage.input = self.prompt.as_ref().map_or(0, Prompt::tokens);
+        }
+        usage.output = usage.output.max(estimated);
+        usage.provenance = Provenance::Estimated;
+        usage
     }
 
     pub(crate) fn of_prompt(prompt: Prompt) -> Self {
@@ -162,17 +210,36 @@ impl Progress {
         self.first_content.is_some() || self.finish.is_some()
     }
 
-    pub(crate) fn end_at(&mut self, now: Instant) {
+    /// Whether every choice that has begun has finished.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.choices.are_finished()
+    }
+
+    pub(crate) fn end_at(&mut self, now: Instant, billed: Billed) {
         self.ended = Some(now);
-        self.settled = Some(self.work_out_usage());
+        self.settled = Some(self.work_out_usage(billed));
+    }
+
+    /// What the error says was used counts, where it does; what a provider refused, nobody pays for.
+    pub(crate) fn fail_at(&mut self, now: Instant, error: &Error) {
+        let billed = if error.kind().may_be_billed() { Billed::SoFar } else { Billed::Nothing };
+        self.end_at(now, billed);
+        if let Some(told) = error.usage() {
+            self.settled = Some(*told);
+        }
     }
 
     /// Takes note of a frame; true if it brought the first content.
     pub(crate) fn see_frame(&mut self, frame: &Frame) -> bool {
         self.frames += 1;
         let had_content = self.content_events > 0;
-        for ChoiceEvent { event, .. } in frame.events() {
-            self.see_event(event);
+        let mut has_report = false;
+        for ChoiceEvent { choice, event } in frame.events() {
+            has_report |= matches!(event, Event::Usage(_));
+            self.see_event(*choice, event);
+        }
+        if has_report {
+            self.report_is_final = self.is_finished();
         }
         let is_first = !had_content && self.content_events > 0;
         if is_first {
@@ -181,8 +248,11 @@ impl Progress {
         is_first
     }
 
-    fn see_event(&mut self, event: &Event) {
-        self.content_events += u64::from(event.is_content());
+    fn see_event(&mut self, choice: u32, event: &Event) {
+        if event.is_content() {
+            self.content_events += 1;
+            self.choices.see(choice, false);
+        }
         match event {
             Event::Text(text) | Event::Refusal(text) => self.text.add(text),
             Event::Reasoning(delta) => self.text.add(&delta.text),
@@ -193,7 +263,10 @@ impl Progress {
                 self.text.add(&delta.arguments);
             }
             Event::Usage(usage) => self.reported.get_or_insert_default().merge(usage),
-            Event::Finish(reason) => self.finish = Some(reason.clone()),
+            Event::Finish(reason) => {
+                self.choices.see(choice, true);
+                self.finish = Some(reason.clone());
+            }
             Event::Start(_) | Event::Logprobs(_) | Event::Other(_) => {}
         }
     }
@@ -216,14 +289,7 @@ impl Progress {
         if self.content_events > 0 {
             self.first_content = Some(at);
         }
-        // An embedding has no output tokens: its report is believable as it is.
-        match output {
-            Output::Embed(embed) if embed.usage.is_some_and(|usage| !usage.is_zero()) => {
-                self.ended = Some(at);
-                self.settled = embed.usage;
-            }
-            _ => self.end_at(at),
-        }
+        self.end_at(at, Billed::Whole);
     }
 
     fn see_part(&mut self, content: &PartContent) {
@@ -241,7 +307,11 @@ impl Progress {
                 self.text.add(&call.name);
                 self.text.add(&call.arguments);
             }
-            _ => self.content_events += 1,
+            PartContent::Image(_)
+            | PartContent::Audio(_)
+            | PartContent::File(_)
+            | PartContent::ToolResult(_)
+            | PartContent::Other(_) => self.content_events += 1,
         }
     }
 }

@@ -8,11 +8,16 @@
 //! A bound is not a proof: it covers about 95 % of ordinary prompts. Text made to be expensive can exceed it;
 //! what a call really used settles the matter afterwards.
 //!
+//! The feature `exact-tokens` adds `ExactCounter`, which knows OpenAI's vocabularies. It is off by default because of
+//! their size, about 6 MB.
+//!
 //! # Sources
 //! The weights are a linear fit against OpenAI's `o200k_base` and `cl100k_base` on 2,582 prompts. Sums that
 //! are not text are measured or documented by the providers: 44 of 62 recorded plain chats at OpenAI come
 //! out exactly with the message figures below, 55 within one token.
 
+#[cfg(feature = "exact-tokens")]
+mod exact;
 mod family;
 mod text;
 
@@ -21,6 +26,8 @@ use std::{
     ops::{Add, AddAssign},
 };
 
+#[cfg(feature = "exact-tokens")]
+pub use self::exact::ExactCounter;
 pub use self::{family::TokenFamily, text::TextCount};
 
 /// Tokens of each message besides its text: three for its frame, one for its role.

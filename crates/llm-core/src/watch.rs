@@ -9,19 +9,27 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Error, LlmResponse, Observer, Outcome, Progress};
+use crate::{
+    Error, LlmRequest, LlmResponse, Observer, Outcome, Progress,
+    outcome::{Billed, Prompt},
+};
 
-/// Watches `future`, and then the body of its response, until the call is over.
+/// Watches `future`, which answers `request`, and then the body of its response, until the call is over.
 ///
 /// The observer is told of every way a call can end: the inner future fails, panics or is dropped before the head,
 /// or the body ends as bodies do. So a layer's whole bookkeeping of one call is one value that goes in here.
-pub fn watch<F, E, O>(future: F, observer: O) -> Watch<F, O>
+///
+/// A call that is over before its head counts its estimated prompt, if a provider may have worked on it: one that was
+/// given up or cut off does, one that was refused does not.
+pub fn watch<F, E, O>(request: &LlmRequest, future: F, observer: O) -> Watch<F, O>
 where
     F: Future<Output = Result<LlmResponse, E>>,
     E: Into<Error>,
     O: Observer,
 {
-    Watch { future, guard: Guard { observer: Some(observer), polling: false } }
+    let model = request.context().target().map_or(request.model(), |target| target.model());
+    let prompt = Prompt::new(request, model);
+    Watch { future, guard: Guard { watched: Some((observer, prompt)), polling: false } }
 }
 
 pin_project! {
@@ -40,20 +48,25 @@ pin_project! {
 
 #[derive(Debug)]
 struct Guard<O: Observer> {
-    observer: Option<O>,
+    watched: Option<(O, Prompt)>,
     // Still set while dropping: the inner future panicked.
     polling: bool,
 }
 
 impl<O: Observer> Guard<O> {
     fn end(&mut self, error: Option<&Error>) {
-        let Some(mut observer) = self.observer.take() else { return };
-        let mut progress = Progress::default();
-        progress.end_at(Instant::now());
-        observer.on_end(&match error {
-            Some(error) => Outcome::Failed(&progress, error),
-            None => Outcome::Abandoned(&progress),
-        });
+        let Some((mut observer, prompt)) = self.watched.take() else { return };
+        let mut progress = Progress::of_prompt(prompt);
+        match error {
+            Some(error) => {
+                progress.fail_at(Instant::now(), error);
+                observer.on_end(&Outcome::Failed(&progress, error));
+            }
+            None => {
+                progress.end_at(Instant::now(), Billed::SoFar);
+                observer.on_end(&Outcome::Abandoned(&progress));
+            }
+        }
     }
 }
 
@@ -81,8 +94,8 @@ where
         let polled = this.future.poll(cx);
         this.guard.polling = false;
         Poll::Ready(match ready!(polled) {
-            Ok(response) => Ok(response.map(|body| match this.guard.observer.take() {
-                Some(observer) => body.observe(observer),
+            Ok(response) => Ok(response.map(|body| match this.guard.watched.take() {
+                Some((observer, _)) => body.observe(observer),
                 None => body,
             })),
             Err(error) => {

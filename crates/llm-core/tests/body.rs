@@ -102,6 +102,10 @@ impl Observer for Spy {
     }
 }
 
+fn ask() -> LlmRequest {
+    LlmRequest::chat("gpt-4o").user("Tell me everything there is to know about tides.").build()
+}
+
 /// What a naive reader of the rules expects of a body of which at most `reads` items are read.
 fn expected(steps: &[Step], reads: usize) -> End {
     let mut finished = false;
@@ -260,7 +264,7 @@ async fn usage_is_the_report_or_else_an_estimate() {
         let spent = Arc::clone(&spent);
         move |outcome: &Outcome<'_>| spent.lock().unwrap().push(outcome.progress().usage())
     };
-    let request = LlmRequest::chat("gpt-4o").user("Tell me everything there is to know about tides.").build();
+    let request = ask();
     let frames = |usage: Option<Usage>| {
         let mut frames = vec![Ok(Frame::text("The moon pulls the sea."))];
         frames.extend(usage.map(|usage| Ok(Frame::event(Event::Usage(usage)))));
@@ -282,17 +286,17 @@ async fn usage_is_the_report_or_else_an_estimate() {
 async fn a_watched_call_reports_failure_drop_and_panic_before_the_head() {
     let failing = Spy::default();
     let failed = async { Err::<LlmResponse, _>(Error::new(ErrorKind::Connect, "refused")) };
-    assert!(watch(failed, failing.clone()).await.is_err());
+    assert!(watch(&ask(), failed, failing.clone()).await.is_err());
     assert_eq!(failing.seen().ends, [End::Failed(ErrorKind::Connect)]);
 
     let dropped = Spy::default();
-    let mut pending = Box::pin(watch(std::future::pending::<Result<LlmResponse, Error>>(), dropped.clone()));
+    let mut pending = Box::pin(watch(&ask(), std::future::pending::<Result<LlmResponse, Error>>(), dropped.clone()));
     assert!(pending.as_mut().now_or_never().is_none());
     drop(pending);
     assert_eq!(dropped.seen().ends, [End::Abandoned]);
 
     let panicked = Spy::default();
-    let panicking = watch(async { panic!("scripted") as Result<LlmResponse, Error> }, panicked.clone());
+    let panicking = watch(&ask(), async { panic!("scripted") as Result<LlmResponse, Error> }, panicked.clone());
     assert!(AssertUnwindSafe(panicking).catch_unwind().await.is_err());
     assert_eq!(panicked.seen().ends, [End::Failed(ErrorKind::Internal)]);
 }
@@ -301,7 +305,7 @@ async fn a_watched_call_reports_failure_drop_and_panic_before_the_head() {
 async fn a_watched_call_goes_on_into_the_body() {
     let spy = Spy::default();
     let answer = async { Ok::<_, Error>(LlmResponse::new(Head::default(), body(&[Step::Text, Step::Last]))) };
-    let response = watch(answer, spy.clone()).await.unwrap();
+    let response = watch(&ask(), answer, spy.clone()).await.unwrap();
     assert!(spy.seen().ends.is_empty(), "the call is not over when its head is there");
     response.body.collect().await.unwrap();
     assert_eq!(spy.seen().ends, [End::Complete]);
@@ -320,4 +324,117 @@ async fn a_failure_behind_commit_is_an_error_and_stands_in_the_trail() {
     let attempts = trail.attempts();
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].end, Some(llm_core::AttemptEnd::Failed(ErrorKind::Server)));
+}
+
+/// What a provider says it used so far is not the bill of an answer that goes on.
+#[tokio::test]
+async fn an_early_report_is_not_the_bill_of_a_cut_stream() {
+    let spent = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&spent);
+    let mut frames = vec![Ok(Frame::event(Event::Usage(Usage::reported(25, 1))))];
+    frames.extend((0..100).map(|_| Ok(Frame::text("and so on "))));
+    let cut = Body::stream(futures_util::stream::iter(frames)).answering(&ask(), "gpt-4o");
+    let cut = cut.on_end(move |outcome| *keep.lock().unwrap() = Some(outcome.progress().usage()));
+    assert!(cut.collect().await.is_err());
+    let usage = spent.lock().unwrap().unwrap();
+    assert_eq!((usage.input, usage.provenance), (25, Provenance::Estimated));
+    assert!(usage.output > 200, "{usage:?}");
+}
+
+#[tokio::test]
+async fn a_report_after_the_finish_holds_although_the_caller_left_then() {
+    let spent = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&spent);
+    let frames = [
+        Ok(Frame::text("A very long answer, and more tokens than the provider says.")),
+        Ok(Frame::event(Event::Finish(FinishReason::Stop))),
+        Ok(Frame::event(Event::Usage(Usage::reported(25, 3)))),
+    ];
+    let mut body = Body::stream(futures_util::stream::iter(frames))
+        .on_end(move |outcome| *keep.lock().unwrap() = Some(outcome.progress().usage()));
+    for _ in 0..3 {
+        body.next().await.unwrap().unwrap();
+    }
+    drop(body);
+    assert_eq!(spent.lock().unwrap().unwrap(), Usage::reported(25, 3));
+}
+
+#[tokio::test]
+async fn a_call_that_was_given_up_counts_its_prompt_and_one_that_was_refused_does_not() {
+    let spent = Arc::new(Mutex::new(Vec::new()));
+    struct Keep(Arc<Mutex<Vec<Usage>>>);
+    impl Observer for Keep {
+        fn on_end(&mut self, outcome: &Outcome<'_>) {
+            self.0.lock().unwrap().push(outcome.progress().usage());
+        }
+    }
+    let dropped = std::future::pending::<Result<LlmResponse, Error>>();
+    drop(watch(&ask(), dropped, Keep(Arc::clone(&spent))));
+    for kind in [ErrorKind::Interrupted, ErrorKind::RateLimited, ErrorKind::CircuitOpen] {
+        let failed = async move { Err::<LlmResponse, _>(Error::new(kind, "scripted")) };
+        assert!(watch(&ask(), failed, Keep(Arc::clone(&spent))).await.is_err());
+    }
+    let inputs: Vec<bool> = spent.lock().unwrap().iter().map(|usage| usage.input > 5).collect();
+    assert_eq!(inputs, [true, true, false, false]);
+    assert!(spent.lock().unwrap().iter().all(|usage| usage.provenance == Provenance::Estimated));
+}
+
+#[tokio::test]
+async fn a_second_choice_that_is_cut_fails_the_answer() {
+    let say = |choice: u32, event: Event| Ok(Frame::new([llm_core::ChoiceEvent { choice, event }]));
+    let finish = || Event::Finish(FinishReason::Stop);
+    let text = || Event::Text("a".to_owned());
+    let cut = vec![say(0, text()), say(1, text()), say(0, finish())];
+    let error = Body::stream(futures_util::stream::iter(cut)).collect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    let whole = vec![say(0, text()), say(1, text()), say(0, finish()), say(1, finish())];
+    assert!(Body::stream(futures_util::stream::iter(whole)).collect().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_silences_nobody() {
+    let spy = Spy::default();
+    let body = body(&[Step::Text, Step::Last]).on_end(|_| panic!("scripted")).observe(spy.clone());
+    assert!(AssertUnwindSafe(body.collect()).catch_unwind().await.is_err());
+    assert_eq!(spy.seen().ends, [End::Complete]);
+}
+
+#[tokio::test]
+async fn who_observes_late_is_told_how_it_really_ended() {
+    let mut failed = body(&[Step::Text, Step::Error]);
+    while failed.next().await.is_some() {}
+    let spy = Spy::default();
+    drop(failed.observe(spy.clone()));
+    assert_eq!(spy.seen().ends, [End::Failed(ErrorKind::Server)]);
+
+    let mut whole = Body::full(Output::text("hello"));
+    while whole.next().await.is_some() {}
+    let usage = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&usage);
+    drop(whole.on_end(move |outcome| *keep.lock().unwrap() = Some(outcome.progress().usage())));
+    assert!(usage.lock().unwrap().unwrap().output > 0, "also when it was read already");
+}
+
+#[tokio::test]
+async fn frames_without_bytes_are_not_held_without_end() {
+    let endless = futures_util::stream::repeat_with(|| Ok(Frame::default()));
+    let hold = HoldBack { bytes: 1024, wait: None };
+    assert!(Body::stream(endless).until_content(hold).now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_failure_tells_what_was_used_until_then() {
+    let frames = [Ok(Frame::text("some words")), Err(Error::new(ErrorKind::Server, "scripted"))];
+    let error =
+        Body::stream(futures_util::stream::iter(frames)).answering(&ask(), "gpt-4o").collect().await.unwrap_err();
+    let usage = error.usage().unwrap();
+    assert!(usage.input > 5 && usage.output > 0 && usage.provenance == Provenance::Estimated, "{usage:?}");
+
+    let told = Error::new(ErrorKind::Server, "scripted").with_usage(Usage::reported(7, 2));
+    let spent = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&spent);
+    let body = Body::stream(futures_util::stream::iter([Err(told)]));
+    let body = body.on_end(move |outcome| *keep.lock().unwrap() = Some(outcome.progress().usage()));
+    assert_eq!(body.collect().await.unwrap_err().usage(), Some(&Usage::reported(7, 2)));
+    assert_eq!(spent.lock().unwrap().unwrap(), Usage::reported(7, 2), "the provider's own word holds");
 }

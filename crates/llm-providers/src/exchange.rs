@@ -28,13 +28,6 @@ pub(crate) struct Exchange {
     pub(crate) max_answer_bytes: usize,
 }
 
-/// What a body holds, by its content type.
-enum Content {
-    Json,
-    Events,
-    Unsaid,
-}
-
 impl Exchange {
     pub(crate) async fn run<F, B, E>(self, response: F) -> Result<LlmResponse, Error>
     where
@@ -70,17 +63,17 @@ impl Exchange {
             request_id: headers::request_id(&parts.headers),
             ..Head::default()
         };
-        let begun = match content(&parts.headers) {
-            Content::Events => return Ok(LlmResponse::new(head, self.stream(Bytes::new(), body))),
-            Content::Unsaid if self.request.is_stream() => {
-                let begun = self.sniff(&mut body).await?;
-                if !matches!(begun.trim_ascii_start().first(), Some(b'{' | b'[')) {
-                    return Ok(LlmResponse::new(head, self.stream(begun, body)));
-                }
-                begun
+        let mut begun = Bytes::new();
+        if is_event_stream(&parts.headers) {
+            return Ok(LlmResponse::new(head, self.stream(begun, body)));
+        }
+        // Where a stream was asked for, some servers label it as JSON, or not at all: the bytes themselves decide.
+        if self.request.is_stream() {
+            begun = self.sniff(&mut body).await?;
+            if !matches!(begun.trim_ascii_start().first(), Some(b'{' | b'[')) {
+                return Ok(LlmResponse::new(head, self.stream(begun, body)));
             }
-            Content::Json | Content::Unsaid => Bytes::new(),
-        };
+        }
         let bytes = read_whole(begun, &mut body, self.max_answer_bytes).await.map_err(|error| match error {
             NotWhole::TooLong(_) => undecodable("the provider's answer is larger than can be taken"),
             NotWhole::Broken(_, source) => failure::of_body(source),
@@ -149,16 +142,9 @@ fn undecodable(message: &'static str) -> Error {
     Error::new(ErrorKind::Undecodable, message)
 }
 
-fn content(headers: &HeaderMap) -> Content {
+fn is_event_stream(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("text/event-stream") {
-        Content::Events
-    } else if media_type.eq_ignore_ascii_case("application/json") {
-        Content::Json
-    } else {
-        Content::Unsaid
-    }
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 fn is_compressed(headers: &HeaderMap) -> bool {

@@ -52,14 +52,16 @@
 //!   the first key. The destination is the configuration's alone: no URL and no header comes from the request.
 //! - **At the response head** a stream is handed on as soon as it is known to be one. A whole answer is read to its
 //!   end, up to [`max_answer_bytes`](ProviderConfig::max_answer_bytes), and decoded. A stream request that is answered
-//!   with JSON gives a whole answer, or an error. The body of an error is read up to 64 KiB and for up to 5 seconds.
+//!   with JSON gives a whole answer, or an error. Unless an answer to a stream request is labelled as events, its first
+//!   byte tells what it is, not its label. The body of an error is read up to 64 KiB and for up to 5 seconds.
 //! - **Within a stream** each frame is handed on by itself, with its own bytes, as soon as its last byte is there.
 //! - **At the end of a stream** the http body is read to its end too, so that the connection can be used again; if
 //!   the end lags behind the last frame, a task waits a second for it.
 //! - **When dropped**, future or body, the http exchange is dropped with it: the upstream call is cancelled at once.
 //! - **In the trail** stands each attempt: its target, reason and wait when it begins; how it ended, its usage and, with
 //!   a [catalog](ProviderLayer::catalog), its cost when it is over. An attempt of which nothing came back although the
-//!   provider may have worked on it (dropped, cut, late) counts its estimated prompt.
+//!   provider may have worked on it (dropped, cut, late) counts its estimated prompt. One in which the
+//!   http client panics has failed too.
 //!
 //! # Clone
 //!

@@ -83,14 +83,15 @@ where
         match self.settings.to_http(&request, &target) {
             Ok(http) => {
                 let response = self.inner.call(http);
-                let exchange = Exchange { request, target, max_answer_bytes: self.settings.max_answer_bytes };
-                Box::pin(watch(exchange.run(response), attempt))
+                let exchange =
+                    Exchange { request: request.clone(), target, max_answer_bytes: self.settings.max_answer_bytes };
+                Box::pin(watch(&request, exchange.run(response), attempt))
             }
             Err(error) => {
                 // The readied instance is not called, so what it holds for the call is given back.
                 self.inner = self.inner.clone();
                 let error = error.with_target(target).with_trail(request.context().trail());
-                Box::pin(watch(ready(Err(error)), attempt))
+                Box::pin(watch(&request, ready(Err(error)), attempt))
             }
         }
     }

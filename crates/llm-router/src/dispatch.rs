@@ -70,12 +70,13 @@ impl Dispatch {
     }
 
     /// Where a call for `model` goes when nobody has chosen a target: to the provider that serves exactly this name,
-    /// else to the provider named before a slash (`provider/model`), else to the one with the longest prefix.
+    /// else to the provider named before a slash (`provider/model`) if it serves the rest, else to the one with the
+    /// longest prefix. So a list of models is also a limit: no caller reaches a model that is not on it.
     pub fn target_of(&self, model: &str) -> Option<Target> {
         let Providers { services, by_name, by_model } = &*self.providers;
         let named = || {
             let (provider, model) = model.split_once('/')?;
-            by_name.get(provider).map(|at| (*at, model))
+            by_name.get(provider).filter(|at| by_model.serves(**at, model)).map(|at| (*at, model))
         };
         let whole = |at| (at, model);
         let (at, model) =

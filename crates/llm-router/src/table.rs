@@ -2,37 +2,41 @@
 
 use std::collections::HashMap;
 
-/// Model names to the index of a provider. Names are exact, or end in `*` and mean every name that begins so.
+/// Model names to the indices of the providers that serve them, in the order of preference. Names are exact, or end in
+/// `*` and mean every name that begins so.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    exact: HashMap<Box<str>, usize>,
+    exact: HashMap<Box<str>, Vec<usize>>,
     // Longest first, so that the most precise one is found first.
     prefixes: Vec<(Box<str>, usize)>,
 }
 
 impl Table {
-    /// Adds names for a provider. A name that another provider has already stays with that one.
+    /// Adds a name for a provider. Others that have it already come first.
     pub(crate) fn add(&mut self, name: &str, provider: usize) {
         match name.strip_suffix('*') {
-            None => {
-                self.exact.entry(name.into()).or_insert(provider);
-            }
-            Some(prefix) if self.prefixes.iter().all(|(known, _)| &**known != prefix) => {
+            None => self.exact.entry(name.into()).or_default().push(provider),
+            Some(prefix) => {
                 let at = self.prefixes.partition_point(|(known, _)| known.len() >= prefix.len());
                 self.prefixes.insert(at, (prefix.into(), provider));
             }
-            Some(_) => {}
         }
     }
 
-    /// The provider that serves exactly this name.
+    /// The first provider that serves exactly this name.
     pub(crate) fn exact(&self, model: &str) -> Option<usize> {
-        self.exact.get(model).copied()
+        self.exact.get(model)?.first().copied()
     }
 
     /// The provider with the longest prefix of `model`.
     pub(crate) fn by_prefix(&self, model: &str) -> Option<usize> {
         self.prefixes.iter().find(|(prefix, _)| model.starts_with(&**prefix)).map(|(_, provider)| *provider)
+    }
+
+    /// Whether this provider serves `model`, whoever else does.
+    pub(crate) fn serves(&self, provider: usize, model: &str) -> bool {
+        self.exact.get(model).is_some_and(|providers| providers.contains(&provider))
+            || self.prefixes.iter().any(|(prefix, known)| *known == provider && model.starts_with(&**prefix))
     }
 }
 
@@ -61,5 +65,7 @@ mod tests {
             table.add(name, 1);
         }
         assert_eq!((table.exact("m"), table.by_prefix("p-1"), table.by_prefix("q")), (Some(0), Some(0), None));
+        assert!(table.serves(1, "m") && table.serves(1, "p-1"), "the second serves it too, when asked by name");
+        assert!(!table.serves(1, "q") && !table.serves(2, "m"));
     }
 }

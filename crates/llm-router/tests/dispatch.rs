@@ -34,8 +34,10 @@ async fn without_a_target_the_model_decides() {
 }
 
 #[tokio::test]
-async fn a_provider_before_a_slash_is_taken_at_its_word() {
-    assert_eq!(answer(ask("local/anything")).await.unwrap(), "local: local/anything");
+async fn a_provider_before_a_slash_is_asked_for_what_it_serves() {
+    assert_eq!(answer(ask("openai/gpt-4o")).await.unwrap(), "openai: openai/gpt-4o");
+    assert_eq!(answer(ask("local/llama")).await.unwrap(), "local: local/llama");
+    assert_eq!(answer(ask("local/unlisted")).await.unwrap_err().kind(), ErrorKind::UnknownModel, "a list is a limit");
     assert_eq!(answer(ask("nobody/anything")).await.unwrap_err().kind(), ErrorKind::UnknownModel);
 }
 

@@ -31,6 +31,16 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; c
 ///
 /// `headers` are the request's; its `x-request-id` is sent back. What the response says is in the
 /// [crate docs](crate#headers).
+///
+/// ```
+/// use http::HeaderMap;
+/// use llm_core::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Unauthenticated, "there is no such key");
+/// let response = llm_serve::refuse(&HeaderMap::new(), &error);
+/// assert_eq!(response.status(), 401);
+/// assert_eq!(response.headers()["x-should-retry"], "false");
+/// ```
 pub fn refuse(headers: &HeaderMap, error: &Error) -> Response<DoorBody> {
     Responder::new(headers, &DoorOptions::new()).refuse(&error.clone().into())
 }

@@ -12,7 +12,7 @@ use llm_core::{
     AttemptEnd, Body, CacheStatus, Dialect, EmbedOutput, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse,
     NanoUsd, Output, Phase, Served, Target, Usage, Vector,
 };
-use llm_serve::{ChatCompletions, DoorOptions, Embeddings};
+use llm_serve::{ChatCompletions, DoorOptions, Embeddings, refuse};
 use scripted::{CHAT, assert_refused, chat, done, fails, post, read, says, service, wired};
 use tower::ServiceExt;
 
@@ -115,6 +115,30 @@ async fn clients_are_told_to_retry_what_can_pass_and_nothing_else() {
     }
     let told = Error::new(K::Overloaded, "no").with_should_retry(false);
     assert_eq!(refused(told).await["x-should-retry"], "false", "the provider's own word");
+}
+
+#[tokio::test]
+async fn who_is_at_fault_is_told_not_to_retry_by_a_door_and_by_a_host() {
+    use ErrorKind as K;
+    let callers = [K::InvalidRequest, K::TooLarge, K::UnknownModel, K::ContextLength, K::ContentPolicy];
+    let mut request = http::HeaderMap::new();
+    request.insert("x-request-id", "abc".parse().unwrap());
+    for kind in callers.into_iter().chain([K::Unauthenticated, K::Forbidden]) {
+        let error = Error::new(kind, "no");
+        assert_eq!(refused(error.clone()).await["x-should-retry"], "false", "{kind}");
+        let (headers, body) = assert_refused(refuse(&request, &error), kind.class().status).await;
+        assert_eq!(headers["x-should-retry"], "false", "{kind}");
+        assert_eq!(headers["x-llm-error-kind"], kind.as_str());
+        assert_eq!(headers["x-llm-error-origin"], "caller", "{kind}");
+        assert_eq!(headers["x-request-id"], "abc");
+        assert_eq!(body["message"], "no");
+    }
+    let busy = Error::new(K::LimitExceeded, "no").with_retry_after(Duration::from_secs(2));
+    let (headers, _) = assert_refused(refuse(&request, &busy), 429).await;
+    assert_eq!(
+        (&headers["x-should-retry"], &headers["retry-after"]),
+        (&"true".parse().unwrap(), &"2".parse().unwrap())
+    );
 }
 
 /// Fails after as many attempts as the allowance permits.

@@ -13,8 +13,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::StreamExt;
+use http::Version;
+use http_body_util::{BodyExt, Full};
 use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
@@ -130,15 +134,7 @@ async fn a_broken_stream_ends_as_proper_http() {
 #[tokio::test]
 async fn a_client_that_leaves_drops_the_answer() {
     for server in 0..2 {
-        let dropped = Arc::new(AtomicUsize::new(0));
-        let left = Arc::new(Notify::new());
-        let (count, notify) = (Arc::clone(&dropped), Arc::clone(&left));
-        let service = service(move |_| {
-            let guard = (DropCount(Arc::clone(&count)), Leaving(Arc::clone(&notify)));
-            let silence = futures_util::stream::pending().inspect(move |_: &Result<Frame, Error>| _ = &guard);
-            let frames = futures_util::stream::iter([Ok(wired("a"))]).chain(silence);
-            async { Ok(LlmResponse::new(Head::default(), Body::stream(frames))) }
-        });
+        let (service, dropped, left) = silent();
         let address = servers(OpenAiDoor::new(service, models())).await[server];
         let mut socket = connect(address, "/v1/chat/completions", STREAM).await;
         read_until(&mut socket, "odd").await;
@@ -148,6 +144,68 @@ async fn a_client_that_leaves_drops_the_answer() {
         left.notified().await;
         assert_eq!(dropped.load(SeqCst), 1);
     }
+}
+
+/// A client that speaks HTTP/2 from its first byte, as gRPC's do.
+fn over_http2() -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new()).http2_only(true).build_http()
+}
+
+fn chat_at(address: SocketAddr, body: &'static str) -> http::Request<Full<Bytes>> {
+    scripted::post(&format!("http://{address}/v1/chat/completions"), body)
+}
+
+#[tokio::test]
+async fn over_http2_too_each_frame_arrives_before_the_next_is_made() {
+    for server in 0..2 {
+        let (service, frames) = streaming();
+        let address = servers(OpenAiDoor::new(service, models())).await[server];
+        frames.send(Ok(wired("a"))).unwrap();
+        let response = over_http2().request(chat_at(address, STREAM)).await.unwrap();
+        assert_eq!((response.version(), response.status().as_u16()), (Version::HTTP_2, 200));
+        let mut body = response.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), wire_of("a"));
+        for text in ["b", "c"] {
+            frames.send(Ok(wired(text))).unwrap();
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(piece, wire_of(text), "one piece for one frame");
+        }
+        frames.send(Ok(done())).unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "data: [DONE]\n\n");
+    }
+}
+
+#[tokio::test]
+async fn over_http2_a_stream_that_is_left_drops_its_answer_and_not_the_connection() {
+    for server in 0..2 {
+        let (service, dropped, left) = silent();
+        let address = servers(OpenAiDoor::new(service, models())).await[server];
+        let client = over_http2();
+        let mut left_one = client.request(chat_at(address, STREAM)).await.unwrap().into_body();
+        let mut other = client.request(chat_at(address, STREAM)).await.unwrap().into_body();
+        left_one.frame().await.unwrap().unwrap();
+        assert_eq!(dropped.load(SeqCst), 0);
+        drop(left_one);
+        left.notified().await;
+        assert_eq!(dropped.load(SeqCst), 1);
+        assert_eq!(other.frame().await.unwrap().unwrap().into_data().unwrap(), wire_of("a"));
+        drop(other);
+        left.notified().await;
+        assert_eq!(dropped.load(SeqCst), 2);
+    }
+}
+
+/// A service that says one thing and then nothing more; counts the answers that were dropped, and tells of each.
+fn silent() -> (BoxLlmService, Arc<AtomicUsize>, Arc<Notify>) {
+    let (dropped, left) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (count, notify) = (Arc::clone(&dropped), Arc::clone(&left));
+    let service = service(move |_| {
+        let guard = (DropCount(Arc::clone(&count)), Leaving(Arc::clone(&notify)));
+        let silence = futures_util::stream::pending().inspect(move |_: &Result<Frame, Error>| _ = &guard);
+        let frames = futures_util::stream::iter([Ok(wired("a"))]).chain(silence);
+        async { Ok(LlmResponse::new(Head::default(), Body::stream(frames))) }
+    });
+    (service, dropped, left)
 }
 
 /// Tells when it is dropped.

@@ -1,8 +1,9 @@
 //! What a simulated provider received, and how it ended.
 
+mod bounded;
+mod received;
+
 use std::{
-    collections::VecDeque,
-    fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -11,86 +12,38 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use llm_core::clock;
 use tokio::sync::Notify;
 
-/// One call that a simulated provider received. Cloning copies a few pointers.
-///
-/// `Debug` shows neither the body nor the values of headers.
-#[derive(Clone)]
-pub struct Received {
-    /// When its request was there.
-    pub at: SystemTime,
-    /// Where it went over http, such as `/v1/chat/completions`; empty for a call of the service.
-    pub path: Arc<str>,
-    /// The model it asked for, if it could be read.
-    pub model: Option<Arc<str>>,
-    /// The http headers. The values of those that hold keys are replaced.
-    pub headers: Arc<HeaderMap>,
-    /// The name of the key that was used, if it is one of the configured ones.
-    pub key: Option<Arc<str>>,
-    /// The body as it came.
-    pub body: Bytes,
-    /// How many tokens of the answer had been sent when this was looked up.
-    pub tokens_sent: u64,
-    /// How it ended; absent while it has not.
-    pub ended: Option<Ended>,
-    /// When it ended.
-    pub ended_at: Option<SystemTime>,
-}
+use self::bounded::{Bounded, Logged, worth_keeping};
+pub use self::received::{Ended, Received};
+use crate::SimConfig;
 
-/// How a call ended, as the provider saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// The answer was sent whole. Refusals that nobody scripted are answers too.
-    Complete,
-    /// The caller went away.
-    CallerLeft {
-        /// Tokens that had been sent by then.
-        after_tokens: u64,
-    },
-    /// As a fault script has it: with an error, a cut, or an answer without its end.
-    Faulted,
-}
-
-impl fmt::Debug for Received {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
-            .field("at", &self.at)
-            .field("path", &self.path)
-            .field("model", &self.model)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("key", &self.key)
-            .field("body_bytes", &self.body.len())
-            .field("tokens_sent", &self.tokens_sent)
-            .field("ended", &self.ended)
-            .field("ended_at", &self.ended_at)
-            .finish()
-    }
-}
+/// As much as is kept of names that callers choose. No path that is served and no model's name is that long.
+const MAX_NAME: usize = 256;
 
 /// The calls of one service or one server, the newest at the end.
 #[derive(Debug)]
 pub(crate) struct Log {
-    records: Mutex<VecDeque<Arc<Record>>>,
-    capacity: usize,
+    calls: Mutex<Bounded>,
+    max_bytes: usize,
     received: AtomicU64,
     changed: Notify,
 }
 
-#[derive(Debug)]
-struct Record {
-    received: Received,
+/// How far a call has come. It does not hold what the call brought, which is gone when the log has dropped it.
+#[derive(Debug, Default)]
+struct Progress {
     tokens: AtomicU64,
     ended: OnceLock<(Ended, SystemTime)>,
 }
 
-impl Record {
+impl Logged {
     fn now(&self) -> Received {
-        let ended = self.ended.get().copied();
+        let ended = self.progress.ended.get().copied();
         Received {
-            tokens_sent: self.tokens.load(Relaxed),
+            tokens_sent: self.progress.tokens.load(Relaxed),
             ended: ended.map(|(ended, _)| ended),
             ended_at: ended.map(|(_, at)| at),
             ..self.received.clone()
@@ -99,40 +52,44 @@ impl Record {
 }
 
 impl Log {
-    pub(crate) fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { records: Mutex::default(), capacity, received: AtomicU64::new(0), changed: Notify::new() })
+    pub(crate) fn new(config: &SimConfig) -> Arc<Self> {
+        let (max_calls, max_bytes) = (config.log_capacity, config.log_bytes);
+        Arc::new(Self {
+            calls: Mutex::new(Bounded::new(max_calls, max_bytes)),
+            max_bytes,
+            received: AtomicU64::new(0),
+            changed: Notify::new(),
+        })
     }
 
-    pub(crate) fn begin(self: &Arc<Self>, arrival: Arrival) -> Entry {
-        let Arrival { path, model, headers, key, body } = arrival;
+    pub(crate) fn begin(self: &Arc<Self>, arrival: Arrival<'_>) -> Entry {
+        let (headers, body) = worth_keeping(&arrival.headers, &arrival.body, self.max_bytes);
         let received = Received {
             at: clock::wall(),
-            path: Arc::from(path),
-            model: model.map(Arc::from),
-            headers: Arc::new(redacted(headers)),
-            key,
+            path: beginning(arrival.path),
+            model: arrival.model.map(beginning),
+            headers: Arc::new(headers),
+            key: arrival.key,
             body,
+            body_bytes: arrival.body.len(),
             tokens_sent: 0,
             ended: None,
             ended_at: None,
         };
-        let record = Arc::new(Record { received, tokens: AtomicU64::new(0), ended: OnceLock::new() });
+        let progress = Arc::<Progress>::default();
         {
             // The list is whole after every statement, so a panic elsewhere does not spoil it.
-            let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-            if records.len() == self.capacity {
-                records.pop_front();
-            }
-            records.push_back(Arc::clone(&record));
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            calls.push(Logged { received, progress: Arc::clone(&progress) });
         }
         self.received.fetch_add(1, Relaxed);
         self.changed.notify_waiters();
-        Entry { log: Arc::clone(self), record }
+        Entry { log: Arc::clone(self), progress }
     }
 
     pub(crate) fn all(&self) -> Vec<Received> {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.iter().map(|record| record.now()).collect()
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.calls().map(Logged::now).collect()
     }
 
     /// How many calls there were, forgotten ones included.
@@ -156,9 +113,9 @@ impl Log {
 
 /// What is known of a call when it arrives.
 #[derive(Default)]
-pub(crate) struct Arrival {
-    pub(crate) path: String,
-    pub(crate) model: Option<String>,
+pub(crate) struct Arrival<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) model: Option<&'a str>,
     pub(crate) headers: HeaderMap,
     pub(crate) key: Option<Arc<str>>,
     pub(crate) body: Bytes,
@@ -168,23 +125,23 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Entry {
     log: Arc<Log>,
-    record: Arc<Record>,
+    progress: Arc<Progress>,
 }
 
 impl Entry {
     /// Says how many tokens have been sent so far.
     pub(crate) fn sent(&self, tokens: u64) {
-        self.record.tokens.store(tokens, Relaxed);
+        self.progress.tokens.store(tokens, Relaxed);
         self.log.changed.notify_waiters();
     }
 
     pub(crate) fn tokens(&self) -> u64 {
-        self.record.tokens.load(Relaxed)
+        self.progress.tokens.load(Relaxed)
     }
 
     /// Says how the call ended. Only the first word counts.
     pub(crate) fn end(&self, ended: Ended) {
-        if self.record.ended.set((ended, clock::wall())).is_ok() {
+        if self.progress.ended.set((ended, clock::wall())).is_ok() {
             self.log.changed.notify_waiters();
         }
     }
@@ -196,31 +153,25 @@ impl Drop for Entry {
     }
 }
 
-fn redacted(mut headers: HeaderMap) -> HeaderMap {
-    for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE] {
-        redact(&mut headers, name.as_str());
-    }
-    for name in ["x-api-key", "api-key", "x-goog-api-key"] {
-        redact(&mut headers, name);
-    }
-    headers
-}
-
-fn redact(headers: &mut HeaderMap, name: &str) {
-    if let Some(value) = headers.get_mut(name) {
-        *value = HeaderValue::from_static("redacted");
-    }
+fn beginning(name: &str) -> Arc<str> {
+    Arc::from(&name[..name.floor_char_boundary(MAX_NAME)])
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    fn log_of(log_capacity: usize) -> Arc<Log> {
+        Log::new(&SimConfig { log_capacity, ..SimConfig::default() })
+    }
 
     #[test]
     fn the_log_forgets_the_oldest_and_counts_all() {
-        let log = Log::new(2);
+        let log = log_of(2);
         for path in ["/a", "/b", "/c"] {
-            log.begin(Arrival { path: path.into(), ..Arrival::default() }).end(Ended::Complete);
+            log.begin(Arrival { path, ..Arrival::default() }).end(Ended::Complete);
         }
         let paths: Vec<_> = log.all().into_iter().map(|received| received.path.to_string()).collect();
         assert_eq!((paths, log.count()), (vec!["/b".to_owned(), "/c".to_owned()], 3));
@@ -228,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_is_dropped_says_that_the_caller_left() {
-        let log = Log::new(2);
+        let log = log_of(2);
         let entry = log.begin(Arrival::default());
         entry.sent(3);
         assert_eq!(log.all()[0].ended, None);
@@ -238,15 +189,37 @@ mod tests {
 
     #[test]
     fn keys_and_bodies_are_not_shown() {
-        let log = Log::new(2);
+        let log = log_of(2);
         let mut headers = HeaderMap::new();
-        for name in ["authorization", "x-api-key", "x-note"] {
+        for name in ["authorization", "authorization", "x-api-key", "x-note"] {
             headers.append(name, HeaderValue::from_static("canary"));
         }
         let _entry = log.begin(Arrival { headers, body: Bytes::from("canary"), ..Arrival::default() });
         let received = &log.all()[0];
-        assert_eq!(received.headers["authorization"], "redacted");
+        let keys: Vec<_> = received.headers.get_all("authorization").iter().collect();
+        assert_eq!(keys, ["redacted", "redacted"]);
         assert_eq!(received.headers["x-note"], "canary");
         assert!(!format!("{received:?}").contains("canary"));
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let log = log_of(2);
+        let name = format!("{}é", "m".repeat(MAX_NAME - 1));
+        let _entry = log.begin(Arrival { path: &name, model: Some(&name), ..Arrival::default() });
+        let received = &log.all()[0];
+        assert_eq!((&*received.path, received.model.as_deref()), (&name[..255], Some(&name[..255])));
+    }
+
+    #[test]
+    fn a_body_is_dropped_while_its_call_is_under_way() {
+        let log = Log::new(&SimConfig { log_bytes: 10, ..SimConfig::default() });
+        let begin = |body| log.begin(Arrival { path: "/a", body: Bytes::from_static(body), ..Arrival::default() });
+        let first = begin(b"12345678");
+        let _second = begin(b"abcdefgh");
+        first.sent(3);
+        let calls = log.all();
+        assert_eq!((&calls[0].body[..], calls[0].body_bytes, &calls[1].body[..]), (&b""[..], 8, &b"abcdefgh"[..]));
+        assert_eq!((&*calls[0].path, calls[0].tokens_sent), ("/a", 3));
     }
 }

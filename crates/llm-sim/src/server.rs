@@ -39,7 +39,7 @@ pub struct SimServer {
 impl SimServer {
     pub(crate) fn start(sim: Sim, listener: TcpListener) -> io::Result<Self> {
         let addr = listener.local_addr()?;
-        let log = Log::new(sim.config().log_capacity);
+        let log = Log::new(sim.config());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, Routes::new(sim, Arc::clone(&log)), stopped));
         Ok(Self { addr, log, stop: Some(stop), task })
@@ -55,7 +55,8 @@ impl SimServer {
         format!("http://{}/v1", self.addr)
     }
 
-    /// The requests of this server, the newest last.
+    /// The requests of this server, the newest last, with headers and bodies as far as there is
+    /// [room](crate::SimConfig::log_bytes).
     pub fn log(&self) -> Vec<Received> {
         self.log.all()
     }

@@ -77,7 +77,7 @@ impl TryFrom<SimConfig> for Sim {
         config.check()?;
         let model = |model| ModelState { calls: AtomicU64::new(0), quotas: Quotas::of(model) };
         let models = config.models.iter().map(model).collect();
-        let (catalog, log) = (config.catalog()?, Log::new(config.log_capacity));
+        let (catalog, log) = (config.catalog()?, Log::new(&config));
         Ok(Self { shared: Arc::new(Shared { config, catalog, models, log }) })
     }
 }
@@ -93,7 +93,8 @@ impl Sim {
         &self.shared.catalog
     }
 
-    /// The calls of the service, the newest last. Calls over http are in the log of their [`SimServer`].
+    /// The calls of the service, the newest last, without bodies: nothing of a prompt is kept. Calls over http are in
+    /// the log of their [`SimServer`].
     pub fn log(&self) -> Vec<Received> {
         self.shared.log.all()
     }
@@ -206,14 +207,13 @@ impl Service<LlmRequest> for Sim {
             script: request.extensions().get::<FaultScript>().cloned(),
         });
         let entry = self.shared.log.begin(Arrival {
-            model: Some(target.model().to_owned()),
+            model: Some(target.model()),
             key: target.key().map(Arc::from),
-            body: request.wire().map(|wire| wire.bytes.clone()).unwrap_or_default(),
             ..Arrival::default()
         });
         let price = self.shared.catalog.get(None, target.model()).and_then(|model| model.price.clone());
         let observer = CallObserver::begin(&request, &target, price, entry, begun.is_faulted);
-        Box::pin(watch(respond(request, target, begun), observer))
+        Box::pin(watch(&request.clone(), respond(request, target, begun), observer))
     }
 }
 

@@ -128,6 +128,22 @@ async fn a_wrong_key_is_refused_and_the_log_names_the_right_one() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_fit_the_log_is_told_by_its_length_only() {
+    let server = serve(SimConfig { log_bytes: 4_000, ..instant() }).await;
+    let long = question(json!({ "messages": [{ "role": "user", "content": "x".repeat(4_000) }] }));
+    let unknown = json!({ "model": "x", "padding": "x".repeat(8 << 20) }).to_string();
+    for body in [&long, &unknown, &question(json!({}))] {
+        send(server.addr(), "POST", CHAT, &[], body).await;
+    }
+    let log = server.log();
+    let kept: Vec<_> = log.iter().map(|call| (call.body.len(), call.body_bytes)).collect();
+    let short = question(json!({})).len();
+    assert_eq!(kept, [(0, long.len()), (0, unknown.len()), (short, short)]);
+    assert_eq!((&*log[0].path, log[0].model.as_deref(), log[0].ended), (CHAT, Some("m"), Some(Ended::Complete)));
+    assert_eq!(log[0].headers["host"], "sim", "its headers fit");
+}
+
+#[tokio::test]
 async fn limits_are_told_in_headers() {
     let model = ModelConfig { requests_per_minute: Some(1), ..ModelConfig::instant("m") };
     let server = serve(SimConfig::new([model])).await;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use llm_core::{AttemptEnd, Body, Error, ErrorKind, LlmRequest, LlmResponse, NanoUsd, Phase, Stage, Target};
 use llm_sim::{Ended, FaultRule, FaultScript, ModelConfig, Sim, SimConfig};
@@ -251,4 +252,21 @@ async fn the_target_decides_which_model_answers() {
     let response = call(&sim, request).await.unwrap();
     assert_eq!(response.head.model.as_deref(), Some("deepseek-coder"));
     assert!(response.body.collect().await.unwrap().first_text().contains("by deepseek-coder"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_of_the_service_holds_on_to_nothing_of_a_prompt() {
+    let sim = sim();
+    for model in ["m", "unknown"] {
+        let text = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+        let sent = Bytes::from(text.into_bytes());
+        let request = llm_wire::openai::decode_chat(sent.clone()).unwrap();
+        if let Ok(response) = call(&sim, request).await {
+            response.body.collect().await.unwrap();
+        }
+        assert!(sent.is_unique(), "{model}");
+    }
+    let log = sim.log();
+    assert!(log.iter().all(|call| call.body.is_empty() && call.headers.is_empty()));
+    assert_eq!((log[0].model.as_deref(), log[1].model.as_deref()), (Some("m"), Some("unknown")));
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use llm_core::{BoxLlmService, catalog::Catalog};
+use llm_core::{
+    BoxLlmService,
+    catalog::{Catalog, ModelConfig},
+};
 use llm_providers::{Client, Provider, ProviderConfig, ProviderLayer};
 use llm_router::Dispatch;
 use llm_sim::Sim;
@@ -63,25 +66,34 @@ impl TryFrom<StackConfig> for Stack {
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
-        let of_simulated = |error: llm_sim::ConfigError| ConfigError::new(SIMULATED, error.to_string());
+        let of_simulated =
+            |error: llm_sim::ConfigError| ConfigError::new(format!("{SIMULATED}.{}", error.path()), error.message());
+        // Before its facts are read, because this check names the field.
+        let sim = simulated.clone().map(Sim::try_from).transpose().map_err(of_simulated)?;
         let mut catalog = Catalog::builtin().clone();
         if let Some(simulated) = &simulated {
             catalog.merge(simulated.catalog().map_err(of_simulated)?);
         }
-        let stated = Catalog::try_from(models).map_err(|error| ConfigError::new("models", error.to_string()))?;
-        catalog.merge(stated);
+        catalog.merge(stated_facts(models)?);
 
         let mut parts = Parts::new(Arc::new(catalog));
         for (at, provider) in providers.into_iter().enumerate() {
             parts.add_provider(at, provider)?;
         }
-        if let Some(simulated) = simulated {
-            let names = simulated.models.iter().map(|model| model.name.clone()).collect();
-            let sim = Sim::try_from(simulated).map_err(of_simulated)?;
-            parts.add(SIMULATED, sim, names);
+        if let (Some(sim), Some(simulated)) = (sim, simulated) {
+            parts.add(SIMULATED, sim, simulated.models.into_iter().map(|model| model.name).collect());
         }
         Ok(parts.finish())
     }
+}
+
+/// The facts of `[[models]]`. The first entry without which all would be well is the one at fault.
+fn stated_facts(models: Vec<ModelConfig>) -> Result<Catalog, ConfigError> {
+    Catalog::try_from(models.clone()).map_err(|error| {
+        let is_wrong_with = |at: &usize| Catalog::try_from(models[..=*at].to_vec()).is_err();
+        let at = (0..models.len()).find(is_wrong_with).expect("all entries together are wrong");
+        ConfigError::new(format!("models[{at}]"), error.to_string())
+    })
 }
 
 struct Parts {
@@ -103,6 +115,12 @@ impl Parts {
             return Err(ConfigError::new(path("name"), format!("there are two providers named `{name}`")));
         }
         let mut models = std::mem::take(&mut config.models);
+        if let Some(blank) = models.iter().position(|model| model.trim().is_empty()) {
+            return Err(ConfigError::new(
+                path(&format!("models[{blank}]")),
+                "the name is blank: say \"*\" for any model",
+            ));
+        }
         if models.is_empty() {
             models = self.models_in_catalog(&name);
         }

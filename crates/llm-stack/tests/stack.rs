@@ -78,8 +78,12 @@ fn what_is_wrong_is_named_with_its_place() {
     let reserved = "[[providers]]\nname = \"simulated\"\nmodels = [\"*\"]\n";
     assert!(wrong(reserved).starts_with("providers[0].name: "));
     let negative = SIMULATED.replace("1.0", "-1.0");
-    assert!(wrong(&negative).starts_with("simulated: "));
-    let models = format!("{SIMULATED}[[models]]\nname = \"m\"\ninput = -1.0\noutput = 1.0\n");
-    assert!(wrong(&models).starts_with("models: "));
+    assert!(wrong(&negative).starts_with("simulated.models[0].input: "));
+    let blank = format!("[[providers]]\n{provider}models = [\"a\", \" \"]\n");
+    assert!(wrong(&blank).starts_with("providers[0].models[1]: "));
+    let fine = "[[models]]\nname = \"m\"\ninput = 1.0\noutput = 1.0\n";
+    let models = format!("{SIMULATED}{fine}{}", fine.replace("\"m\"\ninput = ", "\"n\"\ninput = -"));
+    assert!(wrong(&models).starts_with("models[1]: "));
+    assert!(wrong(&format!("{SIMULATED}{fine}{fine}")).starts_with("models[1]: "), "the same model twice");
     assert!(toml::from_str::<StackConfig>("retries = 3").is_err(), "an unknown key");
 }

@@ -67,7 +67,8 @@
 //!         if place.is_err() {
 //!             return ready(Err(Error::new(ErrorKind::LimitExceeded, "too many calls at once"))).boxed();
 //!         }
-//!         watch(self.inner.clone().oneshot(request), Place(Arc::clone(in_flight))).boxed()
+//!         let call = self.inner.clone().oneshot(request.clone());
+//!         watch(&request, call, Place(Arc::clone(in_flight))).boxed()
 //!     }
 //! }
 //!

@@ -186,6 +186,7 @@ impl Service<LlmRequest> for Probe {
         let answer = self.next_answer();
         let flight = self.log.begin(&request, permit);
         assert!(!answer.panics_in_call(), "the probe panics in call, as its script says");
-        Box::pin(watch(answer.play(request, self.log.bodies(), flight), EndNote(self.log.clone())))
+        let noted = EndNote(self.log.clone());
+        Box::pin(watch(&request.clone(), answer.play(request, self.log.bodies(), flight), noted))
     }
 }

@@ -10,8 +10,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+mod surrogates;
 mod write;
 
+pub(crate) use surrogates::{parse_mended, without_lone_surrogates};
 pub(crate) use write::{ArrayWriter, ObjectWriter};
 
 /// The deepest nesting that is read. Parsers of other services give up at about the same depth, and no request needs
@@ -142,12 +144,20 @@ impl<'a, 'p> Value<'a, 'p> {
         self.text() == "null"
     }
 
+    /// A text. Half a character, written as an escape, is refused in requests and becomes U+FFFD in answers.
     pub(crate) fn string(&self) -> Result<Cow<'a, str>, Error> {
         if !self.is_string() {
             return Err(self.error("expected a string"));
         }
-        let text = serde_json::from_str::<Text<'a>>(self.text()).map_err(|_| self.error("not valid text"))?;
-        Ok(text.0)
+        match serde_json::from_str::<Text<'a>>(self.text()) {
+            Ok(text) => Ok(text.0),
+            Err(_) => self.mended().map(Cow::Owned).ok_or_else(|| self.error("not valid text")),
+        }
+    }
+
+    fn mended(&self) -> Option<String> {
+        let is_answer = self.at.blame() == ErrorKind::Undecodable;
+        if is_answer { parse_mended(self.text().as_bytes()) } else { None }
     }
 
     pub(crate) fn boolean(&self) -> Result<bool, Error> {

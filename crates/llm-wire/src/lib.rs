@@ -32,7 +32,8 @@
 //!
 //! # Bounds
 //!
-//! JSON deeper than 128 levels, and objects we interpret that have a field twice or more than 256 fields, are refused.
+//! JSON deeper than 128 levels, and objects we interpret that have a field twice or more than 256 fields, are refused,
+//! and so are requests for a model whose name is longer than 256 bytes.
 //! A stream frame larger than 16 MiB is refused unless the [decoder](sse::Decoder::with_limit) is told otherwise.
 //! Errors name the field that is wrong, never its value.
 

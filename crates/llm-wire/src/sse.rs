@@ -1,11 +1,11 @@
 //! Server-sent events: bytes to frames, and frames to bytes.
 //!
 //! A frame is everything up to and including a blank line, as the provider sent it. The decoder never loses or changes
-//! a byte, so that a stream can be handed on exactly as it came, and follows the parsing rules of WHATWG HTML,
+//! a byte of it, so that a stream can be handed on exactly as it came, and follows the parsing rules of WHATWG HTML,
 //! "Server-sent events": line ends of LF, CRLF or CR in any mix, a byte-order mark at the start, comments, several
 //! `data:` lines in one event, one optional space after the colon.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use llm_core::{Error, ErrorKind};
 use memchr::{memchr, memchr2};
 
@@ -16,7 +16,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits bytes into frames, however the bytes are cut.
 ///
-/// Concatenating [`Frame::bytes`] of all frames and [`rest`](Decoder::rest) gives back the input exactly.
+/// Concatenating [`Frame::bytes`] of all frames and [`rest`](Decoder::rest) gives back the input exactly, but for a
+/// byte-order mark at its start. A mark is one only at the very start of a stream, and whoever hands the frames on may
+/// have written something before them.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -101,7 +103,7 @@ impl Decoder {
     pub fn rest(&mut self) -> Bytes {
         let rest = self.buffer.split().freeze();
         self.begin_frame(false);
-        rest
+        self.without_mark(rest)
     }
 
     /// Where the first blank line ends.
@@ -139,13 +141,17 @@ impl Decoder {
 
     fn take_frame(&mut self, end: usize) -> Frame {
         let bytes = self.buffer.split_to(end).freeze();
-        let mut skip = usize::from(self.begins_with_lf);
-        if self.at_start && bytes.starts_with(BYTE_ORDER_MARK) {
-            skip = BYTE_ORDER_MARK.len();
-        }
-        self.at_start = false;
+        let skip = usize::from(self.begins_with_lf);
         self.begin_frame(self.after_cr);
-        parse(bytes, skip)
+        parse(self.without_mark(bytes), skip)
+    }
+
+    /// The bytes without the mark that they may begin with if they are the first of the stream.
+    fn without_mark(&mut self, mut bytes: Bytes) -> Bytes {
+        if std::mem::take(&mut self.at_start) && bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.advance(BYTE_ORDER_MARK.len());
+        }
+        bytes
     }
 
     fn begin_frame(&mut self, after_cr: bool) {

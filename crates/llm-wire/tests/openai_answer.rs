@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use llm_core::{
     ChatOutput, Choice, EmbedOutput, ErrorKind, FinishReason, Head, LlmRequest, Output, Part, PartContent, Payload,
-    Start, ToolCall, Usage, Vector, VectorEncoding,
+    Reasoning, Start, ToolCall, Usage, Vector, VectorEncoding,
 };
 use llm_wire::openai::{decode_chat_answer, decode_embed_answer, encode_answer};
 
@@ -208,4 +208,17 @@ fn broken_vectors_are_undecodable() {
     }
     let error = decode_embed_answer(Bytes::from_static(br#"{"error":{"message":"no","code":500}}"#)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Server);
+}
+
+#[test]
+fn half_a_character_is_no_reason_to_lose_an_answer() {
+    let body = r#"{"choices":[{"index":0,"message":{"content":"a\ud83d","reasoning_content":"\ude00","tool_calls":[
+        {"id":"i","type":"function","function":{"name":"f","arguments":"\ud83d"}}]},"finish_reason":"stop"}]}"#;
+    let Output::Chat(chat) = decode_chat_answer(Bytes::from(body)).unwrap() else { panic!("not a chat") };
+    let parts: Vec<_> = chat.choices[0].parts.iter().map(|part| part.content.clone()).collect();
+    let reasoning = Reasoning { text: "\u{fffd}".into(), ..Reasoning::default() };
+    let call = ToolCall::function("i", "f", "\u{fffd}");
+    let text = PartContent::Text("a\u{fffd}".into());
+    assert_eq!(parts, [PartContent::Reasoning(reasoning), text, PartContent::ToolCall(call)]);
+    assert_eq!(refused(r#"{"error":{"message":"\ud83d","code":"rate_limit_exceeded"}}"#), ErrorKind::RateLimited);
 }

@@ -234,6 +234,31 @@ fn bodies_that_are_no_request_are_refused() {
 }
 
 #[test]
+fn half_a_character_is_refused() {
+    let told = refusal(&with_messages(r#"{"role":"user","content":"\ud83d"}"#));
+    assert_eq!(told, "messages[0].content: not valid text");
+}
+
+#[test]
+fn a_models_name_has_at_most_256_bytes() {
+    for (name, fits) in [("m".repeat(256), true), ("m".repeat(257), false), ("ü".repeat(129), false)] {
+        let chat = decode_chat(format!(r#"{{"model":"{name}","messages":[{{"role":"user","content":"x"}}]}}"#).into());
+        let embed = decode_embed(format!(r#"{{"model":"{name}","input":"x"}}"#).into());
+        for decoded in [chat, embed] {
+            match decoded {
+                Ok(request) => assert!(fits && request.model() == name),
+                Err(error) => {
+                    assert!(!fits);
+                    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                    assert_eq!(error.message(), "model: is longer than 256 bytes");
+                    assert_eq!(error.detail().unwrap().param.as_deref(), Some("model"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_refusal_never_repeats_what_was_sent() {
     for fields in [r#""n":"canary""#, r#""tools":["canary"]"#, r#""stop":{"canary":1}"#, r#""temperature":canary"#] {
         let error = decode_chat(Bytes::from(with(fields))).unwrap_err();

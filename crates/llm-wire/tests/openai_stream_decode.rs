@@ -176,7 +176,6 @@ fn garbage_is_undecodable() {
         b"data: {\"choices\":[{\"delta\":{\"content\":7}}]}\n\n",
         b"data: {\"choices\":[{\"index\":-1}]}\n\n",
         b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n",
-        b"data: {\"choices\":[{\"delta\":{\"content\":\"\\ud800\"}}]}\n\n",
     ] {
         let error = hear(garbage).error.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(garbage)));
         assert_eq!(error.kind(), ErrorKind::Undecodable);
@@ -265,4 +264,26 @@ fn debug_shows_no_content() {
         decoder.decode(sse::Frame { bytes, event: None, data }).unwrap();
     }
     assert!(!format!("{:?} {decoder:?}", heard.frames).contains("canary"));
+}
+
+#[test]
+fn half_a_character_does_not_end_the_stream() {
+    for (delta, expected) in [
+        (r#""content":"a\ud83d""#, "a\u{fffd} -\n"),
+        (r#""content":"\ude00b""#, "\u{fffd}b -\n"),
+        (r#""content":[{"type":"text","text":"\ud83d"}]"#, "\u{fffd} -\n"),
+        (r#""reasoning_content":"\ud83d""#, "(\u{fffd}) -\n"),
+        (r#""refusal":"\ud83d""#, "!\u{fffd} -\n"),
+        (
+            r#""tool_calls":[{"index":0,"id":"i","function":{"name":"f","arguments":"{\"a\":\"\ud83d"}}]"#,
+            "i:f({\"a\":\"\u{fffd}) -\n",
+        ),
+        (r#""tool_calls":[{"index":0,"id":"i","custom":{"name":"f","input":"\ud83d"}}]"#, "i:f(\u{fffd}) -\n"),
+    ] {
+        let heard = hear(&chunk(&format!(r#"{{"index":0,"delta":{{{delta}}}}}"#)));
+        assert!(heard.error.is_none(), "{delta}: {:?}", heard.error);
+        assert_eq!(told(&heard.output()), expected);
+    }
+    let error = hear(b"data: {\"error\":{\"message\":\"\\ud83d\",\"code\":\"rate_limit_exceeded\"}}\n\n").error;
+    assert_eq!(error.unwrap().kind(), ErrorKind::RateLimited, "an error is read all the same");
 }

@@ -156,16 +156,18 @@ fn a_bare_usage_chunk_goes_only_to_who_asked() {
 }
 
 #[test]
-fn a_whole_answer_streams_as_chunks_and_not_as_its_own_bytes() {
-    let body = Bytes::from(fixtures::read("answers/openai_tools.json"));
-    let frame = Frame::new([
-        ChoiceEvent { choice: 0, event: tool(0, Some("call_1"), Some("f"), "{}") },
-        ChoiceEvent { choice: 0, event: Event::Finish(FinishReason::ToolCalls) },
-    ]);
-    let chunks = encode(false, &[frame.with_wire(Dialect::OpenAi, body).last()]);
-    assert_eq!(chunks[0]["object"], "chat.completion.chunk");
-    assert_eq!(chunks.last().unwrap(), "[DONE]");
-    assert_eq!(chunks.len(), 3);
+fn the_prompt_is_not_kept_while_its_answer_streams() {
+    let request = request(true);
+    let prompt = std::sync::Arc::downgrade(&request.shared_payload());
+    let mut encoder = StreamEncoder::new(&Head::default(), &request);
+    let id = request.context().id();
+    drop(request);
+    assert!(prompt.upgrade().is_none());
+    let mut out = BytesMut::new();
+    encoder.encode(&Frame::event(tool(0, None, Some("f"), "{}")), &mut out);
+    let chunk = &seen(&out)[0];
+    assert_eq!((&chunk["id"], &chunk["model"]), (&json!(format!("chatcmpl-{id}")), &json!("asked")));
+    assert_eq!(chunk["choices"][0]["delta"]["tool_calls"][0]["id"], format!("call_{id}_0_0"));
 }
 
 #[test]

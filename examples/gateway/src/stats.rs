@@ -101,6 +101,6 @@ where
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
         self.stats.0.begun.fetch_add(1, Relaxed);
-        watch(self.inner.call(request), Counted(self.stats.clone()))
+        watch(&request.clone(), self.inner.call(request), Counted(self.stats.clone()))
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::support::{Http, Step, data, layer, streamed, whole};
+use futures_util::FutureExt;
 use llm_core::{
     Again, AttemptEnd, Dialect, Error, ErrorKind, NanoUsd, Phase, Provenance, Target, Usage, catalog::Catalog,
 };
@@ -197,4 +198,19 @@ async fn an_attempt_dropped_before_its_head_counts_its_prompt() {
     assert_eq!(usage.provenance, Provenance::Estimated);
     assert!(usage.input > 0 && usage.output == 0);
     assert!(attempt.cost > Some(NanoUsd::ZERO));
+}
+
+#[tokio::test]
+async fn an_http_client_that_panics_when_it_is_called_leaves_no_attempt_open() {
+    let request = whole();
+    let trail = request.context().trail();
+    let broken =
+        service_fn(|_| -> std::future::Ready<Result<http::Response<http_body_util::Full<bytes::Bytes>>, Error>> {
+            panic!("the client is broken")
+        });
+    let call = std::panic::AssertUnwindSafe(priced().layer(broken).oneshot(request));
+    assert!(call.catch_unwind().await.is_err(), "the panic is passed on");
+    let attempt = &trail.attempts()[0];
+    assert_eq!(attempt.end, Some(AttemptEnd::Failed(ErrorKind::Internal)));
+    assert_eq!((attempt.usage, attempt.cost), (Some(Usage::estimated(0, 0)), Some(NanoUsd::ZERO)));
 }

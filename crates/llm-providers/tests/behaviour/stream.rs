@@ -93,12 +93,12 @@ async fn frames_of_one_piece_come_out_one_by_one_without_waiting_for_more() {
 }
 
 #[tokio::test]
-async fn a_stream_without_a_content_type_is_a_stream() {
-    for content_type in ["", "text/plain"] {
+async fn a_stream_under_another_label_or_none_is_a_stream() {
+    for content_type in ["", "text/plain", "application/json", "application/json; charset=utf-8"] {
         let http = Http::new(200, content_type, [data("\n"), data(FRAMES.concat())]);
         let (frames, error) = read(&mut open(&http).await).await;
-        assert!(error.is_none());
-        assert_eq!(frames.iter().filter(|frame| frame.is_content()).count(), 2);
+        assert!(error.is_none(), "{content_type}: {error:?}");
+        assert_eq!(frames.iter().filter(|frame| frame.is_content()).count(), 2, "{content_type}");
     }
 }
 

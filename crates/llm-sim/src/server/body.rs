@@ -200,11 +200,14 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::log::{Arrival, Log};
+    use crate::{
+        SimConfig,
+        log::{Arrival, Log},
+    };
 
     #[test]
     fn one_byte_writes_let_the_connection_write_before_the_next_byte() {
-        let entry = Log::new(1).begin(Arrival::default());
+        let entry = Log::new(&SimConfig::default()).begin(Arrival::default());
         let body = SimBody::bytes(Bytes::from("abc"), 0, Ended::Complete, entry, Switch::default());
         let mut body = body.one_byte_writes(true);
         let mut cx = Context::from_waker(Waker::noop());

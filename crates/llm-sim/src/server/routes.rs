@@ -59,12 +59,12 @@ impl Routes {
             ),
         };
         let model = match &asked {
-            Ok(Asks::Call(request, _)) => Some(request.model().to_owned()),
+            Ok(Asks::Call(request, _)) => Some(request.model()),
             Ok(Asks::Answer(_)) | Err(_) => None,
         };
         let key = key.ok().flatten();
         let entry = self.log.begin(Arrival {
-            path: parts.uri.path().to_owned(),
+            path: parts.uri.path(),
             model,
             headers: parts.headers,
             key: key.clone(),

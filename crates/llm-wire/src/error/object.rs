@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::{message, table};
-use crate::headers::time;
+use crate::{headers::time, json::parse_mended};
 
 /// How many bodies may stand inside one another as text: a gateway's message holds the provider's body.
 const DEEPEST: u8 = 3;
@@ -45,9 +45,9 @@ impl ErrorObject {
     /// Reads the body of a failed answer. Without JSON in it a short text is the message, and HTML says nothing.
     pub(super) fn in_failure(body: &[u8]) -> Self {
         let mut object = Self::default();
-        match serde_json::from_slice(body) {
-            Ok(value) => object.read_body(&value, 0),
-            Err(_) => match std::str::from_utf8(body).map(str::trim) {
+        match parse(body) {
+            Some(value) => object.read_body(&value, 0),
+            None => match std::str::from_utf8(body).map(str::trim) {
                 Ok(text) if !text.is_empty() && !text.starts_with('<') => object.message = Some(text.to_owned()),
                 Ok(_) | Err(_) => {}
             },
@@ -59,7 +59,7 @@ impl ErrorObject {
     pub(super) fn in_answer(body: &[u8]) -> Option<Self> {
         // All forms have this very string, as a name or as a value. In an answer's own text it would be escaped.
         memchr::memmem::find(body, b"\"error\"")?;
-        let value = serde_json::from_slice(body).ok()?;
+        let value = parse(body)?;
         let Value::Object(fields) = only(&value) else { return None };
         let says_so = |name| fields.get(name).and_then(Value::as_str) == Some("error");
         if error_field(fields).is_none() && !says_so("type") && !says_so("object") {
@@ -201,6 +201,10 @@ impl ErrorObject {
         self.param = behind.param.or(self.param.take());
         self.retry_delay = behind.retry_delay.or(self.retry_delay);
     }
+}
+
+fn parse(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok().or_else(|| parse_mended(body))
 }
 
 /// The only element of an array of one, else the value itself.

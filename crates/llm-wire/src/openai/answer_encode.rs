@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use llm_core::{ChatOutput, Choice, Head, LlmRequest, PartContent, Start, clock};
+use llm_core::{CallId, ChatOutput, Choice, Head, LlmRequest, PartContent, Start, clock};
 
 use super::{
     finish::encode_finish,
@@ -21,11 +21,12 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// What is known of the answer; the rest is made up from the request and the time of day.
-    pub(crate) fn new(start: Start, request: &LlmRequest) -> Self {
+    /// What is known of the answer to `call`; the rest is made up from the call, the model that was asked for and the
+    /// time of day.
+    pub(crate) fn new(start: Start, call: CallId, asked_model: &str) -> Self {
         Self {
-            id: start.id.unwrap_or_else(|| format!("chatcmpl-{}", request.context().id()).into()),
-            model: start.model.unwrap_or_else(|| request.model().into()),
+            id: start.id.unwrap_or_else(|| format!("chatcmpl-{call}").into()),
+            model: start.model.unwrap_or_else(|| asked_model.into()),
             created: start.created.unwrap_or_else(|| clock::since_epoch().as_secs()),
         }
     }
@@ -39,11 +40,12 @@ impl Stamp {
 }
 
 /// An id for a tool call that came without one, so that its result can name it.
-pub(crate) fn invented_call_id(request: &LlmRequest, choice: u32, index: u32) -> String {
-    format!("call_{}_{choice}_{index}", request.context().id())
+pub(crate) fn invented_call_id(call: CallId, choice: u32, index: u32) -> String {
+    format!("call_{call}_{choice}_{index}")
 }
 
 pub(crate) fn encode_chat_answer(chat: &ChatOutput, head: &Head, request: &LlmRequest) -> Bytes {
+    let call = request.context().id();
     let mut out = BytesMut::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut out);
     let start = Start {
@@ -51,10 +53,10 @@ pub(crate) fn encode_chat_answer(chat: &ChatOutput, head: &Head, request: &LlmRe
         model: chat.start.model.clone().or_else(|| head.model.clone()),
         created: chat.start.created.or(head.created),
     };
-    Stamp::new(start, request).write("chat.completion", &mut object);
+    Stamp::new(start, call, request.model()).write("chat.completion", &mut object);
     let mut choices = object.array("choices");
     for choice in &chat.choices {
-        encode_choice(choice, request, choices.object());
+        encode_choice(choice, call, choices.object());
     }
     choices.end();
     if let Some(usage) = &chat.usage {
@@ -65,16 +67,16 @@ pub(crate) fn encode_chat_answer(chat: &ChatOutput, head: &Head, request: &LlmRe
     out.freeze()
 }
 
-fn encode_choice(choice: &Choice, request: &LlmRequest, mut object: ObjectWriter<'_>) {
+fn encode_choice(choice: &Choice, call: CallId, mut object: ObjectWriter<'_>) {
     object.field("index", &choice.index);
-    encode_message(choice, request, object.object("message"));
+    encode_message(choice, call, object.object("message"));
     object.field("logprobs", &choice.logprobs);
     object.field("finish_reason", &choice.finish.as_ref().map(encode_finish));
     object.extra(&choice.extra, &["index", "message", "logprobs", "finish_reason"]);
     object.end();
 }
 
-fn encode_message(choice: &Choice, request: &LlmRequest, mut message: ObjectWriter<'_>) {
+fn encode_message(choice: &Choice, call: CallId, mut message: ObjectWriter<'_>) {
     let mut text: Option<String> = None;
     let mut refusal: Option<String> = None;
     let mut reasoning: Option<String> = None;
@@ -99,8 +101,8 @@ fn encode_message(choice: &Choice, request: &LlmRequest, mut message: ObjectWrit
     message.optional("reasoning_content", reasoning.filter(|text| !text.is_empty()));
     if !calls.is_empty() {
         let mut list = message.array("tool_calls");
-        for (index, (call, extra)) in (0..).zip(calls) {
-            encode_call(call, &invented_call_id(request, choice.index, index), extra, list.object());
+        for (index, (tool_call, extra)) in (0..).zip(calls) {
+            encode_call(tool_call, &invented_call_id(call, choice.index, index), extra, list.object());
         }
         list.end();
     }

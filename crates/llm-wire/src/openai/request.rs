@@ -23,12 +23,19 @@ pub fn decode_chat(body: Bytes) -> Result<LlmRequest, Error> {
     Ok(LlmRequest::new(model, Payload::Chat(chat)).with_wire(Dialect::OpenAi, body.clone()))
 }
 
+/// The longest name of a model, in bytes. The longest in use, resource names of clouds (`arn:aws:bedrock:…`), have
+/// about 100.
+const MAX_MODEL_BYTES: usize = 256;
+
 /// Model names end in paths, headers and labels.
 pub(crate) fn decode_model(root: &mut Object<'_, '_>) -> Result<String, Error> {
     let value = root.required("model")?;
     let model = value.string()?;
     if model.is_empty() || model.chars().any(char::is_control) {
         return Err(value.error("expected a name without control characters"));
+    }
+    if model.len() > MAX_MODEL_BYTES {
+        return Err(value.error(format_args!("is longer than {MAX_MODEL_BYTES} bytes")));
     }
     Ok(model.into_owned())
 }

@@ -17,7 +17,7 @@ use super::{
     usage::decode_usage,
 };
 use crate::{
-    json::{Text, document},
+    json::{Text, document, parse_mended, without_lone_surrogates},
     sse,
 };
 
@@ -27,7 +27,7 @@ const MAX_CHOICES: usize = 1024;
 /// Reads the frames of one stream, in order.
 ///
 /// Fields that have no event are passed over; every frame carries its own bytes, so that a caller of this dialect
-/// gets them all the same.
+/// gets them all the same. Half a character, where a model's text was cut within one, is U+FFFD in the events.
 #[derive(Debug, Default)]
 pub struct StreamDecoder {
     has_started: bool,
@@ -148,7 +148,10 @@ impl StreamDecoder {
 
     fn decode_data(&mut self, data: &[u8], event: Option<&[u8]>, events: &mut Frame) -> Result<(), Error> {
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
-            return Err(in_band(data).unwrap_or_else(undecodable));
+            return match without_lone_surrogates(data) {
+                Some(mended) => self.decode_data(&mended, event, events),
+                None => Err(in_band(data).unwrap_or_else(undecodable)),
+            };
         };
         // `error: null` and `error: ""` are none.
         if (chunk.error.is_some() || chunk.choices.is_none())
@@ -263,7 +266,7 @@ impl ChoiceState {
 
 fn decode_content(raw: &RawValue, say: &mut impl FnMut(Event)) -> Result<(), Error> {
     if raw.get().starts_with('"') {
-        let text: String = serde_json::from_str(raw.get()).map_err(|_| undecodable())?;
+        let text = decode_text(raw)?;
         if !text.is_empty() {
             say(Event::Text(text));
         }
@@ -286,11 +289,12 @@ fn decode_content(raw: &RawValue, say: &mut impl FnMut(Event)) -> Result<(), Err
 }
 
 fn decode_arguments(raw: &RawValue) -> Result<String, Error> {
-    if raw.get().starts_with('"') {
-        serde_json::from_str(raw.get()).map_err(|_| undecodable())
-    } else {
-        Ok(raw.get().to_owned())
-    }
+    if raw.get().starts_with('"') { decode_text(raw) } else { Ok(raw.get().to_owned()) }
+}
+
+fn decode_text(raw: &RawValue) -> Result<String, Error> {
+    let text = serde_json::from_str(raw.get()).ok();
+    text.or_else(|| parse_mended(raw.get().as_bytes())).ok_or_else(undecodable)
 }
 
 fn in_band(data: &[u8]) -> Option<Error> {

@@ -1,10 +1,10 @@
 //! Stream frames, written.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::BytesMut;
 use llm_core::{
-    ChoiceEvent, Dialect, Error, Event, FinishReason, Frame, Head, LlmRequest, Payload, Start, ToolCallDelta,
+    CallId, ChoiceEvent, Dialect, Error, Event, FinishReason, Frame, Head, LlmRequest, Payload, Start, ToolCallDelta,
     ToolCallKind, Usage,
 };
 use serde::Deserialize;
@@ -28,8 +28,11 @@ use crate::{
 /// caller who did not ask for it: many clients take `choices[0]` of every chunk. All other frames are written from
 /// their events; a caller who did not ask for usage never gets a chunk without choices from them.
 /// [`Event::Other`] has no place in this dialect and is left out.
+///
+/// Of the request it keeps no more than a few words, so that no prompt is held in memory while its answer streams.
 pub struct StreamEncoder {
-    request: LlmRequest,
+    call: CallId,
+    asked_model: Arc<str>,
     // What head and stream say of the answer; settled in `stamp` when the first chunk is written.
     start: Start,
     stamp: Option<Stamp>,
@@ -52,7 +55,8 @@ impl StreamEncoder {
             Payload::Embed(_) => false,
         };
         Self {
-            request: request.clone(),
+            call: request.context().id(),
+            asked_model: request.model().into(),
             start: Start { id: head.id.clone(), model: head.model.clone(), created: head.created },
             stamp: None,
             wants_usage,
@@ -68,8 +72,7 @@ impl StreamEncoder {
         if self.is_over {
             return;
         }
-        let wire = frame.wire().filter(|wire| wire.dialect == Dialect::OpenAi && is_stream_frame(&wire.bytes));
-        match wire {
+        match frame.wire().filter(|wire| wire.dialect == Dialect::OpenAi) {
             Some(wire) => self.pass_on(frame, &wire.bytes, out),
             None => {
                 for group in frame.events().chunk_by(fit_one_chunk) {
@@ -177,7 +180,7 @@ impl StreamEncoder {
                 }
             }
             let begun = encoder.begun.entry(index).or_default();
-            write_delta(events, begun, &encoder.request, &mut delta);
+            write_delta(events, begun, encoder.call, &mut delta);
             delta.end();
             let logprobs = events.iter().find_map(|item| match &item.event {
                 Event::Logprobs(json) => Some(json),
@@ -196,7 +199,7 @@ impl StreamEncoder {
         out: &mut BytesMut,
         fill: impl FnOnce(&mut Self, ArrayWriter<'_>),
     ) {
-        let stamp = self.stamp.take().unwrap_or_else(|| Stamp::new(self.start.clone(), &self.request));
+        let stamp = self.stamp.take().unwrap_or_else(|| Stamp::new(self.start.clone(), self.call, &self.asked_model));
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let mut chunk = ObjectWriter::begin(&mut scratch);
@@ -245,16 +248,16 @@ fn fit_one_chunk(first: &ChoiceEvent, second: &ChoiceEvent) -> bool {
     first.choice == second.choice && is_ordered
 }
 
-fn write_delta(events: &[ChoiceEvent], begun: &mut Begun, request: &LlmRequest, delta: &mut ObjectWriter<'_>) {
+fn write_delta(events: &[ChoiceEvent], begun: &mut Begun, call: CallId, delta: &mut ObjectWriter<'_>) {
     for ChoiceEvent { choice, event } in events {
         match event {
             Event::Text(text) => delta.field("content", text),
             Event::Refusal(text) => delta.field("refusal", text),
             Event::Reasoning(reasoning) => delta.field("reasoning_content", &reasoning.text),
-            Event::ToolCall(call) => {
+            Event::ToolCall(tool_call) => {
                 let mut list = delta.array("tool_calls");
-                let id = || invented_call_id(request, *choice, call.index);
-                write_tool_call(call, begun, id, list.object());
+                let id = || invented_call_id(call, *choice, tool_call.index);
+                write_tool_call(tool_call, begun, id, list.object());
                 list.end();
             }
             // Logprobs stand beside the delta, the others in chunks of their own.
@@ -282,11 +285,6 @@ fn write_tool_call(
     nested.field(text_name, &call.arguments);
     nested.end();
     object.end();
-}
-
-/// A whole answer can come as a frame too; its bytes are an object and not a stream frame.
-fn is_stream_frame(bytes: &[u8]) -> bool {
-    !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// Whether the frame is a chunk without choices that only reports usage.
