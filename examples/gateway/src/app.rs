@@ -23,11 +23,13 @@ use tower_http::{
     sensitive_headers::SetSensitiveRequestHeadersLayer,
     trace::{DefaultOnResponse, TraceLayer},
 };
-use tracing::{Level, Span, field::Empty, info_span};
+use tracing::{Level, Span, error, field::Empty, info_span};
 
 use crate::{
     config::ServerConfig,
+    hosts::Hosts,
     keys::{self, Keys},
+    server::Phase,
     stats::Stats,
 };
 
@@ -37,15 +39,29 @@ pub(crate) fn app(
     stats: &Stats,
     keys: Keys,
     server: &ServerConfig,
-    stopping: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
 ) -> Router {
     let options = DoorOptions::new()
         .max_body_bytes(server.max_body_bytes)
         .body_timeout(server.body_timeout)
         .heartbeat(server.heartbeat);
     let door = OpenAiDoor::new(stats.layer(stack.service()), models(stack)).options(options);
-    let doors = Router::new().fallback_service(door).layer(middleware::from_fn_with_state(keys, authenticate));
+    let mut doors = Router::new().fallback_service(door);
+    if keys.is_empty() {
+        let names = Names { hosts: Hosts::new(server.listen, &server.hosts), are_known: server.knows_its_names() };
+        doors = doors.layer(middleware::from_fn_with_state(names, expect_own_names));
+    }
+    let doors = doors.layer(middleware::from_fn_with_state(keys, authenticate));
+    around(
+        Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz).with_state(phase))
+            .fallback_service(doors),
+    )
+}
 
+/// The http layers around everything.
+fn around(inside: Router) -> Router {
     let request_id = HeaderName::from_static("x-request-id");
     let secrets: Arc<[HeaderName]> = Arc::new([
         header::AUTHORIZATION,
@@ -53,7 +69,7 @@ pub(crate) fn app(
         HeaderName::from_static("x-api-key"),
         HeaderName::from_static("api-key"),
     ]);
-    let around = ServiceBuilder::new()
+    let layers = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::from_shared(secrets))
         .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
@@ -61,11 +77,7 @@ pub(crate) fn app(
         // Leaves event streams alone: a compressor would hold events back.
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(panicked));
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz).with_state(stopping))
-        .fallback_service(doors)
-        .layer(around)
+    inside.layer(layers)
 }
 
 fn models(stack: &Stack) -> Vec<ModelInfo> {
@@ -93,6 +105,26 @@ fn span(request: &Request) -> Span {
         span.record("trace_id", parent.trace_id());
     }
     span
+}
+
+/// What a door that asks for no key calls itself.
+#[derive(Clone)]
+struct Names {
+    hosts: Hosts,
+    /// False on a public address without configured names: it can be reached under any.
+    are_known: bool,
+}
+
+/// Turns away what a web page sends without its reader's knowledge. Where keys are needed, no page has one to send.
+async fn expect_own_names(State(names): State<Names>, request: Request, next: Next) -> Response {
+    let message = if names.are_known && !names.hosts.is_addressed(&request) {
+        "the gateway has no such name: address it as it listens, or tell it the name in `server.hosts`"
+    } else if !names.hosts.is_own_page(&request) {
+        "this web page may not call the gateway: tell it the page's host in `server.hosts`, or ask callers for keys"
+    } else {
+        return next.run(request).await;
+    };
+    refuse(request.headers(), &Error::new(ErrorKind::Forbidden, message))
 }
 
 /// Lets callers with a key in, as whoever the key stands for. Without any configured keys everybody may come in.
@@ -123,10 +155,47 @@ fn refuse(headers: &HeaderMap, error: &Error) -> Response {
 }
 
 fn panicked(_: Box<dyn Any + Send>) -> Response {
-    refuse(&HeaderMap::new(), &Error::internal("the gateway failed while serving the request"))
+    error!("serving a request panicked");
+    let mut response = refuse(&HeaderMap::new(), &Error::internal("the gateway failed while serving the request"));
+    // The request is not known here. Its own id, which is in the log, is set further out where none is.
+    response.headers_mut().remove("x-request-id");
+    response
 }
 
 /// Whether new requests are welcome: not any more once the gateway was told to stop.
-async fn readyz(State(stopping): State<watch::Receiver<bool>>) -> (StatusCode, &'static str) {
-    if *stopping.borrow() { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") } else { (StatusCode::OK, "ready\n") }
+async fn readyz(State(phase): State<watch::Receiver<Phase>>) -> (StatusCode, &'static str) {
+    match *phase.borrow() {
+        Phase::Serving => (StatusCode::OK, "ready\n"),
+        Phase::Leaving | Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_the_id_of_its_request() {
+        let seen = Arc::new(Mutex::new(None));
+        let noted = Arc::clone(&seen);
+        let failing = async move |request: Request| -> &'static str {
+            *noted.lock().unwrap() = request.headers().get("x-request-id").cloned();
+            panic!("of the test")
+        };
+        let app = around(Router::new().route("/", get(failing)));
+        for own in [Some("mine-1"), None] {
+            let request = Request::get("/");
+            let request = if let Some(id) = own { request.header("x-request-id", id) } else { request };
+            let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let id = response.headers().get("x-request-id");
+            assert!(id.is_some());
+            assert_eq!(id, seen.lock().unwrap().as_ref(), "the id that the request had");
+            assert!(own.is_none_or(|own| id.is_some_and(|id| id == own)));
+        }
+    }
 }

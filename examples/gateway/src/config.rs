@@ -5,9 +5,15 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use llm_stack::StackConfig;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use crate::{keys::KeyConfig, slow::SlowLimits};
+use crate::{
+    hosts,
+    keys::KeyConfig,
+    place::{line_at, line_of, path_at},
+    server::Limits,
+    slow::SlowLimits,
+};
 
 /// Everything the gateway can be told. `gateway.toml` beside this crate documents each value.
 #[derive(Debug)]
@@ -36,6 +42,10 @@ pub(crate) struct ServerConfig {
     pub(crate) listen: SocketAddr,
     /// Whether callers without a key are served on an address that other machines can reach.
     pub(crate) allow_anonymous: bool,
+    /// Names, besides the address itself, under which callers without a key may address the gateway.
+    pub(crate) hosts: Vec<String>,
+    /// How many connections are open at once; more wait to be accepted.
+    pub(crate) max_connections: u32,
     /// The largest request body, in bytes.
     pub(crate) max_body_bytes: usize,
     /// How long a request head may take.
@@ -50,7 +60,10 @@ pub(crate) struct ServerConfig {
     /// The longest silence on an open stream before a comment is sent.
     #[serde(with = "llm_core::duration")]
     pub(crate) heartbeat: Duration,
-    /// How long open requests may go on after the gateway was told to stop.
+    /// How long the gateway, told to stop, serves on while `/readyz` says that it is about to.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) drain_delay: Duration,
+    /// How long open requests may go on after that.
     #[serde(with = "llm_core::duration")]
     pub(crate) grace: Duration,
 }
@@ -60,11 +73,14 @@ impl Default for ServerConfig {
         Self {
             listen: ([127, 0, 0, 1], 8080).into(),
             allow_anonymous: false,
+            hosts: Vec::new(),
+            max_connections: 10_000,
             max_body_bytes: 32 * 1024 * 1024,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
+            drain_delay: Duration::ZERO,
             grace: Duration::from_secs(30),
         }
     }
@@ -77,6 +93,10 @@ impl ServerConfig {
         if self.max_body_bytes == 0 {
             return Err(ConfigError::at("server.max_body_bytes", "no request fits into nothing"));
         }
+        if self.max_connections == 0 {
+            return Err(ConfigError::at("server.max_connections", "nobody could connect: give at least 1"));
+        }
+        check_hosts("server.hosts", &self.hosts)?;
         let limits = [
             ("server.head_timeout", self.head_timeout),
             ("server.body_timeout", self.body_timeout),
@@ -93,8 +113,21 @@ impl ServerConfig {
         Ok(())
     }
 
-    pub(crate) fn slow_limits(&self) -> SlowLimits {
-        SlowLimits { head: self.head_timeout, write: self.write_timeout }
+    pub(crate) fn limits(&self) -> Limits {
+        let slow = SlowLimits { head: self.head_timeout, write: self.write_timeout };
+        Limits { slow, connections: self.max_connections, grace: self.grace }
+    }
+
+    /// Whether all names are known under which the gateway can be addressed rightly.
+    pub(crate) fn knows_its_names(&self) -> bool {
+        self.listen.ip().is_loopback() || !self.hosts.is_empty()
+    }
+}
+
+fn check_hosts(path: &str, hosts: &[String]) -> Result<(), ConfigError> {
+    match hosts::find_malformed(hosts) {
+        Some(at) => Err(ConfigError::at(format!("{path}[{at}]"), "a host is a name or an address, without a port")),
+        None => Ok(()),
     }
 }
 
@@ -119,6 +152,12 @@ fn default_admin_listen() -> SocketAddr {
 }
 
 impl AdminConfig {
+    /// # Errors
+    /// When a name is none.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        check_hosts("admin.hosts", &self.hosts)
+    }
+
     /// The operators' key.
     pub(crate) fn key(&self) -> Result<SecretString, ConfigError> {
         let (path, read) = match (&self.key_env, &self.key_file) {
@@ -178,8 +217,10 @@ impl Config {
     /// When the text is not TOML, a key is unknown, or a value has the wrong form; with the line.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let of_toml = |error: toml::de::Error| {
-            let line = error.span().map(|span| line_at(text, span.start));
-            ConfigError { path: String::new(), message: error.message().to_owned(), line }
+            let span = error.span();
+            let line = span.as_ref().map(|span| line_at(text, span.start));
+            let path = span.map(|span| path_at(text, &span)).unwrap_or_default();
+            ConfigError { path, message: error.message().to_owned(), line }
         };
         let stack = DeTable::parse(text).map_err(of_toml)?;
         let (span, mut stack) = (stack.span(), stack.into_inner());
@@ -197,34 +238,6 @@ impl Config {
     }
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-}
-
-/// The line on which a value stands, or else the nearest table around it.
-fn line_of(text: &str, path: &str) -> Option<usize> {
-    let root = DeTable::parse(text).ok()?;
-    let mut table = Some(root.get_ref());
-    let mut found = None;
-    for segment in path.split('.') {
-        let (name, index) = match segment.split_once('[') {
-            Some((name, index)) => (name, index.trim_end_matches(']').parse::<usize>().ok()),
-            None => (segment, None),
-        };
-        let Some(value) = table.and_then(|table| table.get(name)) else { break };
-        let value = match (value.get_ref(), index) {
-            (DeValue::Array(items), Some(index)) => items.get(index).unwrap_or(value),
-            _ => value,
-        };
-        found = Some(line_at(text, value.span().start));
-        table = match value.get_ref() {
-            DeValue::Table(table) => Some(table),
-            _ => None,
-        };
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,26 +245,15 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 1\n").unwrap_err();
-        assert_eq!(error.line, Some(3));
-        assert!(error.to_string().contains("port"), "{error}");
+        assert_eq!((error.line, &*error.path), (Some(3), "server.port"));
         let error = Config::parse("\n[sever]\nport = 1\n").unwrap_err();
-        assert_eq!(error.line, Some(2));
-        assert!(error.to_string().contains("sever"), "{error}");
+        assert_eq!((error.line, &*error.path), (Some(2), "sever"));
     }
 
     #[test]
     fn a_value_of_the_wrong_form_is_named_with_its_line() {
         let error = Config::parse("[server]\ngrace = 30\n").unwrap_err();
-        assert_eq!(error.line, Some(2));
+        assert_eq!((error.line, &*error.path), (Some(2), "server.grace"));
         assert!(error.to_string().contains("\"30s\""), "{error}");
-    }
-
-    #[test]
-    fn a_path_is_found_in_its_text() {
-        let text = "[server]\ngrace = \"1s\"\n\n[[keys]]\ntenant = \"a\"\n\n[[keys]]\ntenant = \"b\"\n";
-        assert_eq!(line_of(text, "server.grace"), Some(2));
-        assert_eq!(line_of(text, "keys[1].tenant"), Some(8));
-        assert_eq!(line_of(text, "keys[1].missing"), Some(7));
-        assert_eq!(line_of(text, "nothing"), None);
     }
 }

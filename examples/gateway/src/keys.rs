@@ -8,6 +8,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::config::ConfigError;
+
 /// A caller's key and whom it stands for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,15 @@ pub(crate) struct KeyConfig {
     pub(crate) user: Option<String>,
     /// What the key's calls are for.
     pub(crate) workflow: Option<String>,
+}
+
+impl KeyConfig {
+    /// The field that has a name in it which is blank.
+    fn find_blank(&self) -> Option<&'static str> {
+        let names =
+            [("tenant", Some(&self.tenant)), ("user", self.user.as_ref()), ("workflow", self.workflow.as_ref())];
+        names.into_iter().find_map(|(field, name)| name.is_some_and(|name| name.trim().is_empty()).then_some(field))
+    }
 }
 
 /// The hash of a key.
@@ -73,13 +84,16 @@ type Buckets = HashMap<[u8; 8], Vec<(KeyHash, Caller)>>;
 
 impl Keys {
     /// # Errors
-    /// The place of a key that stands there twice.
-    pub(crate) fn new(configs: &[KeyConfig]) -> Result<Self, usize> {
+    /// When a key stands there twice, or a name is blank.
+    pub(crate) fn new(configs: &[KeyConfig]) -> Result<Self, ConfigError> {
         let mut keys = Buckets::new();
         for (at, config) in configs.iter().enumerate() {
+            if let Some(field) = config.find_blank() {
+                return Err(ConfigError::at(format!("keys[{at}].{field}"), "the name is blank"));
+            }
             let bucket = keys.entry(config.sha256.bucket()).or_default();
             if bucket.iter().any(|(known, _)| *known == config.sha256) {
-                return Err(at);
+                return Err(ConfigError::at(format!("keys[{at}].sha256"), "the same key stands here twice"));
             }
             let name = |name: &Option<String>| name.as_deref().map(Arc::from);
             let caller = Caller {
@@ -141,7 +155,15 @@ mod tests {
 
     #[test]
     fn the_same_key_twice_is_refused() {
-        assert_eq!(Keys::new(&[config("one", "acme"), config("one", "zeta")]).unwrap_err(), 1);
+        let twice = Keys::new(&[config("one", "acme"), config("one", "zeta")]).unwrap_err();
+        assert_eq!(twice.path, "keys[1].sha256");
+    }
+
+    #[test]
+    fn a_blank_name_is_refused() {
+        assert_eq!(Keys::new(&[config("one", " ")]).unwrap_err().path, "keys[0].tenant");
+        let nobody = KeyConfig { user: Some(String::new()), ..config("one", "acme") };
+        assert_eq!(Keys::new(&[config("two", "acme"), nobody]).unwrap_err().path, "keys[1].user");
     }
 
     #[test]

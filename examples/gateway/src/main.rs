@@ -7,10 +7,15 @@ mod admin;
 mod app;
 mod banner;
 mod config;
+mod hosts;
 mod keys;
 mod linger;
+mod place;
+mod served;
 mod server;
+mod signals;
 mod slow;
+mod stall;
 mod stats;
 
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -26,7 +31,10 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     admin::Admin,
     config::{AdminConfig, Config, ConfigError, GatewayConfig},
+    hosts::Hosts,
     keys::Keys,
+    server::Phase,
+    signals::Signals,
     stats::Stats,
 };
 
@@ -100,8 +108,10 @@ impl Plan {
         let may_move = arguments.config.is_none() && arguments.listen.is_none();
         gateway.server.listen = arguments.listen.unwrap_or(gateway.server.listen);
         gateway.server.check(gateway.keys.is_empty())?;
-        let keys = Keys::new(&gateway.keys)
-            .map_err(|at| ConfigError::at(format!("keys[{at}].sha256"), "the same key stands here twice"))?;
+        let keys = Keys::new(&gateway.keys)?;
+        if let Some(admin) = &gateway.admin {
+            admin.check()?;
+        }
         let admin_key = gateway.admin.as_ref().map(AdminConfig::key).transpose()?;
         let stack = Stack::try_from(stack).map_err(|error| ConfigError::at(error.path(), error.message()))?;
         Ok(Self { gateway, stack, keys, admin_key, may_move })
@@ -125,25 +135,30 @@ async fn run(plan: Plan) -> std::io::Result<()> {
         Some(admin) => Some(server::listen(admin.listen, false).await?),
         None => None,
     };
-    let (stop, stopping) = watch::channel(false);
+    let (phase, phases) = watch::channel(Phase::Serving);
     let stats = Stats::default();
-    let limits = server.slow_limits();
+    let limits = server.limits();
+    // Before anybody is told that it runs, and could tell it to stop.
+    let mut signals = Signals::new()?;
 
     banner::print(&listener, admin_listener.as_ref(), &stack, keys.is_empty())?;
     let mut admin_task = None;
     if let (Some(listener), Some(config), Some(key)) = (admin_listener, admin, admin_key) {
         let pages =
-            Admin { stack: stack.clone(), stats: stats.clone(), stopping: stopping.clone(), started: Instant::now() };
-        let app = admin::app(pages, key, config.listen, &config.hosts);
-        admin_task = Some(tokio::spawn(server::serve(listener, app, limits, stopping.clone(), server.grace)));
+            Admin { stack: stack.clone(), stats: stats.clone(), phase: phases.clone(), started: Instant::now() };
+        let app = admin::app(pages, key, Hosts::new(config.listen, &config.hosts));
+        admin_task = Some(tokio::spawn(server::serve(listener, app, limits, phases.clone())));
     }
-    let app = app::app(&stack, &stats, keys, &server, stopping.clone());
-    let doors = tokio::spawn(server::serve(listener, app, limits, stopping, server.grace));
+    let app = app::app(&stack, &stats, keys, &server, phases.clone());
+    let doors = tokio::spawn(server::serve(listener, app, limits, phases));
 
-    signal().await?;
-    info!(grace = ?server.grace, "told to stop: open requests may finish; a second signal ends at once");
-    stop.send_replace(true);
+    signals.next().await?;
+    info!(delay = ?server.drain_delay, grace = ?server.grace,
+        "told to stop: open requests may finish; a second signal ends at once");
     let drained = async {
+        phase.send_replace(Phase::Leaving);
+        tokio::time::sleep(server.drain_delay).await;
+        phase.send_replace(Phase::Stopping);
         let _ = doors.await;
         if let Some(task) = admin_task {
             let _ = task.await;
@@ -151,21 +166,7 @@ async fn run(plan: Plan) -> std::io::Result<()> {
     };
     tokio::select! {
         () = drained => info!("stopped"),
-        again = signal() => again?,
+        again = signals.next() => again?,
     }
     Ok(())
-}
-
-/// Waits for Ctrl-C, or for SIGTERM where there is one.
-async fn signal() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }

@@ -1,47 +1,66 @@
 //! The accept loop: connections, their limits, and how they end.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, task, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
-use bytes::Bytes;
+use axum::Router;
 use http::{Request, Response, Version};
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use pin_project_lite::pin_project;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::{JoinError, JoinSet},
 };
 use tower::ServiceExt;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     linger::Lingering,
-    slow::{CutSlow, Heads, Serving, SlowLimits},
+    served::Served,
+    slow::{CutSlow, Heads, SlowLimits},
+    stall::Streams,
 };
 
 /// The longest request head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Serves `app` on `listener` until `stop` turns true, then lets open requests finish for `grace`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    app: Router,
-    limits: SlowLimits,
-    mut stop: watch::Receiver<bool>,
-    grace: Duration,
-) {
+/// How far the gateway is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// It serves on, and says that it will not for long.
+    Leaving,
+    /// Nothing new is taken.
+    Stopping,
+}
+
+/// What connections are held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How slow a client may be.
+    pub(crate) slow: SlowLimits,
+    /// How many connections are open at once; more wait to be accepted.
+    pub(crate) connections: u32,
+    /// How long open requests may go on once the gateway is stopping.
+    pub(crate) grace: Duration,
+}
+
+/// Serves `app` on `listener` until the gateway is stopping, then lets open requests finish.
+pub(crate) async fn serve(listener: TcpListener, app: Router, limits: Limits, mut phase: watch::Receiver<Phase>) {
     let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(limits.connections as usize));
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, app.clone(), limits, stop.clone()));
+            accepted = accept(&listener, &places) => match accepted {
+                Ok((stream, place)) => {
+                    let connection = connection(stream, app.clone(), limits.slow, phase.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        connection.await;
+                    });
                 }
                 // Out of file descriptors, or the client is gone already: others may still be served.
                 Err(error) => {
@@ -49,18 +68,36 @@ pub(crate) async fn serve(
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
-            () = stopped(&mut stop) => break,
+            Some(ended) = connections.join_next() => tell_panic(ended),
+            () = stopping(&mut phase) => break,
         }
     }
     drop(listener);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(grace, drained).await.is_err() {
+    let drained = async {
+        while let Some(ended) = connections.join_next().await {
+            tell_panic(ended);
+        }
+    };
+    if tokio::time::timeout(limits.grace, drained).await.is_err() {
         warn!(open = connections.len(), "connections are still open after the grace time and are cut");
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut stop: watch::Receiver<bool>) {
+/// Waits for a place, and then for a client to take it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+/// What panics within an answer, after its head, ends the connection's task.
+fn tell_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!(%error, "a connection was lost");
+    }
+}
+
+async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut phase: watch::Receiver<Phase>) {
     // Without it the first event of a stream can wait for the acknowledgement of the head.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot turn off Nagle's algorithm");
@@ -68,7 +105,7 @@ async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut stop
     let heads = Heads::default();
     let io = TokioIo::new(CutSlow::new(stream, limits, heads.clone()));
     let service = hyper::service::service_fn(move |request| answer(app.clone(), heads.clone(), request));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Streams { limit: limits.write });
     builder.http1().max_buf_size(MAX_HEAD).header_read_timeout(None).timer(TokioTimer::new());
     builder
         .http2()
@@ -79,7 +116,7 @@ async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut stop
     let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
-        () = stopped(&mut stop) => {
+        () = stopping(&mut phase) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -89,44 +126,15 @@ async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut stop
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopping(phase: &mut watch::Receiver<Phase>) {
     // An error means that whoever could say so is gone.
-    let _ = stop.wait_for(|stop| *stop).await;
+    let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
 }
 
 async fn answer(app: Router, heads: Heads, request: Request<Incoming>) -> Result<Response<Served>, Infallible> {
     let serving = heads.note(request.version() == Version::HTTP_2);
     let response = app.oneshot(request.map(Lingering::new)).await?;
-    Ok(response.map(|body| Served { body, _serving: serving }))
-}
-
-pin_project! {
-    /// An answer on its way out. Its request is being served as long as this lives.
-    struct Served {
-        #[pin]
-        body: Body,
-        _serving: Serving,
-    }
-}
-
-impl http_body::Body for Served {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> task::Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    Ok(response.map(|body| Served::new(body, serving)))
 }
 
 /// Listens on `address`; if another port is as good, and that one is taken, on any.
@@ -137,5 +145,72 @@ pub(crate) async fn listen(mut address: SocketAddr, may_move: bool) -> io::Resul
             TcpListener::bind(address).await
         }
         bound => bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::{body::Body, routing::get};
+    use futures_util::stream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_within_an_answer_is_logged_and_the_next_connection_served() {
+        let log = Log::default();
+        let _logging = tracing::subscriber::set_default(
+            tracing_subscriber::fmt().with_writer(log.clone()).with_max_level(tracing::Level::ERROR).finish(),
+        );
+        let failing = || async {
+            Body::from_stream(stream::poll_fn(|_| -> std::task::Poll<Option<Result<&str, Infallible>>> {
+                panic!("of the test")
+            }))
+        };
+        let app = Router::new().route("/failing", get(failing)).route("/", get(|| async { "fine" }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let slow = SlowLimits { head: Duration::from_secs(60), write: Duration::from_secs(60) };
+        let limits = Limits { slow, connections: 1, grace: Duration::ZERO };
+        let (_keep, phase) = watch::channel(Phase::Serving);
+        tokio::spawn(serve(listener, app, limits, phase));
+        let ask = async |path: &str| {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let _ = client.read_to_string(&mut answer).await;
+            answer
+        };
+        ask("/failing").await;
+        assert!(ask("/").await.ends_with("fine"), "the place of the lost connection is free again");
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains("ERROR") && logged.contains("a connection was lost"), "{logged}");
     }
 }

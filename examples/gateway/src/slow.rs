@@ -1,10 +1,17 @@
-//! Cuts connections of clients that take too long over a request head, or do not read their answer; and only those.
+//! Cuts connections of clients that take too long over a request head, do not read their answer, or are gone; and only
+//! those.
 //!
 //! hyper's own limit on heads also runs while a kept-alive connection is idle, and would cut clients that do nothing
 //! wrong. This one runs from the first byte of a head to the request it makes; between requests nothing runs.
+//!
+//! hyper sees an HTTP/1 client leave only while it holds no unread byte of that client's. Behind a stray line end, or
+//! the next request of a pipeline, the end of the connection would stay unread until the answer is over. So while a
+//! request is being served, what hyper does not read is read ahead here. As with hyper, a client that closes only its
+//! sending half is taken for gone: it looks the same, and clients that go on reading after that are very rare.
 
 use std::{
     io,
+    mem::{self, MaybeUninit},
     pin::Pin,
     sync::{
         Arc,
@@ -14,11 +21,15 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
+
+/// The most bytes read ahead. Whether a client has left behind more than that is not known before its answer is over.
+const MOST_AHEAD: usize = 64 * 1024;
 
 /// What a connection's service tells its reader.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +57,16 @@ impl Heads {
     }
 
     fn is_timed(&self) -> bool {
-        !self.0.is_http2.load(Relaxed) && self.begun() == self.0.served.load(Relaxed)
+        !self.0.is_http2.load(Relaxed) && !self.is_serving()
+    }
+
+    fn is_serving(&self) -> bool {
+        self.begun() != self.0.served.load(Relaxed)
+    }
+
+    /// An HTTP/2 connection is always read from.
+    fn may_go_unread(&self) -> bool {
+        !self.0.is_http2.load(Relaxed) && self.is_serving()
     }
 }
 
@@ -71,6 +91,9 @@ pin_project! {
         head: Option<(u64, Pin<Box<Sleep>>)>,
         // Runs while the client takes nothing.
         write: Option<Pin<Box<Sleep>>>,
+        ahead: BytesMut,
+        // The last read found nothing, so the end of the connection will wake whoever polls it.
+        is_read_awaited: bool,
     }
 }
 
@@ -86,8 +109,24 @@ pub(crate) struct SlowLimits {
 impl<T> CutSlow<T> {
     pub(crate) fn new(io: T, limits: SlowLimits, heads: Heads) -> Self {
         let head = Some((0, Box::pin(sleep(limits.head))));
-        Self { io, limits, heads, head, write: None }
+        Self { io, limits, heads, head, write: None, ahead: BytesMut::new(), is_read_awaited: false }
     }
+}
+
+/// Reads what has come so far.
+fn read_ahead<T: AsyncRead>(mut io: Pin<&mut T>, ahead: &mut BytesMut, cx: &mut Context<'_>) -> io::Result<()> {
+    while ahead.len() < MOST_AHEAD {
+        let mut chunk = [MaybeUninit::uninit(); 4096];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        if io.as_mut().poll_read(cx, &mut chunk)?.is_pending() {
+            break;
+        }
+        if chunk.filled().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client left before its answer was over"));
+        }
+        ahead.extend_from_slice(chunk.filled());
+    }
+    Ok(())
 }
 
 /// Passes on what a write came to, unless the client has been taking nothing for too long.
@@ -113,7 +152,14 @@ impl<T: AsyncRead> AsyncRead for CutSlow<T> {
             *this.head = None;
         }
         let before = buf.filled().len();
-        if let Poll::Ready(read) = this.io.poll_read(cx, buf) {
+        let read = if this.ahead.is_empty() {
+            this.io.poll_read(cx, buf)
+        } else {
+            buf.put_slice(&this.ahead.split_to(this.ahead.len().min(buf.remaining())));
+            Poll::Ready(Ok(()))
+        };
+        *this.is_read_awaited = read.is_pending();
+        if let Poll::Ready(read) = read {
             if buf.filled().len() > before && this.head.is_none() && this.heads.is_timed() {
                 *this.head = Some((begun, Box::pin(sleep(this.limits.head))));
             }
@@ -127,14 +173,18 @@ impl<T: AsyncRead> AsyncRead for CutSlow<T> {
     }
 }
 
-impl<T: AsyncWrite> AsyncWrite for CutSlow<T> {
+impl<T: AsyncRead + AsyncWrite> AsyncWrite for CutSlow<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.project();
         within(this.io.poll_write(cx, buf), this.write, this.limits.write, cx)
     }
 
+    /// hyper reads, if it wants to, and then flushes each time that something happens on a connection.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
+        let mut this = self.project();
+        if !mem::take(this.is_read_awaited) && this.heads.may_go_unread() {
+            read_ahead(this.io.as_mut(), this.ahead, cx)?;
+        }
         within(this.io.poll_flush(cx), this.write, this.limits.write, cx)
     }
 
@@ -221,6 +271,34 @@ mod tests {
         client.write_all(b"body").await.unwrap();
         read(&mut server).await.unwrap();
         assert!(tokio::time::timeout(LIMIT * 9, read(&mut server)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_unread_bytes_behind_is_seen_to_leave() {
+        let (mut client, mut server, heads) = connection();
+        client.write_all(b"head").await.unwrap();
+        read(&mut server).await.unwrap();
+        let _serving = heads.note(false);
+        client.write_all(b"more").await.unwrap();
+        server.flush().await.unwrap();
+        drop(client);
+        assert_eq!(server.flush().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_ahead_is_read_in_order() {
+        let (mut client, mut server, heads) = connection();
+        client.write_all(b"head").await.unwrap();
+        read(&mut server).await.unwrap();
+        let serving = heads.note(false);
+        client.write_all(b"the next ").await.unwrap();
+        server.flush().await.unwrap();
+        client.write_all(b"request").await.unwrap();
+        drop(serving);
+        server.flush().await.unwrap();
+        let mut next = [0; 16];
+        server.read_exact(&mut next).await.unwrap();
+        assert_eq!(&next, b"the next request");
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,37 +37,88 @@ fn strangers_are_let_in_only_if_somebody_says_so() {
     assert_eq!(check_with(simulated, &["--listen", "0.0.0.0:0"]).status.code(), Some(2));
 }
 
+const SIMULATED: &str = "[simulated]\nmodels = [{ name = \"m\" }]\n";
+const SHA256: &str = "03c24811db04d15fd320bbe45853bc919e7bd648c452e78d4a567b0ea0bf3104";
+
+/// Checks rows of a configuration, the line and the key that its refusal names, and a word of the sentence.
+fn are_refused(rows: &[(&str, &str, &str)], beside: &str) {
+    for (config, place, word) in rows {
+        let sentence = refusal(&format!("{config}{beside}"));
+        let of_file = sentence.split_once("gateway.toml: ").unwrap().1;
+        assert!(of_file.starts_with(&format!("{place}: ")), "{config}\n{sentence}\n{place}");
+        assert!(sentence.contains(word), "{config}\n{sentence}\n{word}");
+        assert_eq!(sentence.trim().lines().count(), 1, "one sentence: {sentence}");
+    }
+}
+
 #[test]
-fn a_wrong_value_is_named_with_its_line() {
-    let simulated = "[simulated]\nmodels = [{ name = \"m\" }]\n";
-    for (config, line, word) in [
-        ("[server]\nlisen = \"127.0.0.1:1\"\n".to_owned(), "line 2", "lisen"),
-        ("[servers]\n".to_owned(), "line 1", "servers"),
-        ("[server]\nlisten = 8080\n".to_owned(), "line 2", "socket address"),
-        ("[server]\nhead_timeout = \"ten\"\n".to_owned(), "line 2", "duration"),
-        (format!("[server]\nhead_timeout = \"0s\"\n{simulated}"), "line 2", "head_timeout"),
-        (format!("[server]\nmax_body_bytes = 0\n{simulated}"), "line 2", "max_body_bytes"),
-        (format!("[server]\nlisten = \"0.0.0.0:80\"\n{simulated}"), "line 2", "allow_anonymous"),
-        (format!("{simulated}[[keys]]\ntenant = \"a\"\nsha256 = \"12\"\n"), "line 5", "64 hexadecimal"),
-        (format!("{simulated}[admin]\nkey_env = \"NOT_SET_ANYWHERE\"\n"), "line 4", "NOT_SET_ANYWHERE"),
+fn a_wrong_value_of_the_server_is_named_with_line_and_key() {
+    let rows = [
+        ("[server]\nlisen = \"127.0.0.1:1\"\n", "line 2: server.lisen", "unknown"),
+        ("[servers]\n", "line 1: servers", "unknown"),
+        ("[server]\nlisten = 8080\n", "line 2: server.listen", "socket address"),
+        ("[server]\nlisten = \"here\"\n", "line 2: server.listen", "socket address"),
+        ("[server]\nhead_timeout = \"ten\"\n", "line 2: server.head_timeout", "duration"),
+        ("[server]\nhead_timeout = \"0s\"\n", "line 2: server.head_timeout", "1ms"),
+        ("server.body_timeout = \"0s\"\n", "line 1: server.body_timeout", "1ms"),
+        ("[server]\n\nwrite_timeout = \"0s\"\n", "line 3: server.write_timeout", "1ms"),
+        ("[server]\nmax_body_bytes = 0\n", "line 2: server.max_body_bytes", "nothing"),
+        ("[server]\nmax_connections = 0\n", "line 2: server.max_connections", "at least 1"),
+        ("[server]\nmax_connections = -1\n", "line 2: server.max_connections", "integer"),
+        ("[server]\nhosts = [\"a\", \"\"]\n", "line 2: server.hosts[1]", "a name"),
+        ("[server]\nlisten = \"0.0.0.0:80\"\n", "line 2: server.listen", "allow_anonymous"),
+        ("[admin]\nkey_env = \"NOT_SET_ANYWHERE\"\n", "line 2: admin.key_env", "NOT_SET_ANYWHERE"),
+        ("[admin]\nhosts = [\"h:80\"]\n", "line 2: admin.hosts[0]", "without a port"),
+        ("[admin]\n", "line 1: admin", "key_file"),
+        ("[[keys]]\ntenant = \"a\"\nsha256 = \"12\"\n", "line 3: keys[0].sha256", "64 hexadecimal"),
+        ("[[keys]]\ntenant = \"a\"\n", "line 1: keys[0]", "sha256"),
+    ];
+    are_refused(&rows, SIMULATED);
+    let key = |tenant: &str| format!("[[keys]]\nsha256 = \"{SHA256}\"\ntenant = \"{tenant}\"\n");
+    are_refused(&[(&key(""), "line 3: keys[0].tenant", "blank")], SIMULATED);
+    are_refused(&[(&(key("a") + &key("b")), "line 5: keys[1].sha256", "twice")], SIMULATED);
+}
+
+#[test]
+fn a_wrong_value_of_the_stack_is_named_with_line_and_key() {
+    let rows = [
+        ("", "providers", "state a provider"),
+        ("[server]\nlisten = = 1\n", "line 2", "expected"),
         (
-            "[[providers]]\nname = \"openai\"\nkeys = [{ key_env = \"NOT_SET_ANYWHERE\" }]\n".to_owned(),
-            "line 3",
+            "[[providers]]\nname = \"openai\"\nkeys = [{ key_env = \"NOT_SET_ANYWHERE\" }]\n",
+            "line 3: providers[0].keys",
             "NOT_SET",
         ),
         (
-            "[[providers]]\nname = \"x\"\nmodels = [\"*\"]\nbase_url = \"ftp://h\"\nauth = \"none\"\n".to_owned(),
-            "line 4",
-            "base_url",
+            "[[providers]]\nname = \"x\"\nmodels = [\"*\"]\nbase_url = \"ftp://h\"\nauth = \"none\"\n",
+            "line 4: providers[0].base_url",
+            "http",
         ),
-        ("[[providers]]\nname = \"x\"\nbase_url = \"http://h\"\nauth = \"none\"\n".to_owned(), "line 1", "models"),
-        (format!("{simulated}[[models]]\nname = \"m\"\ninput = -1.0\noutput = 1.0\n"), "line", "negative"),
-        (String::new(), "", "provider"),
-    ] {
-        let sentence = refusal(&config);
-        assert!(sentence.contains(line) && sentence.contains(word), "{config}: {sentence}");
-        assert_eq!(sentence.trim().lines().count(), 1, "one sentence: {sentence}");
-    }
+        (
+            "[[providers]]\nname = \"x\"\nbase_url = \"http://h\"\nauth = \"none\"\n",
+            "line 1: providers[0].models",
+            "list them",
+        ),
+        ("[[providers]]\nname = \"\"\nmodels = [\"*\"]\n", "line 2: providers[0].name", "name"),
+        ("[[providers]]\nname = \"x\"\nmodels = [\"\"]\n", "line 3: providers[0].models[0]", "blank"),
+        ("[[providers]]\nname = \"x\"\nmodel = \"y\"\n", "line 3: providers[0].model", "unknown"),
+        ("[simulated]\n[[simulated.models]]\nname = \"\"\n", "line 3: simulated.models[0].name", ""),
+        ("[simulated]\nmodels = []\n", "line 2: simulated.models", ""),
+        (
+            "[[simulated.models]]\nname = \"a\"\n[[simulated.models]]\nname = \"b\"\ntokens_per_second = 0.0\n",
+            "line 5: simulated.models[1].tokens_per_second",
+            "",
+        ),
+        (
+            "[[simulated.models]]\nname = \"a\"\nfirst_token = 20\n",
+            "line 3: simulated.models[0].first_token",
+            "duration",
+        ),
+    ];
+    are_refused(&rows, "");
+    let models = "[[models]]\nname = \"m\"\ninput = 1.0\noutput = 1.0\n[[models]]\nname = \"n\"\ninput = -1.0\n";
+    are_refused(&[(models, "line 5: models[1]", "negative")], SIMULATED);
+    are_refused(&[("[[models]]\nname = \"m\"\ninput = \"a\"\n", "line 3: models[0].input", "expected")], SIMULATED);
 }
 
 #[test]

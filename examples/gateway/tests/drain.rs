@@ -7,7 +7,7 @@ mod harness;
 
 use std::process::Command;
 
-use harness::Gateway;
+use harness::{Gateway, chat};
 
 /// Slow enough that a stream is still open when the signal comes.
 const SLOW: &str = "[simulated]\nmodels = [{ name = \"slow\", first_token = \"1ms\", tokens_per_second = 40.0 }]\n";
@@ -41,6 +41,27 @@ async fn after_the_grace_time_what_is_open_is_cut() {
     signal(&gateway, "TERM");
     assert!(gateway.wait().success(), "it does not wait for the stream");
     assert!(gateway.said().contains("cut"));
+}
+
+#[tokio::test]
+async fn probes_are_told_before_the_doors_close() {
+    let mut gateway = Gateway::start(&format!("[server]\ndrain_delay = \"10m\"\n{SLOW}")).await;
+    assert_eq!(gateway.get("/readyz").await.status, 200);
+    signal(&gateway, "TERM");
+    while gateway.get("/readyz").await.status != 503 {}
+    assert_eq!(gateway.get("/healthz").await.status, 200, "it is well, and leaving");
+    tokio::net::TcpStream::connect(gateway.address).await.expect("the doors are still open");
+    assert!(!gateway.post("/v1/chat/completions", chat("slow", false)).await.content().is_empty());
+    signal(&gateway, "TERM");
+    assert!(gateway.wait().success(), "a second signal does not wait for the delay");
+}
+
+#[tokio::test]
+async fn after_the_delay_the_doors_close() {
+    let mut gateway = Gateway::start(&format!("[server]\ndrain_delay = \"100ms\"\n{SLOW}")).await;
+    signal(&gateway, "TERM");
+    assert!(gateway.wait().success(), "a signal at the first moment is not missed");
+    assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err());
 }
 
 #[tokio::test]

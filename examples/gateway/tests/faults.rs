@@ -8,6 +8,7 @@ mod harness;
 use harness::{Gateway, chat, provider};
 use http::Method;
 use llm_sim::{Ended, FaultRule, ModelConfig, Sim, SimConfig, SimServer};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// A provider with one model for each fault, and a gateway before it.
 async fn behind(faults: &[&str]) -> (Gateway, SimServer) {
@@ -147,10 +148,41 @@ async fn a_caller_who_leaves_a_hanging_call_takes_the_provider_along() {
     assert_eq!(gateway.post("/v1/chat/completions", chat("healthy", false)).await.status, 200);
 }
 
+/// Behind bytes that nobody reads before the answer is over, the end of a connection is seen all the same; and who
+/// closes the sending half is taken for gone.
+#[tokio::test]
+async fn a_caller_who_leaves_behind_unread_bytes_takes_the_provider_along() {
+    let (gateway, server) = behind(&["hang", "hang after 3"]).await;
+    let request = |fault: &str, stream: bool| {
+        let body = chat(fault, stream);
+        let length = body.len();
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        )
+    };
+    for (fault, stream) in [("hang", false), ("hang", true), ("hang after 3", true)] {
+        for rest in ["\r\n".to_owned(), request("healthy", false), "x".repeat(20_000)] {
+            for is_half_closed in [false, true] {
+                let begun = server.log().len();
+                let mut caller = TcpStream::connect(gateway.address).await.unwrap();
+                caller.write_all((request(fault, stream) + &rest).as_bytes()).await.unwrap();
+                server.until(|log| log.len() > begun).await;
+                caller.shutdown().await.unwrap();
+                let caller = is_half_closed.then_some(caller);
+                server.until(|log| log[begun..].iter().all(|received| received.ended.is_some())).await;
+                assert!(has_left(&server), "{fault}, stream: {stream}, then {} bytes", rest.len());
+                assert_eq!(server.log().len(), begun + 1, "what was in line is not begun");
+                drop(caller);
+            }
+        }
+    }
+}
+
 /// The model says a token every few milliseconds; the caller leaves after the third.
 #[tokio::test]
 async fn a_caller_who_leaves_is_seen_by_the_provider_before_ten_more_tokens() {
-    let slow = ModelConfig { tokens_per_second: 100.0, output_tokens: 500, ..ModelConfig::instant("slow") };
+    let slow = ModelConfig { tokens_per_second: 20.0, output_tokens: 500, ..ModelConfig::instant("slow") };
     let sim = Sim::try_from(SimConfig::new([slow])).unwrap();
     let server = sim.serve("127.0.0.1:0").await.unwrap();
     let gateway = Gateway::start(&provider(&server.base_url())).await;

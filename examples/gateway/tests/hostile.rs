@@ -66,7 +66,7 @@ async fn bad_bodies_get_a_4xx_in_the_callers_dialect() {
 #[tokio::test]
 async fn a_body_without_an_end_is_refused_when_it_is_too_large() {
     let gateway = Gateway::start(CONFIG).await;
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n\
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 transfer-encoding: chunked\r\n\r\n";
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let answer = raw(&gateway, format!("{head}{chunk}{chunk}{chunk}").as_bytes()).await;
@@ -79,7 +79,8 @@ async fn slow_heads_and_slow_bodies_are_cut() {
     let gateway = Gateway::start(CONFIG).await;
     assert_eq!(raw(&gateway, b"POST /v1/chat/comp").await, "", "a head that never ends");
     assert_eq!(raw(&gateway, b"").await, "", "a connection on which nothing comes");
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{";
+    let head =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{";
     let answer = raw(&gateway, head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     is_served(&gateway).await;
@@ -89,7 +90,7 @@ async fn slow_heads_and_slow_bodies_are_cut() {
 async fn an_idle_connection_outlives_the_limit_on_heads() {
     let gateway = Gateway::start(CONFIG).await;
     let mut connection = TcpStream::connect(gateway.address).await.unwrap();
-    let request = b"GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n";
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for _ in 0..2 {
         connection.write_all(request).await.unwrap();
         let mut answer = [0; 256];
@@ -105,16 +106,16 @@ async fn an_idle_connection_outlives_the_limit_on_heads() {
 async fn smuggled_and_malformed_heads_never_reach_a_door() {
     let gateway = Gateway::start(CONFIG).await;
     for head in [
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\n",
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
         "GET /v1/models HTTP/1.1\r\nhost : h\r\n\r\n",
         "nonsense\r\n\r\n",
     ] {
         let answer = raw(&gateway, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{head:?}: {answer}");
     }
-    let huge = format!("GET /healthz HTTP/1.1\r\nhost: h\r\nx: {}\r\n\r\n", "a".repeat(200_000));
+    let huge = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "a".repeat(200_000));
     let answer = raw(&gateway, huge.as_bytes()).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     is_served(&gateway).await;
@@ -129,7 +130,7 @@ async fn a_client_that_does_not_read_is_cut() {
     let mut connection = TcpStream::connect(gateway.address).await.unwrap();
     let body = chat("m", true);
     let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     connection.write_all(request.as_bytes()).await.unwrap();

@@ -34,11 +34,16 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts a gateway with this configuration file, on a port of its own.
     pub(crate) async fn start(config: &str) -> Self {
+        Self::start_at("127.0.0.1:0", config).await
+    }
+
+    /// The same on any address of this machine.
+    pub(crate) async fn start_at(listen: &str, config: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let file = files.path().join("gateway.toml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-        command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file).env("RUST_LOG", "trace");
+        command.args(["--listen", listen, "--config"]).arg(file).env("RUST_LOG", "trace");
         Self::spawn(command, files)
     }
 
