@@ -27,6 +27,37 @@ fn the_documented_configuration_is_in_order() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("llama-3-8b"));
 }
 
+/// Values without a default stand in the documentation as comments. With those turned into values, all is known.
+#[test]
+fn every_documented_value_is_one() {
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.[]".contains(c));
+    let uncommented = |line: &str| {
+        let value = line.strip_prefix("# ")?;
+        let is_value = value.split_once(" = ").is_some_and(|(name, _)| is_name(name));
+        (is_value || value.starts_with('[') && is_name(value)).then(|| value.to_owned())
+    };
+    // Files that are not there; the admin key is in the environment.
+    let is_file = |line: &str| line.starts_with("key_file") || line.starts_with("ca_file");
+    let lines = include_str!("../gateway.toml").lines().map(|line| uncommented(line).unwrap_or(line.to_owned()));
+    let config: String = lines.filter(|line| !is_file(line)).map(|line| line + "\n").collect();
+    let config = config.replace(", { name = \"second\", key_file = \"/run/secrets/openai\" }", "");
+    for name in ["sha256", "cache_write_1h", "long_context", "faults", "http_version", "drain_delay"] {
+        assert!(config.lines().any(|line| line.starts_with(name)), "{name} is not documented");
+    }
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("gateway.toml");
+    std::fs::write(&file, config).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .env("OPENAI_API_KEY", "sk-test")
+        .env("GATEWAY_ADMIN_KEY", "0123456789abcdef")
+        .args(["--check", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn strangers_are_let_in_only_if_somebody_says_so() {
     let simulated = "[simulated]\nmodels = [{ name = \"m\" }]\n";
