@@ -11,8 +11,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Accumulator {
     output: ChatOutput,
-    // For each tool call: its choice, its index in the stream and its place among the choice's parts.
-    tool_calls: Vec<(u32, u32, usize)>,
+    // For each tool call, by its choice and its index in the stream: its place among the choice's parts.
+    tool_calls: BTreeMap<(u32, u32), usize>,
     // Of each choice. They come as objects of lists, `{"content": [..], "refusal": [..]}`, and each piece goes on where
     // the last one ended.
     logprobs: BTreeMap<u32, BTreeMap<String, Option<Vec<Json>>>>,
@@ -117,8 +117,7 @@ impl Accumulator {
     }
 
     fn push_tool_call(&mut self, choice: u32, delta: ToolCallDelta) {
-        let known = self.tool_calls.iter().find(|(of, index, _)| (*of, *index) == (choice, delta.index));
-        let known = known.map(|(.., at)| *at);
+        let known = self.tool_calls.get(&(choice, delta.index)).copied();
         let parts = &mut self.choice(choice).parts;
         if let Some(PartContent::ToolCall(call)) = known.and_then(|at| parts.get_mut(at)).map(|part| &mut part.content)
         {
@@ -140,7 +139,7 @@ impl Accumulator {
         };
         parts.push(PartContent::ToolCall(call).into());
         let at = parts.len() - 1;
-        self.tool_calls.push((choice, delta.index, at));
+        self.tool_calls.insert((choice, delta.index), at);
     }
 }
 

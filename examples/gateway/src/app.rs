@@ -44,7 +44,10 @@ pub(crate) fn app(
     let options = DoorOptions::new()
         .max_body_bytes(server.max_body_bytes)
         .body_timeout(server.body_timeout)
-        .heartbeat(server.heartbeat);
+        .heartbeat(server.heartbeat)
+        .head_after(Some(server.head_after))
+        .provenance_headers(server.provenance_headers)
+        .cost_comment(server.cost_comment);
     let door = OpenAiDoor::new(stats.layer(stack.service()), models(stack)).options(options);
     let mut doors = Router::new().fallback_service(door);
     if keys.is_empty() {

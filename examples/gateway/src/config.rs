@@ -60,6 +60,13 @@ pub(crate) struct ServerConfig {
     /// The longest silence on an open stream before a comment is sent.
     #[serde(with = "llm_core::duration")]
     pub(crate) heartbeat: Duration,
+    /// How long the head of a stream may wait for the first content, during which a failure is still a status.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) head_after: Duration,
+    /// Whether answers tell where they come from, in `x-llm-*` headers.
+    pub(crate) provenance_headers: bool,
+    /// Whether a stream ends with a comment that tells its cost.
+    pub(crate) cost_comment: bool,
     /// How long the gateway, told to stop, serves on while `/readyz` says that it is about to.
     #[serde(with = "llm_core::duration")]
     pub(crate) drain_delay: Duration,
@@ -80,6 +87,9 @@ impl Default for ServerConfig {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
+            head_after: Duration::from_secs(20),
+            provenance_headers: true,
+            cost_comment: false,
             drain_delay: Duration::ZERO,
             grace: Duration::from_secs(30),
         }

@@ -141,6 +141,7 @@ async fn answer(app: Router, heads: Heads, request: Request<Incoming>) -> Result
 pub(crate) async fn listen(mut address: SocketAddr, may_move: bool) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if may_move && error.kind() == io::ErrorKind::AddrInUse => {
+            warn!(%address, "somebody else listens there already: taking another port");
             address.set_port(0);
             TcpListener::bind(address).await
         }

@@ -93,6 +93,19 @@ async fn a_failure_after_content_is_an_error_within_the_stream() {
     }
 }
 
+/// Once the head has gone out early, a failure can only be told within the stream.
+#[tokio::test]
+async fn a_head_that_waits_for_nothing_leaves_failures_to_the_stream() {
+    let model = ModelConfig::instant("m").fault(FaultRule::new("delay 300ms; status 500".parse().unwrap()));
+    let sim = Sim::try_from(SimConfig::new([model])).unwrap();
+    let server = sim.serve("127.0.0.1:0").await.unwrap();
+    let config = format!("[server]\nhead_after = \"10ms\"\n{}", provider(&server.base_url()));
+    let gateway = Gateway::start(&config).await;
+    let mut stream = gateway.stream("m").await;
+    stream.read_to_end().await;
+    assert!(stream.error().is_some() && !stream.is_terminated(), "{}", stream.text);
+}
+
 #[tokio::test]
 async fn a_whole_answer_that_was_cut_is_no_answer() {
     let faults = ["cut after 5", "reset after 5", "end after 5"];

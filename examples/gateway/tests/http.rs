@@ -61,3 +61,18 @@ async fn a_trace_can_be_followed_into_the_log() {
     ask(&gateway, false, &[("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"))]).await;
     assert!(gateway.said().contains(&format!("trace_id=\"{trace}\"")));
 }
+
+#[tokio::test]
+async fn an_answer_tells_no_more_than_it_is_configured_to() {
+    let config = "[server]\nprovenance_headers = false\ncost_comment = true\n\
+                  [simulated]\nmodels = [{ name = \"llama-3-8b\", input = 1.0, output = 1.0 }]\n";
+    let gateway = Gateway::start(config).await;
+    let whole = ask(&gateway, false, &[]).await;
+    assert!(whole.header("x-llm-target").is_none() && whole.header("x-llm-cost-usd").is_none());
+    let stream = ask(&gateway, true, &[]).await.text();
+    let (_, comment) = stream.split_once("data: [DONE]\n\n").unwrap();
+    let cost: f64 = comment.strip_prefix(": llm-cost-usd ").unwrap().trim().parse().unwrap();
+    assert!(cost > 0.0, "{comment}");
+    let silent = Gateway::start_bare().await;
+    assert!(ask(&silent, true, &[]).await.text().ends_with("data: [DONE]\n\n"), "off unless turned on");
+}
