@@ -10,6 +10,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+mod list;
 mod surrogates;
 mod write;
 
@@ -22,6 +23,11 @@ const MAX_DEPTH: usize = 128;
 
 /// The most fields of an object that is read. The largest known request has about 60.
 const MAX_FIELDS: usize = 256;
+
+/// The most fields in all objects of a request together. What a request costs in memory beyond its own bytes grows
+/// with its objects and their fields, less than 200 bytes for each field: this many stay below 100 MB. A conversation
+/// of 100,000 plain messages has 200,000.
+const MAX_REQUEST_FIELDS: usize = 500_000;
 
 /// Where a value stands in its document.
 #[derive(Clone, Copy)]
@@ -71,11 +77,17 @@ pub(crate) struct Value<'a, 'p> {
     at: Path<'p>,
 }
 
-/// Checks that `body` is one JSON value of sane depth. Errors in it, and in everything read from it, are of `kind`.
+/// Checks that `body` is one JSON value of sane depth, and if it is a request, of sane size. Errors in it, and in
+/// everything read from it, are of `kind`.
 pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Value<'_, 'static>, Error> {
     let at = Path::Root(kind);
-    if is_too_deep(body) {
+    let extent = Extent::of(body);
+    if extent.depth > MAX_DEPTH {
         return Err(at.error(format_args!("JSON is nested deeper than {MAX_DEPTH} levels")));
+    }
+    // Answers are not bounded: the log probabilities of a long one are millions of fields, and are kept as they came.
+    if kind == ErrorKind::InvalidRequest && extent.fields > MAX_REQUEST_FIELDS {
+        return Err(at.error(format_args!("must have at most {MAX_REQUEST_FIELDS} fields in all objects together")));
     }
     let text = std::str::from_utf8(body).map_err(|_| at.error("not valid UTF-8"))?;
     let raw = serde_json::from_str::<&RawValue>(text)
@@ -83,33 +95,44 @@ pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Value<'_, 'static
     Ok(Value { raw, at })
 }
 
-/// Whether brackets nest too deep. One pass, before any parser sees the bytes; strings are jumped over.
-fn is_too_deep(body: &[u8]) -> bool {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while let Some(&byte) = body.get(at) {
-        at += 1;
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
+/// How deep and how large a document is, from its punctuation alone.
+#[derive(Default)]
+struct Extent {
+    /// The most brackets that are open at once.
+    depth: usize,
+    /// The fields of all objects.
+    fields: usize,
+}
+
+impl Extent {
+    /// One pass, before any parser sees the bytes; strings are jumped over.
+    fn of(body: &[u8]) -> Self {
+        let mut extent = Self::default();
+        let mut depth = 0_usize;
+        let mut at = 0;
+        while let Some(&byte) = body.get(at) {
+            at += 1;
+            match byte {
+                b'{' | b'[' => {
+                    depth += 1;
+                    extent.depth = extent.depth.max(depth);
                 }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => {
-                while let Some(found) = body.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-                    let is_end = body[at + found] == b'"';
-                    at += found + if is_end { 1 } else { 2 };
-                    if is_end {
-                        break;
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                b':' => extent.fields += 1,
+                b'"' => {
+                    while let Some(found) = body.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+                        let is_end = body[at + found] == b'"';
+                        at += found + if is_end { 1 } else { 2 };
+                        if is_end {
+                            break;
+                        }
                     }
                 }
+                _ => {}
             }
-            _ => {}
         }
+        extent
     }
-    false
 }
 
 impl<'a, 'p> Value<'a, 'p> {
@@ -192,15 +215,6 @@ impl<'a, 'p> Value<'a, 'p> {
             Ok(number) if number >= u64::from(least) => Ok(number),
             _ => Err(self.error(format_args!("expected at least {least}"))),
         }
-    }
-
-    pub(crate) fn array<'s>(&'s self) -> Result<Vec<Value<'a, 's>>, Error> {
-        if !self.is_array() {
-            return Err(self.error("expected a list"));
-        }
-        let items: Vec<&RawValue> = serde_json::from_str(self.text()).map_err(|_| self.error("expected a list"))?;
-        let items = items.into_iter().enumerate();
-        Ok(items.map(|(index, raw)| Value { raw, at: Path::Item(&self.at, index) }).collect())
     }
 
     pub(crate) fn object<'s>(&'s self) -> Result<Object<'a, 's>, Error> {

@@ -222,3 +222,13 @@ fn half_a_character_is_no_reason_to_lose_an_answer() {
     assert_eq!(parts, [PartContent::Reasoning(reasoning), text, PartContent::ToolCall(call)]);
     assert_eq!(refused(r#"{"error":{"message":"\ud83d","code":"rate_limit_exceeded"}}"#), ErrorKind::RateLimited);
 }
+
+#[test]
+fn odd_fields_of_a_message_are_passed_over() {
+    let body = r#"{"choices":[{"index":0,"message":{"content":[{"type":"text","text":null},{"type":"text","text":"a"}],
+        "refusal":false,"reasoning":{}},"finish_reason":"stop"}],
+        "usage":{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":[],"completion_tokens":1}}"#;
+    let Output::Chat(chat) = decode_chat_answer(Bytes::from(body)).unwrap() else { panic!("not a chat") };
+    assert_eq!(chat.choices[0].parts, [Part::text("a")]);
+    assert_eq!(chat.usage, Some(Usage::reported(3, 1)));
+}

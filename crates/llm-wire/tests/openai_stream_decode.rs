@@ -53,6 +53,7 @@ fn hear_fixture(name: &str) -> Heard {
 }
 
 fn chunk(choice: &str) -> Vec<u8> {
+    let choice = choice.replace('\n', "");
     format!("data: {{\"id\":\"c\",\"choices\":[{choice}]}}\n\n").into_bytes()
 }
 
@@ -195,6 +196,75 @@ fn deep_nesting_in_a_field_we_do_not_read_does_no_harm() {
 fn the_number_of_choices_is_bounded() {
     let many: Vec<_> = (0..5000).map(|index| format!(r#"{{"index":{index},"delta":{{}}}}"#)).collect();
     assert_eq!(hear(&chunk(&many.join(","))).error.unwrap().kind(), ErrorKind::Undecodable);
+}
+
+#[test]
+fn choices_and_fragments_of_one_frame_are_bounded() {
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let tools = |count| format!(r#"{{"index":0,"delta":{{"tool_calls":[{}]}}}}"#, list("{}", count));
+    assert!(hear(&chunk(&list(r#"{"index":0}"#, 1024))).error.is_none());
+    assert!(hear(&chunk(&tools(1024))).error.is_none());
+    for (what, choices) in [
+        ("choices", list(r#"{"index":0}"#, 1025)),
+        ("fragments in a delta", tools(1025)),
+        ("fragments in all", list(&tools(1024), 100)),
+        ("fragments in a message", tools(1025).replace("delta", "message")),
+    ] {
+        let error = hear(&chunk(&choices)).error.unwrap_or_else(|| panic!("{what}"));
+        assert_eq!(error.kind(), ErrorKind::Undecodable, "{what}");
+    }
+}
+
+#[test]
+fn a_whole_answer_sent_as_a_frame_is_heard() {
+    let heard = hear(&chunk(
+        r#"{"index":0,"message":{"role":"assistant","content":"hi","reasoning_content":"hm","tool_calls":[
+            {"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},
+            {"type":"function","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"}"#,
+    ));
+    assert_eq!(told(&heard.output()), "(hm)hia:f({}):g({}) ToolCalls\n");
+    let both = hear(&chunk(r#"{"delta":{"content":"a"},"message":"said apart"}"#));
+    assert_eq!(told(&both.output()), "a -\n", "a delta goes first");
+    let neither = hear(&chunk(r#"{"message":7}"#));
+    assert_eq!(neither.error.unwrap().kind(), ErrorKind::Undecodable);
+}
+
+#[test]
+fn an_error_beside_the_choices_of_groq_is_an_error() {
+    let frame = |groq: &str| format!("data: {{\"id\":\"c\",\"choices\":[{{\"delta\":{{}}}}],\"x_groq\":{groq}}}\n\n");
+    for error in [r#"{"id":"r","error":"over capacity"}"#, r#"{"error":{"message":"no","code":"internal_error"}}"#] {
+        assert!(hear(frame(error).as_bytes()).error.unwrap().is_provider_fault(), "{error}");
+    }
+    for none in [r#"{"id":"r","error":null}"#, r#"{"error":""}"#, r#""r""#, "null"] {
+        assert!(hear(frame(none).as_bytes()).error.is_none(), "{none}");
+    }
+}
+
+#[test]
+fn odd_fields_are_passed_over() {
+    for (delta, expected) in [
+        (r#""content":"a","reasoning":{"effort":"low"}"#, "a -\n"),
+        (r#""content":"a","reasoning_content":{},"reasoning":"hm""#, "(hm)a -\n"),
+        (r#""content":"a","refusal":false"#, "a -\n"),
+        (r#""content":[{"type":"text","text":null},{"type":"text","text":"a"}]"#, "a -\n"),
+        (r#""tool_calls":[{"index":0,"id":17,"function":{"name":"f","arguments":"{}"}}]"#, "17:f({}) -\n"),
+        (r#""tool_calls":[{"index":0,"id":{},"function":{"name":"f","arguments":"{}"}}]"#, ":f({}) -\n"),
+    ] {
+        let heard = hear(&chunk(&format!(r#"{{"index":0,"delta":{{{delta}}}}}"#)));
+        assert!(heard.error.is_none(), "{delta}: {:?}", heard.error);
+        assert_eq!(told(&heard.output()), expected, "{delta}");
+    }
+    let heard = hear(b"data: {\"id\":7,\"model\":\"m\",\"choices\":[{\"delta\":{}}]}\n\n");
+    assert_eq!((heard.output().start.id, heard.output().start.model.as_deref()), (None, Some("m")));
+}
+
+#[test]
+fn whole_calls_with_one_number_and_no_ids_are_told_apart_by_name() {
+    let heard = hear(&chunk(
+        r#"{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}},
+            {"index":0,"function":{"name":"g","arguments":"[]"}}]}}"#,
+    ));
+    assert_eq!(told(&heard.output()), ":f({}):g([]) -\n");
 }
 
 #[test]

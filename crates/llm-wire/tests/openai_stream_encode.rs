@@ -116,6 +116,33 @@ fn a_tool_call_says_id_type_and_name_in_its_first_fragment_only() {
 }
 
 #[test]
+fn a_tool_call_says_its_name_once_even_if_late() {
+    let names = |frames: &[Frame]| {
+        let chunks = encode(false, frames);
+        let calls = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].get(0));
+        calls.map(|call| call["function"].get("name").cloned()).collect::<Vec<_>>()
+    };
+    let say = |name: Option<&str>| Frame::event(tool(0, Some("i"), name, "x"));
+    assert_eq!(names(&[say(Some("f")), say(Some("f")), say(None)]), [Some(json!("f")), None, None]);
+    assert_eq!(
+        names(&[say(None), say(Some("")), say(Some("f")), say(Some("f"))]),
+        [None, None, Some(json!("f")), None]
+    );
+
+    let bytes = br#"data: {"choices":[{"delta":{"tool_calls":[{"id":"i","function":{"name":"f"}}]}}]}"#;
+    let passed = decode(&[&bytes[..], b"\n\n"].concat()).unwrap().remove(0);
+    assert_eq!(names(&[passed, say(Some("f"))]), [Some(json!("f")), None], "also after a frame that was handed on");
+}
+
+#[test]
+fn a_usage_chunk_whose_choices_are_null_is_bare() {
+    let bytes = b"data: {\"id\":\"c\",\"choices\":null,\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+    let frames = decode(bytes).unwrap();
+    assert_eq!(encode(false, &frames), [json!("[DONE]")]);
+    assert_eq!(encode(true, &frames).len(), 2);
+}
+
+#[test]
 fn frames_of_this_dialect_are_handed_on_byte_for_byte() {
     for (name, bytes) in fixtures::streams() {
         let (mut cutter, mut decoder) = (sse::Decoder::new(), StreamDecoder::new());

@@ -88,7 +88,8 @@ fn decode_message(message: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
     if let Some(content) = message.take("content") {
         parts.append(&mut decode_answer_content(&content)?);
     }
-    if let Some(refusal) = message.take("refusal") {
+    // Some servers say `false` where there is none.
+    if let Some(refusal) = message.take("refusal").filter(Value::is_string) {
         parts.push(PartContent::Refusal(refusal.string()?.into_owned()).into());
     }
     if let Some(calls) = message.take("tool_calls") {
@@ -110,22 +111,27 @@ pub(crate) fn decode_answer_content(value: &Value<'_, '_>) -> Result<Vec<Part>, 
     if !value.is_array() {
         return Err(value.error("expected a string or a list of parts"));
     }
-    value.array()?.iter().map(decode_answer_part).collect()
+    value.array()?.iter().filter_map(|part| decode_answer_part(part).transpose()).collect()
 }
 
-fn decode_answer_part(value: &Value<'_, '_>) -> Result<Part, Error> {
+/// Reads a part; one whose text is missing or `null` is none.
+fn decode_answer_part(value: &Value<'_, '_>) -> Result<Option<Part>, Error> {
     let mut object = value.object()?;
     let kind = object.required("type")?.string()?;
-    Ok(match &*kind {
-        "text" => Part::text(object.required("text")?.string()?),
-        "refusal" => PartContent::Refusal(object.required("refusal")?.string()?.into_owned()).into(),
-        "thinking" => {
-            let thinking = object.required("thinking")?;
-            let text = if thinking.is_string() { thinking.string()?.into_owned() } else { join_texts(&thinking)? };
-            PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into()
-        }
-        _ => PartContent::Other(Other { kind: kind.into_owned(), json: value.json() }).into(),
-    })
+    let name = match &*kind {
+        "text" => "text",
+        "refusal" => "refusal",
+        "thinking" => "thinking",
+        _ => return Ok(Some(PartContent::Other(Other { kind: kind.into_owned(), json: value.json() }).into())),
+    };
+    let Some(said) = object.take(name) else { return Ok(None) };
+    let is_list = name == "thinking" && !said.is_string();
+    let text = if is_list { join_texts(&said)? } else { said.string()?.into_owned() };
+    Ok(Some(match name {
+        "text" => Part::text(text),
+        "refusal" => PartContent::Refusal(text).into(),
+        _ => PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into(),
+    }))
 }
 
 fn join_texts(list: &Value<'_, '_>) -> Result<String, Error> {

@@ -10,6 +10,16 @@ use llm_core::{
 use super::{EncodeOptions, request::decode_model, usage::decode_usage};
 use crate::json::{ObjectWriter, Value, document};
 
+/// The most inputs of a request (OpenAI API reference, Embeddings).
+const MAX_INPUTS: usize = 2_048;
+
+/// The most tokens of one input. OpenAI's models take 8,192 (OpenAI API reference, Embeddings), the longest models of
+/// other servers four times that.
+const MAX_TOKENS: usize = 32_768;
+
+/// The most vectors of an answer. A request that was built and not read may have more inputs than [`MAX_INPUTS`].
+const MAX_VECTORS: usize = 100_000;
+
 /// Reads the body of an embeddings request. The request keeps the bytes.
 ///
 /// # Errors
@@ -40,28 +50,30 @@ fn decode_input(value: &Value<'_, '_>) -> Result<(Vec<EmbedInput>, bool), Error>
     if value.is_string() {
         return Ok((vec![EmbedInput::Text(value.string()?.into_owned())], true));
     }
-    if !value.is_array() {
+    let Some(items) = value.text().strip_prefix('[') else {
         return Err(value.error("expected a string or a list"));
+    };
+    // What the first item is says what all have to be.
+    match items.trim_ascii_start().as_bytes() {
+        [b']', ..] => Err(value.error("expected at least one input")),
+        [b'"', ..] => {
+            let texts = value.list(MAX_INPUTS, |item| Ok(EmbedInput::Text(item.string()?.into_owned())))?;
+            Ok((texts, false))
+        }
+        [b'[', ..] => {
+            let inputs = value.list(MAX_INPUTS, |item| Ok(EmbedInput::Tokens(decode_tokens(&item)?)))?;
+            Ok((inputs, false))
+        }
+        _ => Ok((vec![EmbedInput::Tokens(decode_tokens(value)?)], true)),
     }
-    let items = value.array()?;
-    let Some(first) = items.first() else { return Err(value.error("expected at least one input")) };
-    if first.is_string() {
-        let texts = items.iter().map(|item| Ok(EmbedInput::Text(item.string()?.into_owned())));
-        return Ok((texts.collect::<Result<_, Error>>()?, false));
-    }
-    if first.is_array() {
-        let inputs = items.iter().map(|item| Ok(EmbedInput::Tokens(decode_tokens(item)?)));
-        return Ok((inputs.collect::<Result<_, Error>>()?, false));
-    }
-    Ok((vec![EmbedInput::Tokens(decode_tokens(value)?)], true))
 }
 
 fn decode_tokens(value: &Value<'_, '_>) -> Result<Vec<u32>, Error> {
     if !value.is_array() {
         return Err(value.error("expected a list of tokens"));
     }
-    let tokens: Vec<u32> =
-        serde_json::from_str(value.text()).map_err(|_| value.error("expected token numbers only"))?;
+    let tokens =
+        value.list(MAX_TOKENS, |token| token.text().parse().map_err(|_| value.error("expected token numbers only")))?;
     if tokens.is_empty() { Err(value.error("expected at least one token")) } else { Ok(tokens) }
 }
 
@@ -107,13 +119,13 @@ pub fn decode_embed_answer(body: Bytes) -> Result<Output, Error> {
         return Err(error);
     }
     let data = root.required("data")?;
-    let mut vectors = Vec::new();
-    for (place, value) in data.array()?.iter().enumerate() {
+    let mut place = 0..;
+    let mut vectors = data.list(MAX_VECTORS, |value| {
         let mut item = value.object()?;
         let index = item.take("index").map(|value| value.at_least(0)).transpose()?;
         let vector = decode_vector(&item.required("embedding")?)?;
-        vectors.push((index.unwrap_or(place as u64), vector));
-    }
+        Ok((index.or(place.next()), vector))
+    })?;
     vectors.sort_by_key(|(index, _)| *index);
     let usage = root.take("usage").and_then(|value| decode_usage(value.text()));
     root.take("object");

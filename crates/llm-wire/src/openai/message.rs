@@ -5,6 +5,9 @@ use llm_core::{Error, Extra, Message, Other, Part, PartContent, Reasoning, Role,
 use super::{part::decode_content, tool};
 use crate::json::{Object, Value};
 
+/// The most tool calls of one message. Models ask for a few dozen at once at most.
+const MAX_TOOL_CALLS: usize = 4_096;
+
 pub(crate) fn decode_message(value: &Value<'_, '_>) -> Result<Message, Error> {
     let mut object = value.object()?;
     let role_value = object.required("role")?;
@@ -53,15 +56,18 @@ fn decode_assistant(object: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
         parts.push(PartContent::Refusal(refusal.string()?.into_owned()).into());
     }
     if let Some(calls) = object.take("tool_calls") {
-        for value in &calls.array()? {
-            let part = tool::decode_call(value)?;
-            if matches!(&part.content, PartContent::ToolCall(call) if call.id.is_empty()) {
-                return Err(value.error("the id is required"));
-            }
-            parts.push(part);
-        }
+        parts.append(&mut calls.list(MAX_TOOL_CALLS, |call| decode_asked_call(&call))?);
     }
     Ok(parts)
+}
+
+/// A tool call that the model made earlier: its result names it, so it must have an id.
+fn decode_asked_call(value: &Value<'_, '_>) -> Result<Part, Error> {
+    let part = tool::decode_call(value)?;
+    if matches!(&part.content, PartContent::ToolCall(call) if call.id.is_empty()) {
+        return Err(value.error("the id is required"));
+    }
+    Ok(part)
 }
 
 /// The unknown fields of a part, where they may be sent on.

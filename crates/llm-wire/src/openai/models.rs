@@ -45,6 +45,9 @@ fn write_model(model: &ModelInfo, mut object: ObjectWriter<'_>) {
     object.end();
 }
 
+/// The most models of a list. The largest marketplaces have several hundred.
+const MAX_MODELS: usize = 10_000;
+
 /// Reads a list of models. What compatible servers leave out is empty or 0.
 ///
 /// # Errors
@@ -58,7 +61,7 @@ pub fn decode_models(body: &[u8]) -> Result<Vec<ModelInfo>, Error> {
         return Err(error);
     }
     let data = root.required("data")?;
-    data.array()?.iter().map(read_model).collect()
+    data.list(MAX_MODELS, |model| read_model(&model))
 }
 
 fn read_model(value: &Value<'_, '_>) -> Result<ModelInfo, Error> {

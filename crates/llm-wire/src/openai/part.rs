@@ -5,6 +5,9 @@ use llm_core::{Audio, Error, Extra, File, Image, Other, Part, PartContent, Sourc
 use super::tool::nested_extra;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Value};
 
+/// The most parts of one message: room for a video of more than an hour at a picture a second.
+const MAX_PARTS: usize = 4_096;
+
 /// Reads `content`: a string, or a list of parts.
 pub(crate) fn decode_content(value: &Value<'_, '_>) -> Result<Vec<Part>, Error> {
     if value.is_string() {
@@ -13,7 +16,7 @@ pub(crate) fn decode_content(value: &Value<'_, '_>) -> Result<Vec<Part>, Error> 
     if !value.is_array() {
         return Err(value.error("expected a string or a list of parts"));
     }
-    value.array()?.iter().map(decode_part).collect()
+    value.list(MAX_PARTS, |part| decode_part(&part))
 }
 
 fn decode_part(value: &Value<'_, '_>) -> Result<Part, Error> {

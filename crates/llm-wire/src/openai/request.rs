@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use llm_core::{
-    Chat, Dialect, Error, ErrorKind, JsonSchema, LlmRequest, Payload, ReasoningEffort, ResponseFormat, Role, Sampling,
-    Stop,
+    Chat, Dialect, Error, ErrorKind, JsonSchema, LlmRequest, Message, Payload, ReasoningEffort, ResponseFormat, Role,
+    Sampling, Stop,
 };
 
 use super::{message::decode_message, tool};
@@ -27,6 +27,17 @@ pub fn decode_chat(body: Bytes) -> Result<LlmRequest, Error> {
 /// about 100.
 const MAX_MODEL_BYTES: usize = 256;
 
+/// The most messages of a request: the limit of Anthropic (Anthropic API reference, Messages).
+const MAX_MESSAGES: usize = 100_000;
+
+/// The most tools of a request. OpenAI takes 128 (OpenAI API reference, Chat Completions); compatible servers have no
+/// limit of their own, but no model can choose among thousands.
+const MAX_TOOLS: usize = 4_096;
+
+/// The most stop sequences of a request. OpenAI takes 4 (OpenAI API reference, Chat Completions) and DeepSeek 16
+/// (DeepSeek API reference, Create Chat Completion).
+const MAX_STOPS: usize = 64;
+
 /// Model names end in paths, headers and labels.
 pub(crate) fn decode_model(root: &mut Object<'_, '_>) -> Result<String, Error> {
     let value = root.required("model")?;
@@ -44,7 +55,7 @@ fn decode_fields(mut root: Object<'_, '_>) -> Result<Chat, Error> {
     let mut chat = Chat::default();
     decode_messages(&root.required("messages")?, &mut chat)?;
     if let Some(tools) = root.take("tools") {
-        chat.tools = tools.array()?.iter().map(tool::decode_tool).collect::<Result<_, _>>()?;
+        chat.tools = tools.list(MAX_TOOLS, |tool| tool::decode_tool(&tool))?;
     }
     chat.tool_choice = root.take("tool_choice").map(|value| tool::decode_choice(&value)).transpose()?;
     chat.parallel_tool_calls = root.take("parallel_tool_calls").map(|value| value.boolean()).transpose()?;
@@ -74,19 +85,14 @@ fn decode_fields(mut root: Object<'_, '_>) -> Result<Chat, Error> {
 }
 
 fn decode_messages(value: &Value<'_, '_>, chat: &mut Chat) -> Result<(), Error> {
-    let messages = value.array()?;
+    let is_instruction = |message: &Message| matches!(message.role, Role::System | Role::Developer);
+    let mut messages = value.list(MAX_MESSAGES, |message| decode_message(&message))?;
     if messages.is_empty() {
         return Err(value.error("expected at least one message"));
     }
-    for value in &messages {
-        let message = decode_message(value)?;
-        let is_instruction = matches!(message.role, Role::System | Role::Developer);
-        if is_instruction && chat.messages.is_empty() {
-            chat.system.push(message);
-        } else {
-            chat.messages.push(message);
-        }
-    }
+    let first_turn = messages.iter().position(|message| !is_instruction(message)).unwrap_or(messages.len());
+    chat.system = messages.drain(..first_turn).collect();
+    chat.messages = messages;
     Ok(())
 }
 
@@ -138,8 +144,7 @@ fn decode_stop(value: &Value<'_, '_>) -> Result<Stop, Error> {
     if !value.is_array() {
         return Err(value.error("expected a string or a list of strings"));
     }
-    let texts = value.array()?;
-    Ok(Stop(texts.iter().map(|text| text.string().map(Into::into)).collect::<Result<_, _>>()?))
+    Ok(Stop(value.list(MAX_STOPS, |text| text.string().map(Into::into))?))
 }
 
 fn decode_n(value: &Value<'_, '_>) -> Result<NonZeroU32, Error> {

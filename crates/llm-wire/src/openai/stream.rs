@@ -1,12 +1,15 @@
 //! Stream frames, read.
 
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
 use llm_core::{
     ChoiceEvent, Dialect, Error, ErrorKind, Event, FinishReason, Frame, Json, Other, PartContent, ReasoningDelta,
     Start, ToolCallDelta, ToolCallKind,
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{self, Deserializer, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{
@@ -21,8 +24,11 @@ use crate::{
     sse,
 };
 
-/// The most choices of an answer: OpenAI allows 128.
-const MAX_CHOICES: usize = 1024;
+/// The most choices of an answer, and the most fragments of tool calls in one of its deltas: OpenAI allows 128.
+const MAX_ITEMS: usize = 1024;
+
+/// The most events of one frame, so that many choices of many fragments each are bounded too.
+const MAX_EVENTS: usize = 8 * MAX_ITEMS;
 
 /// Reads the frames of one stream, in order.
 ///
@@ -41,28 +47,32 @@ struct ChoiceState {
     tool_calls: ToolCalls,
 }
 
+// What may be odd is kept unread: it is taken where it makes sense, and passed over where it does not.
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
-    id: Option<Text<'a>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    model: Option<Text<'a>>,
+    model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     created: Option<&'a RawValue>,
+    // Read one by one, so that the parts of no more than one are in memory.
     #[serde(borrow, default)]
-    choices: Option<Vec<ChunkChoice<'a>>>,
+    choices: Option<Bounded<&'a RawValue>>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    x_groq: Option<Groq<'a>>,
+    x_groq: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Groq<'a> {
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -71,8 +81,11 @@ struct ChunkChoice<'a> {
     index: Option<u32>,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
+    // In place of the delta from servers that send a whole answer as a stream of one frame.
     #[serde(borrow, default)]
-    finish_reason: Option<Text<'a>>,
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    finish_reason: Option<&'a RawValue>,
     #[serde(borrow, default)]
     logprobs: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -85,13 +98,13 @@ struct Delta<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    reasoning_content: Option<Text<'a>>,
+    reasoning_content: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    reasoning: Option<Text<'a>>,
+    reasoning: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    refusal: Option<Text<'a>>,
+    refusal: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    tool_calls: Option<Vec<ToolFragment<'a>>>,
+    tool_calls: Option<Bounded<ToolFragment<'a>>>,
     // Old function calling: at most one call, without an id.
     #[serde(borrow, default)]
     function_call: Option<Called<'a>>,
@@ -102,7 +115,7 @@ struct ToolFragment<'a> {
     #[serde(default)]
     index: Option<u32>,
     #[serde(borrow, default)]
-    id: Option<Text<'a>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     function: Option<Called<'a>>,
     #[serde(borrow, default)]
@@ -112,12 +125,42 @@ struct ToolFragment<'a> {
 #[derive(Default, Deserialize)]
 struct Called<'a> {
     #[serde(borrow, default)]
-    name: Option<Text<'a>>,
+    name: Option<&'a RawValue>,
     // Text; from some servers the object itself.
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    input: Option<Text<'a>>,
+    input: Option<&'a RawValue>,
+}
+
+/// A list of at most [`MAX_ITEMS`]. A longer one is refused before the rest of it is read.
+struct Bounded<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(BoundedVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct BoundedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_ITEMS}")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == MAX_ITEMS {
+                return Err(de::Error::invalid_length(MAX_ITEMS + 1, &self));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
 }
 
 impl StreamDecoder {
@@ -153,10 +196,14 @@ impl StreamDecoder {
                 None => Err(in_band(data).unwrap_or_else(undecodable)),
             };
         };
+        let groq = chunk.x_groq.and_then(|raw| serde_json::from_str::<Groq<'_>>(raw.get()).ok()).unwrap_or_default();
         // `error: null` and `error: ""` are none.
         if (chunk.error.is_some() || chunk.choices.is_none())
             && let Some(error) = in_band(data)
         {
+            return Err(error);
+        }
+        if let Some(error) = groq.error.and_then(|raw| in_band(format!(r#"{{"error":{raw}}}"#).as_bytes())) {
             return Err(error);
         }
         let is_other_event = event.is_some_and(|name| name != b"message");
@@ -164,10 +211,14 @@ impl StreamDecoder {
             return Err(undecodable());
         }
         self.start(&chunk, events);
-        for (place, choice) in chunk.choices.into_iter().flatten().enumerate() {
+        for (place, raw) in chunk.choices.into_iter().flat_map(|list| list.0).enumerate() {
+            let choice = serde_json::from_str(raw.get()).map_err(|_| undecodable())?;
             self.decode_choice(place, choice, events)?;
+            if events.events().len() > MAX_EVENTS {
+                return Err(undecodable());
+            }
         }
-        let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
+        let usage = chunk.usage.or(groq.usage);
         if let Some(usage) = usage.and_then(|raw| decode_usage(raw.get())) {
             events.events_mut().push(ChoiceEvent { choice: 0, event: Event::Usage(usage) });
         }
@@ -179,14 +230,12 @@ impl StreamDecoder {
         if self.has_started {
             return;
         }
-        let text =
-            |text: &Option<Text<'_>>| text.as_ref().filter(|text| !text.0.is_empty()).map(|text| Arc::from(&*text.0));
         let start = Start {
-            id: text(&chunk.id),
-            model: text(&chunk.model),
+            id: said(chunk.id).map(Arc::from),
+            model: said(chunk.model).map(Arc::from),
             created: chunk.created.and_then(|raw| raw.get().parse().ok()),
         };
-        let has_choices = chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        let has_choices = chunk.choices.as_ref().is_some_and(|choices| !choices.0.is_empty());
         if has_choices || start.id.is_some() {
             self.has_started = true;
             events.events_mut().push(ChoiceEvent { choice: 0, event: Event::Start(start) });
@@ -198,19 +247,22 @@ impl StreamDecoder {
         let state = self.state(index)?;
         let mut say = |event| events.events_mut().push(ChoiceEvent { choice: index, event });
 
-        let delta = choice.delta.unwrap_or_default();
+        let delta = match (choice.delta, choice.message) {
+            (Some(delta), _) => delta,
+            (None, Some(message)) => serde_json::from_str(message.get()).map_err(|_| undecodable())?,
+            (None, None) => Delta::default(),
+        };
         // Some servers send both spellings with the same text.
-        let mut reasoning = [delta.reasoning_content, delta.reasoning].into_iter().flatten();
-        if let Some(Text(text)) = reasoning.find(|text| !text.0.is_empty()) {
+        if let Some(text) = said(delta.reasoning_content).or_else(|| said(delta.reasoning)) {
             say(Event::Reasoning(ReasoningDelta::from(text.into_owned())));
         }
         if let Some(content) = delta.content {
             decode_content(content, &mut say)?;
         }
-        if let Some(Text(text)) = delta.refusal.filter(|text| !text.0.is_empty()) {
+        if let Some(text) = said(delta.refusal) {
             say(Event::Refusal(text.into_owned()));
         }
-        for fragment in delta.tool_calls.into_iter().flatten() {
+        for fragment in delta.tool_calls.into_iter().flat_map(|list| list.0) {
             say(Event::ToolCall(state.decode_tool(fragment)?));
         }
         if let Some(called) = delta.function_call {
@@ -221,10 +273,10 @@ impl StreamDecoder {
             say(Event::Logprobs(Json::from(logprobs)));
         }
         // No reason, and a reason repeated beside the usage report, are no end.
-        let name = choice.finish_reason.as_ref().map_or("", |name| &*name.0);
-        let finish = if name.is_empty() { None } else { decode_finish(name, !state.tool_calls.is_empty()) };
+        let name = choice.finish_reason.map(decode_text).transpose()?.unwrap_or_default();
+        let finish = if name.is_empty() { None } else { decode_finish(&name, !state.tool_calls.is_empty()) };
         match finish {
-            Some(FinishReason::Error) => return Err(finish_error(name, choice.error.map(RawValue::get))),
+            Some(FinishReason::Error) => return Err(finish_error(&name, choice.error.map(RawValue::get))),
             Some(reason) if !state.is_finished => {
                 state.is_finished = true;
                 say(Event::Finish(reason));
@@ -237,7 +289,7 @@ impl StreamDecoder {
     fn state(&mut self, index: u32) -> Result<&mut ChoiceState, Error> {
         let at = match self.choices.iter().position(|choice| choice.index == index) {
             Some(at) => at,
-            None if self.choices.len() == MAX_CHOICES => return Err(undecodable()),
+            None if self.choices.len() == MAX_ITEMS => return Err(undecodable()),
             None => {
                 self.choices.push(ChoiceState { index, ..ChoiceState::default() });
                 self.choices.len() - 1
@@ -251,15 +303,16 @@ impl ChoiceState {
     fn decode_tool(&mut self, fragment: ToolFragment<'_>) -> Result<ToolCallDelta, Error> {
         let kind = if fragment.custom.is_some() { ToolCallKind::Custom } else { ToolCallKind::Function };
         let called = fragment.custom.or(fragment.function).unwrap_or_default();
-        let id = fragment.id.as_ref().and_then(|id| decode_id(&id.0));
-        let name = called.name.filter(|name| !name.0.is_empty());
-        let found = Fragment { number: fragment.index, id, has_name: name.is_some() };
+        let id = fragment.id.and_then(call_id);
+        let id = id.as_deref().and_then(decode_id);
+        let name = said(called.name);
+        let found = Fragment { number: fragment.index, id, name: name.as_deref() };
         let index = self.tool_calls.find(found)?;
         let arguments = match (called.arguments, called.input) {
             (Some(raw), _) => decode_arguments(raw)?,
-            (None, input) => input.map(|input| input.0.into_owned()).unwrap_or_default(),
+            (None, input) => said(input).map(Cow::into_owned).unwrap_or_default(),
         };
-        let name = name.map(|name| name.0.into_owned());
+        let name = name.map(Cow::into_owned);
         Ok(ToolCallDelta { index, id: id.map(str::to_owned), name, arguments, kind })
     }
 }
@@ -290,6 +343,25 @@ fn decode_content(raw: &RawValue, say: &mut impl FnMut(Event)) -> Result<(), Err
 
 fn decode_arguments(raw: &RawValue) -> Result<String, Error> {
     if raw.get().starts_with('"') { decode_text(raw) } else { Ok(raw.get().to_owned()) }
+}
+
+/// The text, where there is one that is not empty; anything else is passed over.
+fn said(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let json = raw?.get();
+    if !json.starts_with('"') {
+        return None;
+    }
+    let text = match serde_json::from_str::<Text<'_>>(json) {
+        Ok(text) => text.0,
+        Err(_) => parse_mended::<String>(json.as_bytes())?.into(),
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// The id of a tool call, which some servers send as a number.
+fn call_id(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if is_number { Some(raw.get().into()) } else { said(Some(raw)) }
 }
 
 fn decode_text(raw: &RawValue) -> Result<String, Error> {

@@ -44,8 +44,27 @@ pub struct StreamEncoder {
     scratch: BytesMut,
 }
 
-/// A choice that has begun: the kind of each of its tool calls.
-type Begun = BTreeMap<u32, ToolCallKind>;
+/// A choice that has begun: its tool calls by their index.
+type Begun = BTreeMap<u32, BegunCall>;
+
+/// A tool call that has begun. Readers join what fragments say, so its name is said once, if late.
+struct BegunCall {
+    kind: ToolCallKind,
+    has_name: bool,
+}
+
+impl BegunCall {
+    fn new(kind: ToolCallKind) -> Self {
+        Self { kind, has_name: false }
+    }
+
+    /// The name of this fragment if no fragment before it had one.
+    fn first_name<'d>(&mut self, delta: &'d ToolCallDelta) -> Option<&'d String> {
+        let name = delta.name.as_ref().filter(|name| !name.is_empty() && !self.has_name)?;
+        self.has_name = true;
+        Some(name)
+    }
+}
 
 impl StreamEncoder {
     /// An encoder for the answer to `request`.
@@ -119,7 +138,8 @@ impl StreamEncoder {
             match event {
                 Event::Start(start) => self.see_start(start),
                 Event::ToolCall(delta) => {
-                    self.begun.entry(*choice).or_default().entry(delta.index).or_insert(delta.kind);
+                    let begun = self.begun.entry(*choice).or_default();
+                    begun.entry(delta.index).or_insert_with(|| BegunCall::new(delta.kind)).first_name(delta);
                 }
                 Event::Usage(_) => self.usage = None,
                 Event::Text(_) | Event::Reasoning(_) | Event::Refusal(_) | Event::Logprobs(_) | Event::Finish(_) => {
@@ -273,7 +293,8 @@ fn write_tool_call(
     mut object: ObjectWriter<'_>,
 ) {
     let is_first = !begun.contains_key(&call.index);
-    let (kind, text_name) = kind_names(*begun.entry(call.index).or_insert(call.kind));
+    let known = begun.entry(call.index).or_insert_with(|| BegunCall::new(call.kind));
+    let (kind, text_name) = kind_names(known.kind);
     object.field("index", &call.index);
     if is_first {
         let id = call.id.clone().filter(|id| !id.is_empty());
@@ -281,7 +302,7 @@ fn write_tool_call(
         object.field("type", kind);
     }
     let mut nested = object.object(kind);
-    nested.optional("name", call.name.as_ref());
+    nested.optional("name", known.first_name(call));
     nested.field(text_name, &call.arguments);
     nested.end();
     object.end();
@@ -292,7 +313,7 @@ fn is_bare_usage(frame: &Frame, bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Chunk<'a> {
         #[serde(borrow, default)]
-        choices: Vec<&'a RawValue>,
+        choices: Option<Vec<&'a RawValue>>,
     }
     let is_usage = |item: &ChoiceEvent| matches!(item.event, Event::Usage(_));
     let is_passive = |item: &ChoiceEvent| matches!(item.event, Event::Usage(_) | Event::Start(_));
@@ -302,5 +323,5 @@ fn is_bare_usage(frame: &Frame, bytes: &[u8]) -> bool {
     let mut decoder = sse::Decoder::new();
     decoder.push(bytes::Bytes::copy_from_slice(bytes));
     let Ok(Some(sse::Frame { data: Some(data), .. })) = decoder.next_frame() else { return false };
-    serde_json::from_slice::<Chunk<'_>>(&data).is_ok_and(|chunk| chunk.choices.is_empty())
+    serde_json::from_slice::<Chunk<'_>>(&data).is_ok_and(|chunk| chunk.choices.is_none_or(|choices| choices.is_empty()))
 }

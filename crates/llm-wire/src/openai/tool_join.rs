@@ -8,14 +8,15 @@ const MAX_CALLS: usize = 1024;
 /// The tool calls of one choice so far, numbered in the order in which they began.
 ///
 /// OpenAI numbers them itself. Compatible servers leave the number out, give every call the number 0, leave the id out
-/// or repeat it on every fragment, so a fragment that brings a name and another id begins another call, whatever its
-/// number.
+/// or repeat it on every fragment, so a fragment that brings a name and another id, or without ids another name, begins
+/// another call, whatever its number.
 #[derive(Default)]
 pub(crate) struct ToolCalls(Vec<Known>);
 
 struct Known {
     number: Option<u32>,
     id: Option<Box<str>>,
+    name: Option<Box<str>>,
 }
 
 /// What a fragment says of the call it belongs to.
@@ -23,7 +24,7 @@ struct Known {
 pub(crate) struct Fragment<'a> {
     pub(crate) number: Option<u32>,
     pub(crate) id: Option<&'a str>,
-    pub(crate) has_name: bool,
+    pub(crate) name: Option<&'a str>,
 }
 
 impl ToolCalls {
@@ -39,26 +40,33 @@ impl ToolCalls {
         if let Some(at) = self.position(fragment) {
             let known = &mut self.0[at];
             known.id = known.id.take().or_else(|| fragment.id.map(Box::from));
+            known.name = known.name.take().or_else(|| fragment.name.map(Box::from));
             return Ok(at as u32);
         }
         if self.0.len() == MAX_CALLS {
             return Err(Error::new(ErrorKind::Undecodable, "the answer has too many tool calls"));
         }
-        self.0.push(Known { number: fragment.number, id: fragment.id.map(Box::from) });
+        let Fragment { number, id, name } = fragment;
+        self.0.push(Known { number, id: id.map(Box::from), name: name.map(Box::from) });
         Ok(self.0.len() as u32 - 1)
     }
 
     fn position(&self, fragment: Fragment<'_>) -> Option<usize> {
-        let Fragment { number, id, has_name } = fragment;
+        let Fragment { number, id, name } = fragment;
         if number.is_some() {
             let at = self.0.iter().rposition(|known| known.number == number)?;
-            let is_another = has_name && id.is_some() && self.0[at].id.is_some() && self.0[at].id.as_deref() != id;
+            let known = &self.0[at];
+            let is_another = match (id, known.id.as_deref()) {
+                (Some(id), Some(known)) => name.is_some() && id != known,
+                (None, None) => name.is_some() && known.name.is_some() && name != known.name.as_deref(),
+                _ => false,
+            };
             return (!is_another).then_some(at);
         }
         if id.is_some() {
             return self.0.iter().rposition(|known| known.id.as_deref() == id);
         }
-        if has_name { None } else { self.0.len().checked_sub(1) }
+        if name.is_some() { None } else { self.0.len().checked_sub(1) }
     }
 }
 
@@ -74,7 +82,9 @@ mod tests {
 
     fn indices(fragments: &[(Option<u32>, Option<&str>, bool)]) -> Vec<u32> {
         let mut calls = ToolCalls::default();
-        let mut find = |&(number, id, has_name): &_| calls.find(Fragment { number, id, has_name }).unwrap();
+        let mut find = |&(number, id, has_name): &(_, _, bool)| {
+            calls.find(Fragment { number, id, name: has_name.then_some("f") }).unwrap()
+        };
         fragments.iter().map(&mut find).collect()
     }
 
@@ -107,6 +117,14 @@ mod tests {
     fn whole_calls_that_are_all_numbered_zero_are_several() {
         let found = indices(&[(Some(0), Some("a"), true), (Some(0), Some("b"), true), (Some(0), None, false)]);
         assert_eq!(found, [0, 1, 1]);
+    }
+
+    #[test]
+    fn without_ids_another_name_under_the_same_number_is_another_call() {
+        let mut calls = ToolCalls::default();
+        let names = [Some("f"), None, Some("f"), Some("g"), None];
+        let found = names.map(|name| calls.find(Fragment { number: Some(0), id: None, name }).unwrap());
+        assert_eq!(found, [0, 0, 0, 1, 1]);
     }
 
     #[test]

@@ -1,40 +1,40 @@
 //! Token counts: many ways to report them, one meaning.
 
+use std::fmt;
+
 use llm_core::Usage;
-use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::ObjectWriter;
+use crate::json::{ObjectWriter, Text};
 
-#[derive(Deserialize)]
-struct Report<'a> {
-    #[serde(borrow)]
-    prompt_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    completion_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    total_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prompt_tokens_details: Option<PromptDetails<'a>>,
-    #[serde(borrow)]
-    completion_tokens_details: Option<CompletionDetails<'a>>,
-    // DeepSeek.
-    #[serde(borrow)]
-    prompt_cache_hit_tokens: Option<&'a RawValue>,
+/// The fields of these names in an object. One that is `null` is none, and of a repeated one the last counts; `None` if
+/// `json` is no object.
+fn fields<'a, const N: usize>(json: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
+    serde_json::Deserializer::from_str(json).deserialize_map(Named(names)).ok()
 }
 
-#[derive(Default, Deserialize)]
-struct PromptDetails<'a> {
-    #[serde(borrow)]
-    cached_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_write_tokens: Option<&'a RawValue>,
-}
+struct Named<'n, const N: usize>([&'n str; N]);
 
-#[derive(Default, Deserialize)]
-struct CompletionDetails<'a> {
-    #[serde(borrow)]
-    reasoning_tokens: Option<&'a RawValue>,
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [None; N];
+        while let Some(Text(name)) = map.next_key()? {
+            match self.0.iter().position(|wanted| *wanted == name) {
+                Some(at) => found[at] = map.next_value::<Option<&RawValue>>()?,
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// A count, where there is one that makes sense.
@@ -46,29 +46,42 @@ fn count(raw: Option<&RawValue>) -> Option<u64> {
 
 /// Reads a `usage` object. One that cannot be read is no report: an answer is worth more than its bill.
 pub(crate) fn decode_usage(text: &str) -> Option<Usage> {
-    let report: Report<'_> = serde_json::from_str(text).ok()?;
-    let prompt_details = report.prompt_tokens_details.unwrap_or_default();
-    let completion_details = report.completion_tokens_details.unwrap_or_default();
+    let [prompt, prompt_details, completion, completion_details, total, deepseek_hits, mistral_audio] = fields(
+        text,
+        [
+            "prompt_tokens",
+            "prompt_tokens_details",
+            "completion_tokens",
+            "completion_tokens_details",
+            "total_tokens",
+            "prompt_cache_hit_tokens",
+            "prompt_audio_seconds",
+        ],
+    )?;
+    let prompt_details = prompt_details.and_then(|raw| fields(raw.get(), ["cached_tokens", "cache_write_tokens"]));
+    let [cached, written] = prompt_details.unwrap_or_default();
+    let completion_details = completion_details.and_then(|raw| fields(raw.get(), ["reasoning_tokens"]));
+    let [reasoning] = completion_details.unwrap_or_default();
 
-    let prompt = count(report.prompt_tokens);
-    let completion = count(report.completion_tokens);
-    let total = count(report.total_tokens);
+    let (prompt, completion, total) = (count(prompt), count(completion), count(total));
     // A report of nothing is none.
     prompt.or(completion).or(total)?;
     let (prompt, completion) = (prompt.unwrap_or_default(), completion.unwrap_or_default());
-    let cached = count(prompt_details.cached_tokens).or_else(|| count(report.prompt_cache_hit_tokens));
-    let cached = cached.unwrap_or_default();
+    let total = total.unwrap_or_default();
+    let cached = count(cached).or_else(|| count(deepseek_hits)).unwrap_or_default();
 
+    // Mistral leaves audio out of `prompt_tokens`, so that only the total has it.
+    let prompt = if mistral_audio.is_some() { prompt.max(total.saturating_sub(completion)) } else { prompt };
     // xAI, and Azure for its models, count what was cached apart.
     let input = if cached > prompt { prompt.saturating_add(cached) } else { prompt };
     // The total is what is billed. What it has more than its parts is output that was not shown: reasoning that xAI
     // and Gemini's compatible endpoint leave out of `completion_tokens`.
-    let hidden = total.unwrap_or_default().saturating_sub(input.saturating_add(completion));
+    let hidden = total.saturating_sub(input.saturating_add(completion));
     let output = completion.saturating_add(hidden);
-    let reasoning = count(completion_details.reasoning_tokens).unwrap_or_default();
+    let reasoning = count(reasoning).unwrap_or_default();
     Some(Usage {
         cache_read: cached,
-        cache_write: count(prompt_details.cache_write_tokens).unwrap_or_default().min(input),
+        cache_write: count(written).unwrap_or_default().min(input),
         reasoning: reasoning.max(hidden).min(output),
         ..Usage::reported(input, output)
     })
@@ -131,6 +144,36 @@ mod tests {
             r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,"completion_tokens_details":{"reasoning_tokens":20}}"#,
         );
         assert_eq!(xai, Usage { reasoning: 20, ..Usage::reported(10, 25) });
+    }
+
+    #[test]
+    fn what_the_total_has_more_than_its_parts_is_input_where_audio_was_heard() {
+        let mistral = usage(
+            r#"{"prompt_tokens":4,"completion_tokens":28,"total_tokens":409,"prompt_audio_seconds":30,
+                "prompt_tokens_details":{"cached_tokens":8}}"#,
+        );
+        assert_eq!(mistral, Usage { cache_read: 8, ..Usage::reported(381, 28) });
+        let text =
+            usage(r#"{"prompt_tokens":4,"completion_tokens":28,"total_tokens":409,"prompt_audio_seconds":null}"#);
+        assert_eq!(text, Usage { reasoning: 377, ..Usage::reported(4, 405) });
+        let no_total = usage(r#"{"prompt_tokens":4,"completion_tokens":28,"prompt_audio_seconds":30}"#);
+        assert_eq!(no_total, Usage::reported(4, 28));
+    }
+
+    #[test]
+    fn odd_details_and_repeated_fields_do_not_lose_the_rest() {
+        for odd in [
+            r#""prompt_tokens_details":[]"#,
+            r#""prompt_tokens_details":7"#,
+            r#""completion_tokens_details":"x""#,
+            r#""completion_tokens_details":{"reasoning_tokens":{}}"#,
+            r#""prompt_tokens":9,"other":1,"other":2"#,
+        ] {
+            let read = usage(&format!(r#"{{"prompt_tokens":9,"completion_tokens":2,{odd}}}"#));
+            assert_eq!(read, Usage::reported(9, 2), "{odd}");
+        }
+        let repeated = usage(r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":1,"cached_tokens":2}}"#);
+        assert_eq!(repeated, Usage { cache_read: 2, ..Usage::reported(9, 0) });
     }
 
     #[test]
