@@ -43,6 +43,7 @@ pub mod catalog;
 mod chat;
 pub mod clock;
 mod commit;
+mod config;
 mod context;
 pub mod duration;
 mod embed;
@@ -76,6 +77,7 @@ pub use chat::{
     ToolKind,
 };
 pub use commit::{Commit, CommitFuture, HoldBack, UntilContent};
+pub use config::ConfigError;
 pub use context::{Attempt, CacheDirective, Caller, Context, Sensitivity};
 pub use embed::{Embed, EmbedInput, VectorEncoding};
 pub use error::{Detail, Error, Stage};

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use http::Uri;
 
-use crate::ConfigError;
+use llm_core::ConfigError;
 
 /// The base URL of a provider, such as `https://api.openai.com/v1`, and the addresses of its endpoints.
 ///

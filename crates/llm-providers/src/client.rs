@@ -35,7 +35,7 @@ use self::{
     connect::Connector,
     lanes::{Lanes, Slot},
 };
-use crate::ConfigError;
+use llm_core::ConfigError;
 
 type Lane = legacy::Client<Connector, Full<Bytes>>;
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use llm_core::ConfigError;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
@@ -170,37 +171,6 @@ impl fmt::Debug for KeyConfig {
         f.debug_struct("KeyConfig").field("name", &self.name).finish_non_exhaustive()
     }
 }
-
-/// What is wrong with a configuration: which field, and a sentence. It never repeats a value that may be secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    field: &'static str,
-    sentence: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(field: &'static str, sentence: impl Into<String>) -> Self {
-        Self { field, sentence: sentence.into() }
-    }
-
-    /// The field at fault, as a path within [`ProviderConfig`], such as `base_url` or `client.ca_file`.
-    pub fn field(&self) -> &'static str {
-        self.field
-    }
-
-    /// What is wrong with it.
-    pub fn sentence(&self) -> &str {
-        &self.sentence
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.sentence)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// The checked door from a configuration: reads the keys from where they are.
 ///

@@ -7,7 +7,7 @@ use llm_core::{Error, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::ConfigError;
+use llm_core::ConfigError;
 
 /// One key of a provider, under the name that routers and breakers know it by.
 ///

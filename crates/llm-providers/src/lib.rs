@@ -102,7 +102,7 @@ mod whole;
 
 pub use base_url::BaseUrl;
 pub use client::{Client, ClientBody, ClientConfig, ClientFuture, HttpVersion};
-pub use config::{ConfigError, KeyConfig, ProviderConfig, ProviderDialect};
+pub use config::{KeyConfig, ProviderConfig, ProviderDialect};
 pub use key::{Auth, Key};
 pub use layer::ProviderLayer;
 pub use preset::Preset;

@@ -15,15 +15,14 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::Full;
-use llm_core::{Error, LlmRequest, LlmResponse, Payload, Target, watch};
+use llm_core::{ConfigError, Error, LlmRequest, LlmResponse, Payload, Target, watch};
 use llm_wire::openai::{self, EncodeOptions};
 use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Client, ConfigError, ProviderConfig, ProviderLayer, attempt::AttemptObserver, exchange::Exchange, failure,
-    layer::Settings,
+    Client, ProviderConfig, ProviderLayer, attempt::AttemptObserver, exchange::Exchange, failure, layer::Settings,
 };
 
 /// A model provider over the http client `S`. See the [crate docs](crate).

@@ -1,14 +1,16 @@
 //! What is simulated: models, their pace, their prices and their faults.
 
-mod error;
 mod model;
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use llm_core::catalog::{Capability, Catalog};
+use llm_core::{
+    ConfigError,
+    catalog::{Capability, Catalog},
+};
 use serde::{Deserialize, Serialize};
 
-pub use self::{error::ConfigError, model::ModelConfig};
+pub use self::model::ModelConfig;
 
 /// A simulated provider.
 ///

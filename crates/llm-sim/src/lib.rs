@@ -72,7 +72,7 @@ mod seed;
 mod server;
 mod sim;
 
-pub use config::{ConfigError, ModelConfig, SimConfig, SimKey};
+pub use config::{ModelConfig, SimConfig, SimKey};
 pub use fault::{CallRange, Fault, FaultRule, FaultScript, Point, ScriptError, StatusFault};
 pub use log::{Ended, Received};
 pub use server::SimServer;

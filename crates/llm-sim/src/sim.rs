@@ -11,8 +11,8 @@ use std::{
 };
 
 use llm_core::{
-    Body, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse, Payload, RateLimits, Target, Trail, catalog::Catalog,
-    watch,
+    Body, ConfigError, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse, Payload, RateLimits, Target, Trail,
+    catalog::Catalog, watch,
 };
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
@@ -21,7 +21,7 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    ConfigError, FaultScript, ModelConfig, Received, SimConfig, SimServer, admit, answer,
+    FaultScript, ModelConfig, Received, SimConfig, SimServer, admit, answer,
     log::{Arrival, Log},
     observe::CallObserver,
     plan::{Act, Asked, Happening, Plan, Step, Told},

@@ -1,7 +1,5 @@
 //! What a stack can be told.
 
-use std::fmt;
-
 use llm_core::catalog::ModelConfig;
 use llm_providers::ProviderConfig;
 use llm_sim::SimConfig;
@@ -25,34 +23,3 @@ impl StackConfig {
         Self { simulated: Some(SimConfig::pool()), ..Self::default() }
     }
 }
-
-/// What is wrong with a configuration, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    path: String,
-    message: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
-    }
-
-    /// The place of the value at fault, such as `providers[0].base_url`.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// What is wrong with it.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}

@@ -34,11 +34,11 @@
 //! ```
 //!
 //! # Errors
-//! [`ConfigError`] names the value at fault and says what is wrong with it, in one sentence. Nothing is built from a
+//! [`ConfigError`](llm_core::ConfigError) names the value at fault and says what is wrong with it, in one sentence. Nothing is built from a
 //! configuration that is wrong anywhere.
 
 mod config;
 mod stack;
 
-pub use config::{ConfigError, StackConfig};
+pub use config::StackConfig;
 pub use stack::{ModelEntry, Stack};

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use llm_core::{
-    BoxLlmService,
+    BoxLlmService, ConfigError,
     catalog::{Catalog, ModelConfig},
 };
 use llm_providers::{Client, Provider, ProviderConfig, ProviderLayer};
@@ -11,7 +11,7 @@ use llm_router::Dispatch;
 use llm_sim::Sim;
 use tower::Layer;
 
-use crate::{ConfigError, StackConfig};
+use crate::StackConfig;
 
 /// The name of the provider of simulated models.
 const SIMULATED: &str = "simulated";
@@ -66,8 +66,7 @@ impl TryFrom<StackConfig> for Stack {
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
-        let of_simulated =
-            |error: llm_sim::ConfigError| ConfigError::new(format!("{SIMULATED}.{}", error.path()), error.message());
+        let of_simulated = |error: ConfigError| error.within(SIMULATED);
         // Before its facts are read, because this check names the field.
         let sim = simulated.clone().map(Sim::try_from).transpose().map_err(of_simulated)?;
         let mut catalog = Catalog::builtin().clone();
@@ -128,7 +127,7 @@ impl Parts {
             let message = format!("it is not known which models `{name}` serves: list them, or say \"*\" for any");
             return Err(ConfigError::new(path("models"), message));
         }
-        let of_provider = |error: llm_providers::ConfigError| ConfigError::new(path(error.field()), error.sentence());
+        let of_provider = |error: ConfigError| error.within(format_args!("providers[{at}]"));
         let client = Client::try_from(config.client.clone()).map_err(of_provider)?;
         let layer = ProviderLayer::try_from(config).map_err(of_provider)?.catalog(Arc::clone(&self.catalog));
         let provider: Provider<Client> = layer.layer(client);

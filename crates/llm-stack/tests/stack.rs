@@ -12,7 +12,7 @@ seed = 7
 models = [{ name = "small", input = 1.0, output = 2.0 }, { name = "large" }]
 "#;
 
-fn stack(config: &str) -> Result<Stack, llm_stack::ConfigError> {
+fn stack(config: &str) -> Result<Stack, llm_core::ConfigError> {
     Stack::try_from(toml::from_str::<StackConfig>(config).unwrap())
 }
 

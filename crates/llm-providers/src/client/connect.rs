@@ -17,7 +17,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::{ClientConfig, HttpVersion, roots::roots};
-use crate::ConfigError;
+use llm_core::ConfigError;
 
 /// Connects and tells in the workspace's own error what kept it from doing so.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::ConfigError;
+use llm_core::ConfigError;
 
 /// The field as it is called from the provider's configuration, where users meet it.
 const FIELD: &str = "client.ca_file";

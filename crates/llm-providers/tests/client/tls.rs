@@ -160,6 +160,6 @@ fn a_file_to_trust_that_cannot_be_used_is_refused_at_construction() {
     config.client.ca_file = Some("no/such/ca.pem".into());
     let error = Provider::<Client>::try_from(config.clone()).unwrap_err();
     assert_eq!(error, Client::try_from(config.client).unwrap_err());
-    assert_eq!(error.field(), "client.ca_file");
-    assert!(error.sentence().starts_with("no certificate can be read from no/such/ca.pem: "), "{error}");
+    assert_eq!(error.path(), "client.ca_file");
+    assert!(error.message().starts_with("no certificate can be read from no/such/ca.pem: "), "{error}");
 }

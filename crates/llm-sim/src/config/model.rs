@@ -3,12 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use llm_core::{
-    PicoUsd,
+    ConfigError, PicoUsd,
     catalog::{self, Capability, Mode},
 };
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
 use crate::FaultRule;
 
 /// A simulated model.

@@ -5,7 +5,8 @@ use std::{fmt, num::NonZeroU64, ops::RangeBounds, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{FaultScript, ScriptError};
-use crate::{config::ConfigError, seed::Seed};
+use crate::seed::Seed;
+use llm_core::ConfigError;
 
 /// Faults and when they happen. All conditions that are stated must hold; without any, every call is hit.
 ///
