@@ -18,6 +18,7 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 use crate::{
     hosts::Hosts,
     keys::{is_same_key, presented},
+    plain::find_ambiguity,
     server::Phase,
     stats::Stats,
 };
@@ -46,6 +47,9 @@ pub(crate) fn app(admin: Admin, key: SecretString, hosts: Hosts) -> Router {
 
 /// A page that a browser was lured to under another name is refused before its key is looked at.
 async fn let_in(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    if let Some(ambiguity) = find_ambiguity(&request) {
+        return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")], format!("{ambiguity}\n")).into_response();
+    }
     if !guard.hosts.is_addressed(&request) {
         return (StatusCode::MISDIRECTED_REQUEST, "the admin listener has no such name\n").into_response();
     }

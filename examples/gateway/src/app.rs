@@ -10,7 +10,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use llm_core::{Caller, Error, ErrorKind, TraceParent};
 use llm_serve::{DoorOptions, ModelInfo, OpenAiDoor};
 use llm_stack::Stack;
@@ -29,6 +29,7 @@ use crate::{
     config::ServerConfig,
     hosts::Hosts,
     keys::{self, Keys},
+    plain::find_ambiguity,
     server::Phase,
     stats::Stats,
 };
@@ -59,7 +60,8 @@ pub(crate) fn app(
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz).with_state(phase))
-            .fallback_service(doors),
+            .fallback_service(doors)
+            .layer(middleware::from_fn(expect_plain)),
     )
 }
 
@@ -108,6 +110,14 @@ fn span(request: &Request) -> Span {
         span.record("trace_id", parent.trace_id());
     }
     span
+}
+
+/// Refuses what a proxy before the gateway may have understood otherwise, and takes nothing more on its connection.
+async fn expect_plain(request: Request, next: Next) -> Response {
+    let Some(ambiguity) = find_ambiguity(&request) else { return next.run(request).await };
+    let mut response = refuse(request.headers(), &Error::invalid_request(ambiguity));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// What a door that asks for no key calls itself.

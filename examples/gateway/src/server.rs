@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use tracing::{debug, error, warn};
 
 use crate::{
+    framing::Framed,
     linger::Lingering,
     served::Served,
     slow::{CutSlow, Heads, SlowLimits},
@@ -103,7 +104,7 @@ async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut phas
         debug!(%error, "cannot turn off Nagle's algorithm");
     }
     let heads = Heads::default();
-    let io = TokioIo::new(CutSlow::new(stream, limits, heads.clone()));
+    let io = TokioIo::new(CutSlow::new(Framed::new(stream), limits, heads.clone()));
     let service = hyper::service::service_fn(move |request| answer(app.clone(), heads.clone(), request));
     let mut builder = auto::Builder::new(Streams { limit: limits.write });
     builder.http1().max_buf_size(MAX_HEAD).header_read_timeout(None).timer(TokioTimer::new());

@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{ADMIN, Gateway, chat};
+use harness::{ADMIN, Gateway, chat, raw::raw};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -14,16 +14,6 @@ use tokio::{
 
 const CONFIG: &str = "[server]\nmax_body_bytes = 100000\nhead_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n\
                       [simulated]\nmodels = [{ name = \"m\", first_token = \"1ms\", tokens_per_second = 1000.0 }]\n";
-
-/// Sends raw bytes and reads until the gateway closes the connection.
-async fn raw(gateway: &Gateway, bytes: &[u8]) -> String {
-    let mut connection = TcpStream::connect(gateway.address).await.unwrap();
-    // A peer that has been refused may be gone before it has read everything.
-    let _ = connection.write_all(bytes).await;
-    let mut answer = Vec::new();
-    let _ = connection.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
-}
 
 async fn is_served(gateway: &Gateway) {
     assert!(!gateway.post("/v1/chat/completions", chat("m", false)).await.content().is_empty());
@@ -69,7 +59,7 @@ async fn a_body_without_an_end_is_refused_when_it_is_too_large() {
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 transfer-encoding: chunked\r\n\r\n";
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
-    let answer = raw(&gateway, format!("{head}{chunk}{chunk}{chunk}").as_bytes()).await;
+    let answer = raw(gateway.address, format!("{head}{chunk}{chunk}{chunk}").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     is_served(&gateway).await;
 }
@@ -77,11 +67,11 @@ async fn a_body_without_an_end_is_refused_when_it_is_too_large() {
 #[tokio::test]
 async fn slow_heads_and_slow_bodies_are_cut() {
     let gateway = Gateway::start(CONFIG).await;
-    assert_eq!(raw(&gateway, b"POST /v1/chat/comp").await, "", "a head that never ends");
-    assert_eq!(raw(&gateway, b"").await, "", "a connection on which nothing comes");
+    assert_eq!(raw(gateway.address, b"POST /v1/chat/comp").await, "", "a head that never ends");
+    assert_eq!(raw(gateway.address, b"").await, "", "a connection on which nothing comes");
     let head =
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{";
-    let answer = raw(&gateway, head.as_bytes()).await;
+    let answer = raw(gateway.address, head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     is_served(&gateway).await;
 }
@@ -112,11 +102,11 @@ async fn smuggled_and_malformed_heads_never_reach_a_door() {
         "GET /v1/models HTTP/1.1\r\nhost : h\r\n\r\n",
         "nonsense\r\n\r\n",
     ] {
-        let answer = raw(&gateway, head.as_bytes()).await;
+        let answer = raw(gateway.address, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{head:?}: {answer}");
     }
     let huge = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "a".repeat(200_000));
-    let answer = raw(&gateway, huge.as_bytes()).await;
+    let answer = raw(gateway.address, huge.as_bytes()).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     is_served(&gateway).await;
 }

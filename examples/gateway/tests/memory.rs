@@ -9,23 +9,6 @@ use futures_util::{StreamExt, stream};
 use harness::{ADMIN, Gateway, provider};
 use llm_sim::{FaultRule, ModelConfig, Sim, SimConfig};
 
-/// Open files and sockets of a process.
-fn descriptors(gateway: &Gateway) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count()
-}
-
-/// Resident memory of a process, in KiB.
-fn memory(gateway: &Gateway) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// Tasks of the gateway's runtime.
-async fn tasks(gateway: &Gateway) -> u64 {
-    gateway.status().await["tasks"].as_u64().unwrap()
-}
-
 #[tokio::test]
 async fn ten_thousand_cut_streams_leave_no_task_connection_or_memory_behind() {
     let cut = ModelConfig::instant("cut").fault(FaultRule::new("cut after 3".parse().unwrap()));
@@ -50,11 +33,11 @@ async fn ten_thousand_cut_streams_leave_no_task_connection_or_memory_behind() {
     let ended = round(1_000).await;
     assert_eq!(ended, 1_000);
     let (tasks_before, descriptors_before, memory_before) =
-        (tasks(&gateway).await, descriptors(&gateway), memory(&gateway));
+        (gateway.tasks().await, gateway.descriptors(), gateway.memory());
     assert_eq!(round(10_000).await, 11_000, "every call has exactly one outcome");
-    let (descriptors_after, memory_after) = (descriptors(&gateway), memory(&gateway));
+    let (descriptors_after, memory_after) = (gateway.descriptors(), gateway.memory());
     // Connections that are kept for the next call have a task each, on both sides, whatever the number of calls.
-    let tasks_after = tasks(&gateway).await;
+    let tasks_after = gateway.tasks().await;
     assert!(tasks_after <= tasks_before + 32, "{tasks_before} then {tasks_after} tasks");
     assert!(descriptors_after <= descriptors_before + 32, "{descriptors_before} then {descriptors_after} descriptors");
     // 10,000 streams that each left a kilobyte would show as ten megabytes.
@@ -77,11 +60,11 @@ async fn large_requests_leave_no_memory_behind() {
         }
     };
     round().await;
-    let before = memory(&gateway);
+    let before = gateway.memory();
     for _ in 0..4 {
         round().await;
     }
-    let after = memory(&gateway);
+    let after = gateway.memory();
     // Forty requests that each stayed would be 320 MB.
     assert!(after < before + 65_536, "{before} KiB, then {after} KiB");
 }

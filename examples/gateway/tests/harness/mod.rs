@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod doors;
+pub(crate) mod origin;
+pub(crate) mod process;
+pub(crate) mod raw;
+
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
