@@ -1,37 +1,43 @@
-"""The official Python client for OpenAI, unchanged, against the gateway.
-
-    python openai_python.py OPEN KEYED
-
-OPEN is the address of a gateway that takes any key, KEYED of one that knows only `acme-test-key`. Prints a line a
-check, `ok NAME` or `FAILED NAME: reason`, and exits with 1 when one has failed.
-"""
+"""The official Python client for OpenAI, unchanged, against the gateway. checks.py tells how it is called."""
 
 import asyncio
 import json
-import sys
+import time
 
 import openai
 import pydantic
 
-CHAT_MODEL = "llama-3-8b"
-CHAT_MODELS = {"llama-3-8b", "deepseek-coder", "claude-3-5-sonnet"}
-EMBEDDING_MODEL = "text-embedding-sim"
-GOOD_KEY = "acme-test-key"
+from checks import (
+    GATEWAY,
+    GOOD_KEY,
+    KEYED,
+    PNG,
+    WRONG_KEYS,
+    calls_begun,
+    check,
+    check_once,
+    expect,
+    expect_left,
+    raises,
+    refused,
+    run,
+)
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-    },
-}
+
+
+def tool(name, description):
+    parameters = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+WEATHER = tool("get_weather", "The weather in a city.")
+TIME = tool("get_time", "The time of day in a city.")
 CITY_SCHEMA = {
     "type": "object",
     "properties": {
@@ -50,32 +56,30 @@ class City(pydantic.BaseModel):
     rivers: list[str]
 
 
-CHECKS = []
-
-
-def check(function):
-    """Registers a check under its function's name."""
-    CHECKS.append(function)
-    return function
-
-
-def connect(address, key="any-key", kind=openai.OpenAI):
+def connect(address=GATEWAY, key="any-key", kind=openai.OpenAI, **options):
     # Without retries: a check sees the first answer.
-    return kind(base_url=f"{address}/v1", api_key=key, max_retries=0, timeout=30)
+    return kind(base_url=f"{address}/v1", api_key=key, **{"max_retries": 0, "timeout": 30, **options})
 
 
-def expect(actual, wanted, what):
-    assert actual == wanted, f"{what} is {actual!r}, not {wanted!r}"
+CLIENT = connect()
 
 
-def refused(error_type, status, call):
-    """Calls, expects this error, and returns it."""
-    try:
-        call()
-    except error_type as error:
-        expect(error.status_code, status, "the status")
-        return error
-    raise AssertionError(f"the call succeeded, {error_type.__name__} was expected")
+def ask(model, client=CLIENT, **options):
+    return client.chat.completions.create(**{"model": model, "messages": QUESTION, **options})
+
+
+def read(stream):
+    """Reads a stream to its end: the text, the finish reasons and the usages of its chunks."""
+    text, finish_reasons, usages = "", [], []
+    for chunk in stream:
+        expect(chunk.object, "chat.completion.chunk", "the object")
+        if chunk.usage is not None:
+            usages.append(chunk.usage)
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            if choice.finish_reason is not None:
+                finish_reasons.append(choice.finish_reason)
+    return text, finish_reasons, usages
 
 
 def expect_usage(usage):
@@ -86,202 +90,120 @@ def expect_usage(usage):
 
 
 @check
-def chat(client, _):
-    answer = client.chat.completions.create(model=CHAT_MODEL, messages=QUESTION)
+def chat(at):
+    answer = ask(at("sim-chat"))
     expect(answer.object, "chat.completion", "the object")
     choice = answer.choices[0]
     expect(choice.message.role, "assistant", "the role")
     expect(choice.finish_reason, "stop", "the finish reason")
     assert choice.message.content, "the answer is empty"
+    assert answer._request_id, "the answer has no request id"
     expect_usage(answer.usage)
 
 
 @check
-def every_chat_model_answers(client, _):
-    for model in sorted(CHAT_MODELS):
-        answer = client.chat.completions.create(model=model, messages=QUESTION)
-        assert answer.choices[0].message.content, f"the answer of {model} is empty"
+def length_limit(at):
+    answer = ask(at("sim-chat"), max_completion_tokens=5)
+    expect(answer.choices[0].finish_reason, "length", "the finish reason")
+    expect(answer.usage.completion_tokens, 5, "the length of the answer")
 
 
 @check
-def stream_with_usage(client, _):
-    text, finish_reasons, usages = "", [], []
-    stream = client.chat.completions.create(
-        model=CHAT_MODEL, messages=QUESTION, stream=True, stream_options={"include_usage": True}
-    )
-    chunks = 0
-    for chunk in stream:
-        expect(chunk.object, "chat.completion.chunk", "the object")
-        chunks += 1
-        if chunk.usage is not None:
-            usages.append(chunk.usage)
-            expect(chunk.choices, [], "the choices beside the usage")
-        for choice in chunk.choices:
-            text += choice.delta.content or ""
-            if choice.finish_reason is not None:
-                finish_reasons.append(choice.finish_reason)
+def stream_with_usage(at):
+    text, finish_reasons, usages = read(ask(at("sim-chat"), stream=True, stream_options={"include_usage": True}))
     assert text, "the answer is empty"
-    assert chunks > 3, f"the answer came in {chunks} chunks"
     expect(finish_reasons, ["stop"], "the finish reasons")
     expect(len(usages), 1, "the number of usages")
     expect_usage(usages[0])
 
 
 @check
-def stream_without_usage_has_none(client, _):
-    stream = client.chat.completions.create(model=CHAT_MODEL, messages=QUESTION, stream=True)
-    expect([chunk.usage for chunk in stream if chunk.usage is not None], [], "the usages nobody asked for")
+def stream_without_usage_has_none(at):
+    text, _, usages = read(ask(at("sim-chat"), stream=True))
+    assert text, "the answer is empty"
+    expect(usages, [], "the usages nobody asked for")
 
 
 @check
-def tool_round_trip(client, _):
-    messages = [{"role": "user", "content": "What is the weather in Oslo?"}]
-    first = client.chat.completions.create(model=CHAT_MODEL, messages=messages, tools=[WEATHER])
+def stream_in_single_bytes(at):
+    text, finish_reasons, _ = read(ask(at("sim-bytewise"), stream=True))
+    assert text, "the answer is empty"
+    expect(finish_reasons, ["stop"], "the finish reasons")
+
+
+@check
+def tool_round_trip(at):
+    # The model calls every tool that is named.
+    messages = [{"role": "user", "content": "What are weather and time in Oslo?"}]
+    first = ask(at("sim-chat"), messages=messages, tools=[WEATHER, TIME])
     expect(first.choices[0].finish_reason, "tool_calls", "the finish reason")
     calls = first.choices[0].message.tool_calls
-    assert calls, "there is no tool call"
+    expect([call.function.name for call in calls], ["get_weather", "get_time"], "the called functions")
+    assert len({call.id for call in calls}) == 2, "two calls have one id"
     messages.append(first.choices[0].message)
     for call in calls:
         expect(call.type, "function", "the kind of the call")
-        expect(call.function.name, "get_weather", "the called function")
         assert isinstance(json.loads(call.function.arguments)["city"], str), "the city is not a string"
         messages.append({"role": "tool", "tool_call_id": call.id, "content": '{"celsius": 4}'})
-    second = client.chat.completions.create(model=CHAT_MODEL, messages=messages, tools=[WEATHER])
-    expect(second.choices[0].finish_reason, "stop", "the finish reason after the tool's result")
-    assert second.choices[0].message.content, "the answer after the tool's result is empty"
+    second = ask(at("sim-chat"), messages=messages, tools=[WEATHER, TIME])
+    expect(second.choices[0].finish_reason, "stop", "the finish reason after the tools' results")
+    assert second.choices[0].message.content, "the answer after the tools' results is empty"
 
 
 @check
-def tool_calls_in_a_stream(client, _):
-    with client.chat.completions.stream(model=CHAT_MODEL, messages=QUESTION, tools=[WEATHER]) as stream:
+def tool_calls_in_a_stream(at):
+    messages = [{"role": "user", "content": "What are weather and time in Oslo?"}]
+    options = {"model": at("sim-chat"), "messages": messages, "tools": [WEATHER, TIME]}
+    with CLIENT.chat.completions.stream(**options) as stream:
         for _event in stream:
             pass
         answer = stream.get_final_completion()
     expect(answer.choices[0].finish_reason, "tool_calls", "the finish reason")
-    call = answer.choices[0].message.tool_calls[0]
-    expect(call.function.name, "get_weather", "the called function")
-    assert "city" in json.loads(call.function.arguments), "the arguments have no city"
+    calls = answer.choices[0].message.tool_calls
+    expect([call.function.name for call in calls], ["get_weather", "get_time"], "the called functions")
+    assert all("city" in json.loads(call.function.arguments) for call in calls), "the arguments have no city"
 
 
 @check
-def parallel_tool_calls_are_accepted(client, _):
-    def call(number, city):
-        arguments = json.dumps({"city": city})
-        return {"id": f"call_{number}", "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
-
-    messages = [
-        {"role": "user", "content": "Is it warmer in Oslo or in Rome?"},
-        {"role": "assistant", "content": None, "tool_calls": [call(1, "Oslo"), call(2, "Rome")]},
-        {"role": "tool", "tool_call_id": "call_1", "content": '{"celsius": 4}'},
-        {"role": "tool", "tool_call_id": "call_2", "content": '{"celsius": 19}'},
-    ]
-    answer = client.chat.completions.create(
-        model=CHAT_MODEL, messages=messages, tools=[WEATHER], parallel_tool_calls=True
-    )
-    assert answer.choices[0].message.content, "the answer is empty"
+def one_tool_call_at_a_time(at):
+    messages = [{"role": "user", "content": "What are weather and time in Oslo?"}]
+    options = {"messages": messages, "tools": [WEATHER, TIME], "parallel_tool_calls": False}
+    expect(len(ask(at("sim-chat"), **options).choices[0].message.tool_calls), 1, "the number of calls")
 
 
 @check
-def structured_output(client, _):
-    answer = client.chat.completions.create(
-        model=CHAT_MODEL,
-        messages=QUESTION,
-        response_format={
-            "type": "json_schema",
-            "json_schema": {"name": "city", "strict": True, "schema": CITY_SCHEMA},
-        },
-    )
+def chosen_tool(at):
+    choice = {"type": "function", "function": {"name": "get_time"}}
+    calls = ask(at("sim-chat"), tools=[WEATHER, TIME], tool_choice=choice).choices[0].message.tool_calls
+    expect([call.function.name for call in calls], ["get_time"], "the called functions")
+
+
+@check
+def structured_output(at):
+    schema = {"name": "city", "strict": True, "schema": CITY_SCHEMA}
+    answer = ask(at("sim-chat"), response_format={"type": "json_schema", "json_schema": schema})
     value = json.loads(answer.choices[0].message.content)
     expect(set(value), set(CITY_SCHEMA["required"]), "the set of fields")
     City.model_validate(value, strict=True)
 
 
 @check
-def structured_output_parsed(client, _):
-    answer = client.chat.completions.parse(model=CHAT_MODEL, messages=QUESTION, response_format=City)
+def structured_output_parsed(at):
+    answer = CLIENT.chat.completions.parse(model=at("sim-chat"), messages=QUESTION, response_format=City)
     assert isinstance(answer.choices[0].message.parsed, City), "the answer is not a City"
 
 
 @check
-def embeddings(client, _):
-    texts = ["the sky", "the sea"]
-    # By default the client asks for base64 and decodes it itself.
-    decoded = client.embeddings.create(model=EMBEDDING_MODEL, input=texts)
-    floats = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, encoding_format="float")
-    expect([item.index for item in decoded.data], [0, 1], "the order")
-    assert decoded.data[0].embedding != decoded.data[1].embedding, "two texts have one embedding"
-    assert decoded.usage.prompt_tokens > 0, "the input has no tokens"
-    for from_base64, from_floats in zip(decoded.data, floats.data, strict=True):
-        pairs = list(zip(from_base64.embedding, from_floats.embedding, strict=True))
-        assert len(pairs) > 1, f"an embedding has {len(pairs)} dimensions"
-        assert all(abs(left - right) < 1e-6 for left, right in pairs), "base64 and float differ"
+def vision(at):
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]}]
+    assert ask(at("sim-chat"), messages=messages).choices[0].message.content, "the answer is empty"
 
 
 @check
-def models(client, _):
-    listed = {model.id for model in client.models.list()}
-    missing = (CHAT_MODELS | {EMBEDDING_MODEL}) - listed
-    assert not missing, f"not listed: {sorted(missing)}"
-    model = client.models.retrieve(CHAT_MODEL)
-    expect((model.id, model.object), (CHAT_MODEL, "model"), "the model")
-    refused(openai.NotFoundError, 404, lambda: client.models.retrieve("no-such-model"))
-
-
-@check
-def wrong_key(_, keyed):
-    for key in ["wrong-key", GOOD_KEY + "x", GOOD_KEY[:-1]]:
-        stranger = connect(keyed, key)
-        error = refused(
-            openai.AuthenticationError,
-            401,
-            lambda: stranger.chat.completions.create(model=CHAT_MODEL, messages=QUESTION),
-        )
-        assert key not in str(error), "the error repeats the key"
-    refused(openai.AuthenticationError, 401, lambda: connect(keyed, "wrong-key").models.list())
-
-
-@check
-def right_key(_, keyed):
-    answer = connect(keyed, GOOD_KEY).chat.completions.create(model=CHAT_MODEL, messages=QUESTION)
-    assert answer.choices[0].message.content, "the answer is empty"
-
-
-@check
-def unknown_model(client, _):
-    error = refused(
-        openai.NotFoundError,
-        404,
-        lambda: client.chat.completions.create(model="no-such-model", messages=QUESTION),
-    )
-    expect(error.code, "model_not_found", "the error code")
-
-
-@check
-def bad_request(client, _):
-    error = refused(
-        openai.BadRequestError,
-        400,
-        lambda: client.chat.completions.create(model=CHAT_MODEL, messages=QUESTION, max_tokens=-1),
-    )
-    expect(error.type, "invalid_request_error", "the error type")
-
-
-@check
-def cancel_in_mid_stream(client, _):
-    for _round in range(5):
-        stream = client.chat.completions.create(model=CHAT_MODEL, messages=QUESTION, stream=True)
-        for number, chunk in enumerate(stream):
-            assert all(choice.finish_reason is None for choice in chunk.choices), "the stream was over too soon"
-            if number == 2:
-                break
-        stream.close()
-    chat(client, None)
-
-
-@check
-def twenty_streams_at_once(_, __):
+def twenty_streams_at_once(at):
     async def one(client):
-        stream = await client.chat.completions.create(model=CHAT_MODEL, messages=QUESTION, stream=True)
+        stream = await client.chat.completions.create(model=at("sim-chat"), messages=QUESTION, stream=True)
         text, finish_reason = "", None
         async for chunk in stream:
             for choice in chunk.choices:
@@ -291,27 +213,181 @@ def twenty_streams_at_once(_, __):
         expect(finish_reason, "stop", "the finish reason")
 
     async def all_of_them():
-        async with connect(OPEN, kind=openai.AsyncOpenAI) as client:
+        async with connect(kind=openai.AsyncOpenAI) as client:
             await asyncio.gather(*(one(client) for _ in range(20)))
 
     asyncio.run(all_of_them())
 
 
-def main():
-    failed = False
-    with connect(OPEN) as client:
-        for function in CHECKS:
-            name = function.__name__.replace("_", " ")
-            try:
-                function(client, KEYED)
-                print(f"ok {name}", flush=True)
-            except Exception as error:
-                failed = True
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                print(f"FAILED {name}: {reason}", flush=True)
-    sys.exit(failed)
+@check
+def cancel_in_mid_stream(at):
+    def leave():
+        stream = ask(at("sim-slow"), stream=True)
+        for number, _chunk in enumerate(stream):
+            if number == 3:
+                break
+        stream.close()
+
+    expect_left(at("sim-slow"), leave)
 
 
-if __name__ == "__main__":
-    OPEN, KEYED = sys.argv[1:]
-    main()
+@check
+def cancel_before_the_answer(at):
+    async def leave():
+        async with connect(kind=openai.AsyncOpenAI) as client:
+            call = asyncio.create_task(client.chat.completions.create(model=at("sim-hangs"), messages=QUESTION))
+            await asyncio.wait([call], timeout=0.5)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+
+    expect_left(at("sim-hangs"), lambda: asyncio.run(leave()))
+
+
+@check
+def timeout_of_the_client(at):
+    expect_left(at("sim-hangs"), lambda: raises(openai.APITimeoutError, lambda: ask(at("sim-hangs"), timeout=0.5)))
+
+
+# What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
+FAILURES = [
+    ("sim-400", 400, openai.BadRequestError),
+    ("sim-401", 502, openai.InternalServerError),
+    ("sim-402", 429, openai.RateLimitError),
+    ("sim-403", 502, openai.InternalServerError),
+    ("sim-404", 404, openai.NotFoundError),
+    # The client has no class for this status.
+    ("sim-413", 413, openai.APIStatusError),
+    ("sim-429", 429, openai.RateLimitError),
+    ("sim-500", 502, openai.InternalServerError),
+    ("sim-503", 503, openai.InternalServerError),
+    ("sim-504", 504, openai.InternalServerError),
+    ("sim-529", 503, openai.InternalServerError),
+    ("sim-small", 400, openai.BadRequestError),
+    ("sim-policy", 400, openai.BadRequestError),
+    ("sim-no-answer", 502, openai.InternalServerError),
+    ("sim-not-there", 404, openai.NotFoundError),
+]
+CODES = {
+    "sim-402": "insufficient_quota",
+    "sim-404": "model_not_found",
+    "sim-429": "rate_limit_exceeded",
+    "sim-small": "context_length_exceeded",
+    "sim-policy": "content_policy_violation",
+    "sim-not-there": "model_not_found",
+}
+
+
+@check
+def failures_before_content(at):
+    for model, status, error_type in FAILURES:
+        for stream in [False, True]:
+            what = f"{model} (stream: {stream})"
+            error = refused(error_type, status, lambda: ask(at(model), stream=stream), what)
+            assert error.message and error.type and error.request_id, f"the error of {what} says too little"
+            if model in CODES:
+                expect(error.code, CODES[model], f"the code of {what}")
+
+
+@check
+def failures_in_mid_stream(at):
+    for model in ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]:
+        for options in [{}, {"stream_options": {"include_usage": True}}]:
+            stream = ask(at(model), stream=True, **options)
+            error = raises(openai.APIError, lambda: read(stream), model)
+            assert error.message, f"the error of {model} has no message"
+
+
+@check
+def a_cut_answer_is_no_answer(at):
+    for model in ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]:
+        refused(openai.InternalServerError, 502, lambda: ask(at(model)), model)
+
+
+@check
+def embeddings(at):
+    if at("").startswith("over-anthropic"):
+        # Anthropic has no embeddings, so its provider refuses them as a fault of the request.
+        refused(openai.BadRequestError, 400, lambda: CLIENT.embeddings.create(model=at("sim-embed"), input="the sky"))
+        return
+    texts = ["the sky", "the sea"]
+    # By default the client asks for base64 and decodes it itself.
+    decoded = CLIENT.embeddings.create(model=at("sim-embed"), input=texts)
+    floats = CLIENT.embeddings.create(model=at("sim-embed"), input=texts, encoding_format="float")
+    expect([item.index for item in decoded.data], [0, 1], "the order")
+    assert decoded.data[0].embedding != decoded.data[1].embedding, "two texts have one embedding"
+    assert decoded.usage.prompt_tokens > 0, "the input has no tokens"
+    for from_base64, from_floats in zip(decoded.data, floats.data, strict=True):
+        pairs = list(zip(from_base64.embedding, from_floats.embedding, strict=True))
+        expect(len(pairs), 64, "the number of dimensions")
+        assert all(abs(left - right) < 1e-6 for left, right in pairs), "base64 and float differ"
+
+
+@check_once
+def retries_that_help(at):
+    # Two refusals that ask for a second each, then an answer.
+    before, started = calls_begun(), time.monotonic()
+    answer = ask(at("sim-third-time"), connect(max_retries=openai.DEFAULT_MAX_RETRIES))
+    took = time.monotonic() - started
+    assert answer.choices[0].message.content, "the answer is empty"
+    expect(calls_begun() - before, 3, "the number of requests")
+    assert took >= 1.9, f"the client did not wait as long as it was told to: it took {took} s"
+
+
+@check_once
+def retries_only_where_they_may_help(at):
+    client = connect(max_retries=openai.DEFAULT_MAX_RETRIES)
+    for model, requests in [("sim-400", 1), ("sim-401", 1), ("sim-402", 1), ("sim-404", 1), ("sim-413", 1),
+                            ("sim-small", 1), ("sim-429", 3), ("sim-500", 3), ("sim-503", 3), ("sim-no-answer", 3)]:
+        before = calls_begun()
+        raises(openai.APIStatusError, lambda: ask(at(model), client), model, exactly=False)
+        expect(calls_begun() - before, requests, f"the number of requests to {model}")
+
+
+@check_once
+def provider_out_of_reach(_):
+    refused(openai.InternalServerError, 502, lambda: ask("nobody/nothing"))
+
+
+@check_once
+def models(at):
+    listed = {model.id for model in CLIENT.models.list()}
+    missing = {"sim-chat", "sim-slow", "sim-embed"} - listed
+    assert not missing, f"not listed: {sorted(missing)}"
+    model = CLIENT.models.retrieve("sim-chat")
+    expect((model.id, model.object), ("sim-chat", "model"), "the model")
+    refused(openai.NotFoundError, 404, lambda: CLIENT.models.retrieve("no-such-model"))
+
+
+@check_once
+def wrong_key(_):
+    for key in WRONG_KEYS:
+        stranger = connect(KEYED, key)
+        error = refused(openai.AuthenticationError, 401, lambda: ask("sim-chat", stranger))
+        assert key not in str(error), "the error repeats the key"
+        refused(openai.AuthenticationError, 401, lambda: stranger.models.list())
+
+
+@check_once
+def right_key(_):
+    assert ask("sim-chat", connect(KEYED, GOOD_KEY)).choices[0].message.content, "the answer is empty"
+
+
+@check_once
+def page_of_a_stranger(_):
+    stranger = connect(default_headers={"origin": "http://evil.example"})
+    refused(openai.PermissionDeniedError, 403, lambda: ask("sim-chat", stranger))
+
+
+@check_once
+def unknown_model(_):
+    error = refused(openai.NotFoundError, 404, lambda: ask("no-such-model"))
+    expect(error.code, "model_not_found", "the code")
+
+
+@check_once
+def bad_request(_):
+    error = refused(openai.BadRequestError, 400, lambda: ask("sim-chat", max_tokens=-1))
+    expect(error.type, "invalid_request_error", "the type")
+
+
+run()

@@ -1,0 +1,260 @@
+// Vercel's AI SDK with its provider for OpenAI's chat models, unchanged, against the gateway. checks.py tells how it is
+// called.
+
+import assert from "node:assert";
+import { createOpenAI } from "@ai-sdk/openai";
+import { APICallError, Output, RetryError, embedMany, generateText, isStepCount, streamText, tool } from "ai";
+import { z } from "zod";
+
+import {
+  GATEWAY,
+  GOOD_KEY,
+  KEYED,
+  PNG,
+  WRONG_KEYS,
+  callsBegun,
+  check,
+  checkOnce,
+  expect,
+  expectLeft,
+  failure,
+  run,
+} from "./checks.mjs";
+
+const QUESTION = "Why is the sky blue?";
+// The model calls every tool that is named.
+const TOOL_QUESTION = "What are weather and time in Oslo?";
+const City = z.object({ name: z.string(), inhabitants: z.number().int(), rivers: z.array(z.string()) });
+
+const connect = (address, apiKey) => createOpenAI({ baseURL: `${address}/v1`, apiKey });
+const openai = connect(GATEWAY, "any-key");
+// Without retries: a check sees the first answer. Errors of a stream are read from it, and not printed besides.
+const ask = (model, options = {}) => ({ model: openai.chat(model), prompt: QUESTION, maxRetries: 0, ...options });
+const stream = (model, options = {}) => streamText({ onError: () => {}, ...ask(model, options) });
+
+// Reads a stream to its end.
+async function read(streaming) {
+  const all = { text: "", finishReasons: [], errors: [], calls: [], usage: undefined };
+  for await (const part of streaming.fullStream) {
+    if (part.type === "text-delta") all.text += part.text;
+    if (part.type === "tool-call") all.calls.push(part.toolName);
+    if (part.type === "error") all.errors.push(part.error);
+    if (part.type === "finish") {
+      all.finishReasons.push(part.finishReason);
+      all.usage = part.totalUsage;
+    }
+  }
+  return all;
+}
+
+function expectUsage(usage) {
+  assert.ok(usage?.inputTokens > 0 && usage.outputTokens > 0, `the usage is ${JSON.stringify(usage)}`);
+}
+
+check("chat", async (at) => {
+  const answer = await generateText(ask(at("sim-chat")));
+  assert.ok(answer.text, "the answer is empty");
+  expect(answer.finishReason, "stop", "the finish reason");
+  expectUsage(answer.usage);
+});
+
+check("stream with usage", async (at) => {
+  const all = await read(stream(at("sim-chat")));
+  assert.ok(all.text, "the answer is empty");
+  expect(all.errors, [], "the errors");
+  expect(all.finishReasons, ["stop"], "the finish reasons");
+  expectUsage(all.usage);
+});
+
+const inCity = { inputSchema: z.object({ city: z.string() }) };
+const tools = () => {
+  const run = [];
+  const answering = (name) => async ({ city }) => {
+    run.push([name, typeof city]);
+    return { celsius: 4 };
+  };
+  return {
+    run,
+    tools: {
+      get_weather: tool({ description: "The weather in a city.", ...inCity, execute: answering("get_weather") }),
+      get_time: tool({ description: "The time of day in a city.", ...inCity, execute: answering("get_time") }),
+    },
+  };
+};
+
+check("tool round trip", async (at) => {
+  const { run, tools: offered } = tools();
+  const options = { prompt: TOOL_QUESTION, tools: offered, stopWhen: isStepCount(3) };
+  const answer = await generateText(ask(at("sim-chat"), options));
+  expect(run.sort(), [["get_time", "string"], ["get_weather", "string"]], "what was run");
+  expect(answer.steps.length, 2, "the number of steps");
+  expect(answer.finishReason, "stop", "the finish reason after the tools' results");
+  assert.ok(answer.text, "the answer after the tools' results is empty");
+});
+
+check("tool round trip in streams", async (at) => {
+  const { run, tools: offered } = tools();
+  const options = { prompt: TOOL_QUESTION, tools: offered, stopWhen: isStepCount(3) };
+  const all = await read(stream(at("sim-chat"), options));
+  expect(all.errors, [], "the errors");
+  expect(run.sort(), [["get_time", "string"], ["get_weather", "string"]], "what was run");
+  expect(all.calls.sort(), ["get_time", "get_weather"], "the called tools");
+  assert.ok(all.text, "the answer after the tools' results is empty");
+});
+
+check("structured output", async (at) => {
+  const { output } = await generateText(ask(at("sim-chat"), { output: Output.object({ schema: City }) }));
+  City.parse(output);
+});
+
+check("structured output in a stream", async (at) => {
+  const streaming = stream(at("sim-chat"), { output: Output.object({ schema: City }) });
+  const all = await read(streaming);
+  City.parse(JSON.parse(all.text));
+  City.parse(await streaming.output);
+});
+
+check("vision", async (at) => {
+  const image = { type: "file", mediaType: "image/png", data: PNG };
+  const content = [{ type: "text", text: "What is this?" }, image];
+  const options = { prompt: undefined, messages: [{ role: "user", content }] };
+  assert.ok((await generateText(ask(at("sim-chat"), options))).text, "the answer is empty");
+});
+
+check("twenty streams at once", async (at) => {
+  const one = () => read(stream(at("sim-chat")));
+  for (const all of await Promise.all(Array.from({ length: 20 }, one))) {
+    assert.ok(all.text, "an answer is empty");
+    expect(all.finishReasons, ["stop"], "the finish reasons");
+  }
+});
+
+check("cancel in mid stream", async (at) => {
+  await expectLeft(at("sim-slow"), async () => {
+    const controller = new AbortController();
+    const streaming = stream(at("sim-slow"), { abortSignal: controller.signal });
+    let chunks = 0;
+    for await (const part of streaming.fullStream) {
+      if (part.type === "text-delta" && ++chunks === 4) controller.abort();
+    }
+    assert.ok(chunks >= 4, `the stream ended after ${chunks} chunks`);
+  });
+});
+
+check("cancel before the answer", async (at) => {
+  const call = () => generateText(ask(at("sim-hangs"), { abortSignal: AbortSignal.timeout(500) }));
+  await expectLeft(at("sim-hangs"), async () => {
+    expect((await failure(call)).name, "TimeoutError", "the error");
+  });
+});
+
+// What a provider's failure becomes, and whether the SDK calls it one that may pass. It goes by the status alone.
+const FAILURES = [
+  ["sim-400", 400, false],
+  ["sim-401", 502, true],
+  ["sim-402", 429, true],
+  ["sim-403", 502, true],
+  ["sim-404", 404, false],
+  ["sim-413", 413, false],
+  ["sim-429", 429, true],
+  ["sim-500", 502, true],
+  ["sim-503", 503, true],
+  ["sim-504", 504, true],
+  ["sim-529", 503, true],
+  ["sim-small", 400, false],
+  ["sim-policy", 400, false],
+  ["sim-no-answer", 502, true],
+  ["sim-not-there", 404, false],
+];
+
+function expectCallError(error, status, mayPass, what) {
+  assert.ok(APICallError.isInstance(error), `the error of ${what} is ${error?.stack ?? error}`);
+  expect(error.statusCode, status, `the status of ${what}`);
+  expect(error.isRetryable, mayPass, `whether ${what} may pass`);
+  assert.ok(error.message && error.data?.error?.type, `the error of ${what} says too little`);
+}
+
+check("failures before content", async (at) => {
+  for (const [model, status, mayPass] of FAILURES) {
+    const error = await failure(() => generateText(ask(at(model))), model);
+    expectCallError(error, status, mayPass, model);
+    const all = await read(stream(at(model)));
+    expect(all.errors.length, 1, `the number of errors in the stream of ${model}`);
+    expectCallError(all.errors[0], status, mayPass, `the stream of ${model}`);
+    expect(all.text, "", `the answer of ${model}`);
+  }
+});
+
+check("failures in mid stream", async (at) => {
+  for (const model of ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]) {
+    const streaming = stream(at(model));
+    const all = await read(streaming);
+    expect(all.errors.length, 1, `the number of errors in the stream of ${model}`);
+    assert.ok(!all.finishReasons.includes("stop"), `the stream of ${model} has the end of a good answer`);
+  }
+});
+
+check("a cut answer is no answer", async (at) => {
+  for (const model of ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]) {
+    expectCallError(await failure(() => generateText(ask(at(model))), model), 502, true, model);
+  }
+});
+
+check("embeddings", async (at) => {
+  const call = () =>
+    embedMany({ model: openai.embedding(at("sim-embed")), values: ["the sky", "the sea"], maxRetries: 0 });
+  if (at("").startsWith("over-anthropic")) {
+    // Anthropic has no embeddings, so its provider refuses them as a fault of the request.
+    expectCallError(await failure(call), 400, false, "embeddings");
+    return;
+  }
+  const { embeddings, usage } = await call();
+  expect(embeddings.map((embedding) => embedding.length), [64, 64], "the number of dimensions");
+  assert.notDeepStrictEqual(embeddings[0], embeddings[1], "two texts have one embedding");
+  assert.ok(usage.tokens > 0, "the input has no tokens");
+});
+
+checkOnce("retries that help", async (at) => {
+  // Two refusals that ask for a second each, then an answer.
+  const before = await callsBegun();
+  const answer = await generateText(ask(at("sim-third-time"), { maxRetries: 2 }));
+  assert.ok(answer.text, "the answer is empty");
+  expect((await callsBegun()) - before, 3, "the number of requests");
+});
+
+checkOnce("retries only where they may help", async (at) => {
+  for (const [model, wanted] of Object.entries({ "sim-400": 1, "sim-404": 1, "sim-413": 1, "sim-small": 1 })) {
+    const before = await callsBegun();
+    await failure(() => generateText(ask(at(model), { maxRetries: 2 })), model);
+    expect((await callsBegun()) - before, wanted, `the number of requests to ${model}`);
+  }
+  const before = await callsBegun();
+  const error = await failure(() => generateText(ask(at("sim-429"), { maxRetries: 2 })));
+  assert.ok(RetryError.isInstance(error), `the error is ${error}`);
+  expect(error.reason, "maxRetriesExceeded", "the reason");
+  expect((await callsBegun()) - before, 3, "the number of requests to sim-429");
+});
+
+checkOnce("provider out of reach", async () => {
+  expectCallError(await failure(() => generateText(ask("nobody/nothing"))), 502, true, "the call");
+});
+
+checkOnce("wrong key", async () => {
+  for (const key of WRONG_KEYS) {
+    const model = connect(KEYED, key).chat("sim-chat");
+    const error = await failure(() => generateText({ model, prompt: QUESTION, maxRetries: 0 }));
+    expectCallError(error, 401, false, "the call");
+    assert.ok(!`${error}${error.responseBody}`.includes(key), "the error repeats the key");
+  }
+});
+
+checkOnce("right key", async () => {
+  const model = connect(KEYED, GOOD_KEY).chat("sim-chat");
+  assert.ok((await generateText({ model, prompt: QUESTION, maxRetries: 0 })).text, "the answer is empty");
+});
+
+checkOnce("unknown model", async () => {
+  expectCallError(await failure(() => generateText(ask("no-such-model"))), 404, false, "the call");
+});
+
+await run();

@@ -1,0 +1,309 @@
+// The official Node client for OpenAI, unchanged, against the gateway. checks.py tells how it is called.
+
+import assert from "node:assert";
+import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
+
+import {
+  GATEWAY,
+  GOOD_KEY,
+  KEYED,
+  PNG,
+  WRONG_KEYS,
+  callsBegun,
+  check,
+  checkOnce,
+  expect,
+  expectLeft,
+  failure,
+  raises,
+  refused,
+  run,
+} from "./checks.mjs";
+
+const QUESTION = [{ role: "user", content: "Why is the sky blue?" }];
+// The model calls every tool that is named.
+const TOOL_QUESTION = [{ role: "user", content: "What are weather and time in Oslo?" }];
+
+const tool = (name, description) => ({
+  type: "function",
+  function: {
+    name,
+    description,
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string" } },
+      required: ["city"],
+      additionalProperties: false,
+    },
+  },
+});
+const TOOLS = [tool("get_weather", "The weather in a city."), tool("get_time", "The time of day in a city.")];
+const City = z.object({ name: z.string(), inhabitants: z.number().int(), rivers: z.array(z.string()) });
+
+// Without retries: a check sees the first answer.
+const connect = (options = {}) =>
+  new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: "any-key", maxRetries: 0, timeout: 30_000, ...options });
+const client = connect();
+
+const ask = (model, options = {}, requestOptions = {}) =>
+  client.chat.completions.create({ model, messages: QUESTION, ...options }, requestOptions);
+
+// Reads a stream to its end: the text, the finish reasons and the usages of its chunks.
+async function read(stream) {
+  const all = { text: "", finishReasons: [], usages: [] };
+  for await (const chunk of stream) {
+    expect(chunk.object, "chat.completion.chunk", "the object");
+    if (chunk.usage) all.usages.push(chunk.usage);
+    for (const choice of chunk.choices) {
+      all.text += choice.delta.content ?? "";
+      if (choice.finish_reason) all.finishReasons.push(choice.finish_reason);
+    }
+  }
+  return all;
+}
+
+function expectUsage(usage) {
+  assert.ok(usage?.prompt_tokens > 0 && usage.completion_tokens > 0, `the usage is ${JSON.stringify(usage)}`);
+  expect(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens, "the total");
+}
+
+check("chat", async (at) => {
+  const answer = await ask(at("sim-chat"));
+  expect(answer.object, "chat.completion", "the object");
+  expect(answer.choices[0].finish_reason, "stop", "the finish reason");
+  expect(answer.choices[0].message.role, "assistant", "the role");
+  assert.ok(answer.choices[0].message.content, "the answer is empty");
+  assert.ok(answer._request_id, "the answer has no request id");
+  expectUsage(answer.usage);
+});
+
+check("stream with usage", async (at) => {
+  const all = await read(await ask(at("sim-chat"), { stream: true, stream_options: { include_usage: true } }));
+  assert.ok(all.text, "the answer is empty");
+  expect(all.finishReasons, ["stop"], "the finish reasons");
+  expect(all.usages.length, 1, "the number of usages");
+  expectUsage(all.usages[0]);
+});
+
+check("stream without usage has none", async (at) => {
+  const all = await read(await ask(at("sim-chat"), { stream: true }));
+  assert.ok(all.text, "the answer is empty");
+  expect(all.usages, [], "the usages nobody asked for");
+});
+
+check("stream in single bytes", async (at) => {
+  const all = await read(await ask(at("sim-bytewise"), { stream: true }));
+  assert.ok(all.text, "the answer is empty");
+  expect(all.finishReasons, ["stop"], "the finish reasons");
+});
+
+check("tool round trip", async (at) => {
+  const first = await ask(at("sim-chat"), { messages: TOOL_QUESTION, tools: TOOLS });
+  expect(first.choices[0].finish_reason, "tool_calls", "the finish reason");
+  const { message } = first.choices[0];
+  const names = message.tool_calls.map((call) => call.function.name);
+  expect(names, ["get_weather", "get_time"], "the called functions");
+  const results = message.tool_calls.map((call) => {
+    expect(typeof JSON.parse(call.function.arguments).city, "string", "the type of the city");
+    return { role: "tool", tool_call_id: call.id, content: '{"celsius": 4}' };
+  });
+  const second = await ask(at("sim-chat"), { messages: [...TOOL_QUESTION, message, ...results], tools: TOOLS });
+  expect(second.choices[0].finish_reason, "stop", "the finish reason after the tools' results");
+  assert.ok(second.choices[0].message.content, "the answer after the tools' results is empty");
+});
+
+check("tools run by the client", async (at) => {
+  const asked = [];
+  const parse = JSON.parse;
+  const runner = client.chat.completions.runTools({
+    model: at("sim-chat"),
+    messages: TOOL_QUESTION,
+    stream: true,
+    tools: TOOLS.map(({ type, function: declared }) => ({
+      type,
+      function: {
+        ...declared,
+        parse,
+        function: ({ city }) => {
+          asked.push([declared.name, typeof city]);
+          return '{"celsius": 4}';
+        },
+      },
+    })),
+  });
+  assert.ok(await runner.finalContent(), "the answer after the tools' results is empty");
+  expect(asked.sort(), [["get_time", "string"], ["get_weather", "string"]], "what was run");
+});
+
+check("structured output", async (at) => {
+  const format = zodResponseFormat(City, "city");
+  const answer = await client.chat.completions.parse({
+    model: at("sim-chat"),
+    messages: QUESTION,
+    response_format: format,
+  });
+  City.parse(answer.choices[0].message.parsed);
+});
+
+check("vision", async (at) => {
+  const image = { type: "image_url", image_url: { url: `data:image/png;base64,${PNG}` } };
+  const content = [{ type: "text", text: "What is this?" }, image];
+  const answer = await ask(at("sim-chat"), { messages: [{ role: "user", content }] });
+  assert.ok(answer.choices[0].message.content, "the answer is empty");
+});
+
+check("twenty streams at once", async (at) => {
+  const one = async () => read(await ask(at("sim-chat"), { stream: true }));
+  for (const all of await Promise.all(Array.from({ length: 20 }, one))) {
+    assert.ok(all.text, "an answer is empty");
+    expect(all.finishReasons, ["stop"], "the finish reasons");
+  }
+});
+
+check("cancel in mid stream", async (at) => {
+  await expectLeft(at("sim-slow"), async () => {
+    const stream = await ask(at("sim-slow"), { stream: true });
+    let chunks = 0;
+    for await (const _chunk of stream) {
+      if (++chunks === 4) break;
+    }
+    stream.controller.abort();
+  });
+});
+
+check("cancel before the answer", async (at) => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 500);
+  const call = () => ask(at("sim-hangs"), {}, { signal: controller.signal });
+  await expectLeft(at("sim-hangs"), () => raises(OpenAI.APIUserAbortError, call));
+});
+
+check("timeout of the client", async (at) => {
+  const call = () => ask(at("sim-hangs"), {}, { timeout: 500 });
+  await expectLeft(at("sim-hangs"), () => raises(OpenAI.APIConnectionTimeoutError, call));
+});
+
+// What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
+const FAILURES = [
+  ["sim-400", 400, OpenAI.BadRequestError],
+  ["sim-401", 502, OpenAI.InternalServerError],
+  ["sim-402", 429, OpenAI.RateLimitError, "insufficient_quota"],
+  ["sim-403", 502, OpenAI.InternalServerError],
+  ["sim-404", 404, OpenAI.NotFoundError, "model_not_found"],
+  // The client has no class for this status.
+  ["sim-413", 413, OpenAI.APIError],
+  ["sim-429", 429, OpenAI.RateLimitError, "rate_limit_exceeded"],
+  ["sim-500", 502, OpenAI.InternalServerError],
+  ["sim-503", 503, OpenAI.InternalServerError],
+  ["sim-504", 504, OpenAI.InternalServerError],
+  ["sim-529", 503, OpenAI.InternalServerError],
+  ["sim-small", 400, OpenAI.BadRequestError, "context_length_exceeded"],
+  ["sim-policy", 400, OpenAI.BadRequestError, "content_policy_violation"],
+  ["sim-no-answer", 502, OpenAI.InternalServerError],
+  ["sim-not-there", 404, OpenAI.NotFoundError, "model_not_found"],
+];
+
+check("failures before content", async (at) => {
+  for (const [model, status, errorType, code] of FAILURES) {
+    for (const stream of [false, true]) {
+      const what = `${model} (stream: ${stream})`;
+      const error = await refused(errorType, status, () => ask(at(model), { stream }), what);
+      assert.ok(error.message && error.type && error.requestID, `the error of ${what} says too little`);
+      if (code) expect(error.code, code, `the code of ${what}`);
+    }
+  }
+});
+
+check("failures in mid stream", async (at) => {
+  for (const model of ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]) {
+    const stream = await ask(at(model), { stream: true });
+    const error = await raises(OpenAI.APIError, () => read(stream), model);
+    assert.ok(error.message, `the error of ${model} has no message`);
+  }
+});
+
+check("a cut answer is no answer", async (at) => {
+  for (const model of ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]) {
+    await refused(OpenAI.InternalServerError, 502, () => ask(at(model)), model);
+  }
+});
+
+check("embeddings", async (at) => {
+  const embed = (options) => client.embeddings.create({ model: at("sim-embed"), input: ["the sky", "the sea"], ...options });
+  if (at("").startsWith("over-anthropic")) {
+    // Anthropic has no embeddings, so its provider refuses them as a fault of the request.
+    await refused(OpenAI.BadRequestError, 400, () => embed({}));
+    return;
+  }
+  // By default the client asks for base64 and decodes it itself.
+  const decoded = await embed({});
+  const floats = await embed({ encoding_format: "float" });
+  expect(decoded.data.map((item) => item.index), [0, 1], "the order");
+  decoded.data.forEach(({ embedding }, at) => {
+    expect(embedding.length, 64, "the number of dimensions");
+    const other = floats.data[at].embedding;
+    assert.ok(embedding.every((value, n) => Math.abs(value - other[n]) < 1e-6), "base64 and float differ");
+  });
+});
+
+checkOnce("retries that help", async (at) => {
+  // Two refusals that ask for a second each, then an answer.
+  const [before, started] = [await callsBegun(), performance.now()];
+  const answer = await ask(at("sim-third-time"), {}, { maxRetries: 2 });
+  const took = performance.now() - started;
+  assert.ok(answer.choices[0].message.content, "the answer is empty");
+  expect((await callsBegun()) - before, 3, "the number of requests");
+  assert.ok(took >= 1_900, `the client did not wait as long as it was told to: it took ${took} ms`);
+});
+
+checkOnce("retries only where they may help", async (at) => {
+  const requests = { "sim-400": 1, "sim-401": 1, "sim-402": 1, "sim-404": 1, "sim-413": 1, "sim-small": 1 };
+  Object.assign(requests, { "sim-429": 3, "sim-500": 3, "sim-503": 3, "sim-no-answer": 3 });
+  for (const [model, wanted] of Object.entries(requests)) {
+    const before = await callsBegun();
+    await failure(() => ask(at(model), {}, { maxRetries: 2 }), model);
+    expect((await callsBegun()) - before, wanted, `the number of requests to ${model}`);
+  }
+});
+
+checkOnce("provider out of reach", async () => {
+  await refused(OpenAI.InternalServerError, 502, () => ask("nobody/nothing"));
+});
+
+checkOnce("models", async () => {
+  const listed = [];
+  for await (const model of client.models.list()) listed.push(model.id);
+  for (const name of ["sim-chat", "sim-slow", "sim-embed"]) assert.ok(listed.includes(name), `${name} is not listed`);
+  expect((await client.models.retrieve("sim-chat")).id, "sim-chat", "the model");
+  await refused(OpenAI.NotFoundError, 404, () => client.models.retrieve("no-such-model"));
+});
+
+checkOnce("wrong key", async () => {
+  for (const apiKey of WRONG_KEYS) {
+    const stranger = connect({ baseURL: `${KEYED}/v1`, apiKey });
+    const call = () => stranger.chat.completions.create({ model: "sim-chat", messages: QUESTION });
+    const error = await refused(OpenAI.AuthenticationError, 401, call);
+    assert.ok(!error.message.includes(apiKey), "the error repeats the key");
+    await refused(OpenAI.AuthenticationError, 401, () => stranger.models.list());
+  }
+});
+
+checkOnce("right key", async () => {
+  const known = connect({ baseURL: `${KEYED}/v1`, apiKey: GOOD_KEY });
+  const answer = await known.chat.completions.create({ model: "sim-chat", messages: QUESTION });
+  assert.ok(answer.choices[0].message.content, "the answer is empty");
+});
+
+checkOnce("unknown model", async () => {
+  const error = await refused(OpenAI.NotFoundError, 404, () => ask("no-such-model"));
+  expect(error.code, "model_not_found", "the code");
+});
+
+checkOnce("bad request", async () => {
+  const error = await refused(OpenAI.BadRequestError, 400, () => ask("sim-chat", { max_tokens: -1 }));
+  expect(error.type, "invalid_request_error", "the type");
+});
+
+await run();
