@@ -153,6 +153,8 @@ pub(crate) fn unfold(output: Output) -> Frame {
     let mut events = Vec::new();
     let mut say = |choice: u32, event: Event| events.push(ChoiceEvent { choice, event });
     match output {
+        // A number has no events either.
+        Output::TokenCount(_) => {}
         Output::Embed(embed) => {
             if let Some(usage) = embed.usage {
                 say(0, Event::Usage(usage));

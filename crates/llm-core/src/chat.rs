@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU32};
 
-use crate::{CacheTtl, Extra, Json, Other, Part, PartContent};
+use crate::{CacheTtl, Dialect, Extra, Json, Other, Part, PartContent};
 
 /// A conversation to be continued.
 ///
@@ -38,8 +38,24 @@ pub struct Chat {
     pub include_usage: bool,
     /// How much the model may think.
     pub reasoning_effort: Option<ReasoningEffort>,
+    /// Whether the model thinks before it answers, where that is asked for apart from the effort.
+    pub thinking: Option<Thinking>,
     /// Fields that have no name here.
     pub extra: Extra,
+    /// The dialect that the unknown fields belong to, here and in messages, parts and tools: they mean nothing in
+    /// another, and are not written there. Absent in a chat that was built by hand: then every dialect gets them.
+    pub dialect: Option<Dialect>,
+}
+
+/// Whether a model thinks before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Thinking {
+    /// It does not.
+    Disabled,
+    /// As much as it finds right.
+    Adaptive,
+    /// For up to this many tokens.
+    Budget(u64),
 }
 
 /// Who speaks in a [`Message`].

@@ -31,7 +31,7 @@ pub fn count_prompt(payload: &Payload, model: &str, counter: &dyn TokenCounter) 
 fn walk<'a>(payload: &'a Payload, show: &mut dyn FnMut(&'a str)) -> TokenEstimate {
     let mut walk = Walk { show, sums: TokenEstimate::default() };
     match payload {
-        Payload::Chat(chat) => walk.chat(chat),
+        Payload::Chat(chat) | Payload::CountTokens(chat) => walk.chat(chat),
         Payload::Embed(embed) => walk.embed(embed),
     }
     walk.sums

@@ -73,8 +73,8 @@ pub use body::Body;
 pub(crate) use call::Call;
 pub use call::{Again, AttemptEnd, AttemptRecord, CallId, Trail};
 pub use chat::{
-    Chat, Function, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Sampling, Stop, Tool, ToolChoice,
-    ToolKind,
+    Chat, Function, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Sampling, Stop, Thinking, Tool,
+    ToolChoice, ToolKind,
 };
 pub use commit::{Commit, CommitFuture, HoldBack, UntilContent};
 pub use config::ConfigError;
@@ -89,7 +89,7 @@ pub use kind::{Breaker, Class, Elsewhere, ErrorKind, Phase, Retry};
 pub use money::*;
 pub use operate::{Health, HealthState, Measure, Measures, Notice, NoticeListener, Notices, Severity};
 pub use outcome::{Observer, Outcome, Progress};
-pub use output::{ChatOutput, Choice, EmbedOutput, Output, Vector};
+pub use output::{ChatOutput, Choice, EmbedOutput, Output, TokenCount, Vector};
 pub use part::{
     Audio, CacheTtl, File, Image, Other, Part, PartContent, Reasoning, Source, ToolCall, ToolCallKind, ToolResult,
 };

@@ -117,7 +117,11 @@ impl Prompt {
     }
 
     fn tokens(&self) -> u64 {
-        *self.tokens.get_or_init(|| estimate_prompt(&self.payload, self.family).likely)
+        *self.tokens.get_or_init(|| match &*self.payload {
+            Payload::Chat(_) | Payload::Embed(_) => estimate_prompt(&self.payload, self.family).likely,
+            // Counting is free.
+            Payload::CountTokens(_) => 0,
+        })
     }
 }
 
@@ -285,6 +289,7 @@ impl Progress {
                 }
             }
             Output::Embed(embed) => self.content_events = embed.vectors.len() as u64,
+            Output::TokenCount(_) => self.content_events = 1,
         }
         if self.content_events > 0 {
             self.first_content = Some(at);

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use crate::{Extra, FinishReason, Json, Part, PartContent, Start, Usage};
+use crate::{Dialect, Extra, FinishReason, Json, Part, PartContent, Provenance, Start, Usage};
 
-/// A whole answer: to a chat, or to a request for embeddings.
+/// A whole answer: to a chat, to a request for embeddings, or to a question for a count.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// The answer to a chat.
     Chat(ChatOutput),
     /// Vectors.
     Embed(EmbedOutput),
+    /// How many input tokens a chat would be.
+    TokenCount(TokenCount),
 }
 
 impl Output {
@@ -37,15 +39,23 @@ impl Output {
         match self {
             Self::Chat(chat) => chat.usage.as_ref(),
             Self::Embed(embed) => embed.usage.as_ref(),
+            Self::TokenCount(_) => None,
         }
     }
 
-    /// Sets what was used.
+    /// Sets what was used. Counting uses nothing.
     pub fn set_usage(&mut self, usage: Usage) {
         match self {
             Self::Chat(chat) => chat.usage = Some(usage),
             Self::Embed(embed) => embed.usage = Some(usage),
+            Self::TokenCount(_) => {}
         }
+    }
+}
+
+impl From<TokenCount> for Output {
+    fn from(count: TokenCount) -> Self {
+        Self::TokenCount(count)
     }
 }
 
@@ -72,6 +82,9 @@ pub struct ChatOutput {
     pub usage: Option<Usage>,
     /// Fields that have no name here.
     pub extra: Extra,
+    /// The dialect that the unknown fields belong to, here and in choices and parts; see
+    /// [`Chat::dialect`](crate::Chat::dialect).
+    pub dialect: Option<Dialect>,
 }
 
 /// One of the answers asked for with `n`.
@@ -114,6 +127,15 @@ pub struct EmbedOutput {
     pub usage: Option<Usage>,
     /// Fields that have no name here.
     pub extra: Extra,
+}
+
+/// How many input tokens a chat would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenCount {
+    /// The tokens, tools and pictures included.
+    pub input_tokens: u64,
+    /// Whether the provider counted them, or they were estimated because it does not count.
+    pub provenance: Provenance,
 }
 
 /// One embedding. `Debug` shows its length.

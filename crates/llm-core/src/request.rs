@@ -35,6 +35,8 @@ pub enum Payload {
     Chat(Chat),
     /// To turn texts into vectors.
     Embed(Embed),
+    /// To say how many input tokens a conversation would be, without continuing it. It costs nothing.
+    CountTokens(Chat),
 }
 
 impl LlmRequest {
@@ -128,7 +130,7 @@ impl LlmRequest {
     pub fn is_stream(&self) -> bool {
         match &*self.payload {
             Payload::Chat(chat) => chat.stream,
-            Payload::Embed(_) => false,
+            Payload::Embed(_) | Payload::CountTokens(_) => false,
         }
     }
 }

@@ -90,7 +90,7 @@ impl Exchange {
     fn decode(&self, bytes: Bytes) -> Result<Output, Error> {
         match self.request.payload() {
             Payload::Chat(_) => openai::decode_chat_answer(bytes),
-            Payload::Embed(_) => openai::decode_embed_answer(bytes),
+            Payload::Embed(_) | Payload::CountTokens(_) => openai::decode_embed_answer(bytes),
         }
     }
 

@@ -16,7 +16,7 @@ use http::{
 use http_body::Body;
 use http_body_util::Full;
 use llm_core::{ConfigError, Error, LlmRequest, LlmResponse, Payload, Target, watch};
-use llm_wire::openai::{self, EncodeOptions};
+use llm_wire::{EncodeOptions, openai};
 use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -105,6 +105,7 @@ impl Settings {
                 model: target.model(),
                 include_usage: self.include_usage,
                 output_ceiling: request.context().output_ceiling(),
+                max_output: None,
             },
         )?;
         let mut http = Request::new(Full::new(body));
@@ -125,7 +126,7 @@ impl Settings {
     fn endpoint(&self, payload: &Payload) -> &Uri {
         match payload {
             Payload::Chat(_) => self.base_url.chat_completions(),
-            Payload::Embed(_) => self.base_url.embeddings(),
+            Payload::Embed(_) | Payload::CountTokens(_) => self.base_url.embeddings(),
         }
     }
 }

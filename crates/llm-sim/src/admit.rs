@@ -10,7 +10,7 @@ const MOST_CHOICES: u32 = 128;
 /// Refuses what the model cannot do, as its provider would.
 pub(crate) fn check(model: &ModelConfig, asked: &Asked<'_>) -> Result<(), Refusal> {
     match asked.payload {
-        Payload::Chat(chat) => check_chat(model, chat)?,
+        Payload::Chat(chat) | Payload::CountTokens(chat) => check_chat(model, chat)?,
         Payload::Embed(embed) => check_embed(model, embed)?,
     }
     let (tokens, window) = (answer::prompt_tokens(model, asked), model.context_window);

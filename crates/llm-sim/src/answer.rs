@@ -8,8 +8,8 @@ mod vectors;
 use std::sync::Arc;
 
 use llm_core::{
-    Accumulator, Chat, ChatOutput, ChoiceEvent, Embed, EmbedOutput, Event, FinishReason, Frame, Output, Start,
-    TokenFamily, Usage, estimate_prompt,
+    Accumulator, Chat, ChoiceEvent, Embed, EmbedOutput, Event, FinishReason, Frame, Output, Start, TokenFamily, Usage,
+    estimate_prompt,
 };
 
 use self::choice::Spoken;
@@ -102,8 +102,7 @@ impl Answer {
         for frame in self.content().flatten().chain(self.ending()) {
             whole.push(frame);
         }
-        let ChatOutput { choices, start, usage, extra } = whole.finish();
-        Output::Chat(ChatOutput { choices, start, usage, extra })
+        Output::Chat(whole.finish())
     }
 }
 

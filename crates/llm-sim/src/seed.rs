@@ -32,7 +32,7 @@ impl Seed {
     pub(crate) fn with_payload(&self, payload: &Payload) -> Self {
         let mut below = self.clone();
         match payload {
-            Payload::Chat(chat) => below.feed_chat(chat),
+            Payload::Chat(chat) | Payload::CountTokens(chat) => below.feed_chat(chat),
             Payload::Embed(embed) => below.feed_embed(embed),
         }
         below

@@ -11,8 +11,8 @@ use std::{
 };
 
 use llm_core::{
-    Body, ConfigError, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse, Payload, RateLimits, Target, Trail,
-    catalog::Catalog, watch,
+    Body, ConfigError, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse, Payload, Provenance, RateLimits, Target,
+    TokenCount, Trail, catalog::Catalog, watch,
 };
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
@@ -167,6 +167,11 @@ fn plan(model: &ModelConfig, asked: &Asked<'_>, script: &FaultScript, seed: &See
         Payload::Embed(embed) => {
             let output = answer::to_embed(model, embed, asked, seed).into();
             Plan::new(model, Told::Whole { output, tokens: 0, rounds: 0 }, script)
+        }
+        Payload::CountTokens(_) => {
+            let count =
+                TokenCount { input_tokens: answer::prompt_tokens(model, asked), provenance: Provenance::Reported };
+            Plan::new(model, Told::Whole { output: count.into(), tokens: 0, rounds: 0 }, script)
         }
         Payload::Chat(chat) => {
             let answer = answer::to_chat(model, chat, asked, seed, call);

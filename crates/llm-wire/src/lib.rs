@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use llm_wire::openai::{self, EncodeOptions};
+//! use llm_wire::{EncodeOptions, openai};
 //!
 //! # fn main() -> Result<(), llm_core::Error> {
 //! let body = Bytes::from_static(br#"{"model":"small", "messages":[{"role":"user","content":"hi"}], "x":1.50}"#);
@@ -26,6 +26,7 @@
 //! | | |
 //! |---|---|
 //! | [`sse`] | server-sent events: bytes to frames and back |
+//! | [`anthropic`] | Messages, token counting and Models of Anthropic |
 //! | [`openai`] | Chat Completions, Embeddings and Models of OpenAI and everything compatible with them |
 //! | [`error`] | failed answers of any provider, by the shape of their body |
 //! | [`headers`] | rate limits, retry advice and request ids in the headers of any provider |
@@ -37,8 +38,13 @@
 //! A stream frame larger than 16 MiB is refused unless the [decoder](sse::Decoder::with_limit) is told otherwise.
 //! Errors name the field that is wrong, never its value.
 
+pub mod anthropic;
 pub mod error;
 pub mod headers;
 mod json;
+mod limits;
 pub mod openai;
+mod options;
 pub mod sse;
+
+pub use options::EncodeOptions;

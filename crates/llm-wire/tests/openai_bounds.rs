@@ -28,7 +28,7 @@ fn embed(input: &str) -> Result<Vec<EmbedInput>, Error> {
     let body = format!(r#"{{"model":"m","input":{input}}}"#);
     decode_embed(Bytes::from(body)).map(|request| match request.payload() {
         Payload::Embed(embed) => embed.input.clone(),
-        Payload::Chat(_) => panic!("embeddings are embeddings"),
+        Payload::Chat(_) | Payload::CountTokens(_) => panic!("embeddings are embeddings"),
     })
 }
 

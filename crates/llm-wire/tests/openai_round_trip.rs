@@ -10,9 +10,10 @@ use llm_core::{
     Usage,
 };
 use llm_wire::{
+    EncodeOptions,
     openai::{
-        EncodeOptions, StreamDecoder, StreamEncoder, decode_chat, decode_chat_answer, decode_embed_answer,
-        decode_models, encode_answer, encode_request,
+        StreamDecoder, StreamEncoder, decode_chat, decode_chat_answer, decode_embed_answer, decode_models,
+        encode_answer, encode_request,
     },
     sse,
 };
@@ -287,7 +288,7 @@ proptest! {
         let request = LlmRequest::new("m", Payload::Chat(chat));
         let body = encode_request(&request, &EncodeOptions::new("m")).unwrap();
         let came = decode_chat(body).unwrap();
-        let options = EncodeOptions { model: &model, include_usage, output_ceiling };
+        let options = EncodeOptions { include_usage, output_ceiling, ..EncodeOptions::new(&model) };
         let sent = decode_chat(encode_request(&came, &options).unwrap()).unwrap();
         prop_assert_eq!(sent.model(), &model);
         let Payload::Chat(mut expected) = came.payload().clone() else { panic!("a chat is a chat") };

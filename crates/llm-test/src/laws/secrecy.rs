@@ -61,7 +61,7 @@ pub async fn no_content_in_debug_or_logs(subject: &dyn Fn() -> Subject) -> Rulin
 
 fn with_canary(mut request: LlmRequest) -> LlmRequest {
     match request.payload_mut() {
-        Payload::Chat(chat) => chat.messages.push(Message::text(Role::User, PROMPT)),
+        Payload::Chat(chat) | Payload::CountTokens(chat) => chat.messages.push(Message::text(Role::User, PROMPT)),
         Payload::Embed(embed) => embed.input.push(EmbedInput::Text(PROMPT.to_owned())),
     }
     request

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use llm_core::{
-    ChatOutput, Choice, Error, ErrorKind, FinishReason, Other, Output, Part, PartContent, Reasoning, Start,
+    ChatOutput, Choice, Dialect, Error, ErrorKind, FinishReason, Other, Output, Part, PartContent, Reasoning, Start,
 };
 
 use super::{finish::decode_finish, tool, usage::decode_usage};
@@ -36,7 +36,7 @@ pub fn decode_chat_answer(body: Bytes) -> Result<Output, Error> {
     choices.sort_by_key(|choice| choice.index);
     let usage = root.take("usage").and_then(|value| decode_usage(value.text()));
     root.take("object");
-    Ok(Output::Chat(ChatOutput { start, choices, usage, extra: root.rest() }))
+    Ok(Output::Chat(ChatOutput { start, choices, usage, extra: root.rest(), dialect: Some(Dialect::OpenAi) }))
 }
 
 fn optional_text(root: &mut Object<'_, '_>, name: &'static str) -> Option<std::sync::Arc<str>> {

@@ -7,8 +7,12 @@ use llm_core::{
     VectorEncoding,
 };
 
-use super::{EncodeOptions, request::decode_model, usage::decode_usage};
-use crate::json::{ObjectWriter, Value, document};
+use super::usage::decode_usage;
+use crate::{
+    EncodeOptions,
+    json::{ObjectWriter, Value, document},
+    limits::decode_model,
+};
 
 /// The most inputs of a request (OpenAI API reference, Embeddings).
 const MAX_INPUTS: usize = 2_048;
@@ -146,7 +150,7 @@ fn decode_vector(value: &Value<'_, '_>) -> Result<Vector, Error> {
 pub(crate) fn encode_embed_answer(embed: &EmbedOutput, head: &Head, request: &LlmRequest) -> Bytes {
     let encoding = match request.payload() {
         Payload::Embed(asked) => asked.encoding,
-        Payload::Chat(_) => VectorEncoding::Float,
+        Payload::Chat(_) | Payload::CountTokens(_) => VectorEncoding::Float,
     };
     let mut out = BytesMut::with_capacity(1024);
     let mut object = ObjectWriter::begin(&mut out);

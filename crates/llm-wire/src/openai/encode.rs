@@ -1,14 +1,13 @@
 //! A Chat Completions request, written from its types.
 
 use bytes::{Bytes, BytesMut};
-use llm_core::{Chat, Dialect, Error, LlmRequest, ResponseFormat};
+use llm_core::{Chat, Dialect, Error, ResponseFormat};
 
 use super::{
-    EncodeOptions,
     message_encode::encode_message,
     tool::{encode_choice, encode_tool, nested_extra},
 };
-use crate::json::ObjectWriter;
+use crate::{EncodeOptions, json::ObjectWriter};
 
 /// What is written from typed fields, and so never from unknown ones.
 const TYPED: [&str; 21] = [
@@ -35,9 +34,9 @@ const TYPED: [&str; 21] = [
     "reasoning_effort",
 ];
 
-pub(crate) fn encode_chat(request: &LlmRequest, chat: &Chat, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
+pub(crate) fn encode_chat(chat: &Chat, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
     // Unknown fields of another dialect mean nothing here, and some providers refuse what they do not know.
-    let with_extra = request.wire().is_none_or(|wire| wire.dialect == Dialect::OpenAi);
+    let with_extra = chat.dialect.is_none_or(|dialect| dialect == Dialect::OpenAi);
     let mut out = BytesMut::with_capacity(1024);
     let mut object = ObjectWriter::begin(&mut out);
     object.field("model", options.model);
@@ -64,11 +63,7 @@ pub(crate) fn encode_chat(request: &LlmRequest, chat: &Chat, options: &EncodeOpt
     object.optional("parallel_tool_calls", chat.parallel_tool_calls);
     encode_response_format(chat, with_extra, &mut object);
     encode_sampling(chat, &mut object);
-    let limit = match (chat.max_output_tokens, options.output_ceiling) {
-        (Some(limit), Some(ceiling)) => Some(limit.min(ceiling)),
-        (limit, ceiling) => limit.or(ceiling),
-    };
-    object.optional("max_completion_tokens", limit);
+    object.optional("max_completion_tokens", options.limit(chat.max_output_tokens));
     match &chat.stop.0[..] {
         [] => {}
         [text] => object.field("stop", text),

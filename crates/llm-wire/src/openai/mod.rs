@@ -53,6 +53,8 @@ mod usage;
 use bytes::Bytes;
 use llm_core::{Dialect, Error, Head, LlmRequest, Output, Payload};
 
+use crate::EncodeOptions;
+
 pub use answer::decode_chat_answer;
 pub use embed::{decode_embed, decode_embed_answer};
 pub use error::encode_error;
@@ -60,25 +62,6 @@ pub use models::{ModelInfo, decode_models, encode_model, encode_models};
 pub use request::decode_chat;
 pub use stream::StreamDecoder;
 pub use stream_encode::StreamEncoder;
-
-/// What a provider is to get other than what the caller wrote.
-#[derive(Clone, Copy, Debug)]
-pub struct EncodeOptions<'a> {
-    /// The model, by the provider's name for it.
-    pub model: &'a str,
-    /// Whether to ask for a usage report at the end of streams even if the caller did not. False unless set.
-    pub include_usage: bool,
-    /// The most output tokens that may be asked for: a higher limit of the caller's, or none, becomes this.
-    /// Nothing is changed unless it is set.
-    pub output_ceiling: Option<u64>,
-}
-
-impl<'a> EncodeOptions<'a> {
-    /// Changes the model's name and nothing else.
-    pub fn new(model: &'a str) -> Self {
-        Self { model, include_usage: false, output_ceiling: None }
-    }
-}
 
 /// The body of a request for a provider.
 ///
@@ -95,8 +78,9 @@ pub fn encode_request(request: &LlmRequest, options: &EncodeOptions<'_>) -> Resu
         return Ok(spliced);
     }
     match request.payload() {
-        Payload::Chat(chat) => encode::encode_chat(request, chat, options),
+        Payload::Chat(chat) => encode::encode_chat(chat, options),
         Payload::Embed(embed) => Ok(embed::encode_embed(request, embed, options)),
+        Payload::CountTokens(_) => Err(Error::invalid_request("this provider does not count tokens")),
     }
 }
 
@@ -107,5 +91,6 @@ pub fn encode_answer(output: &Output, head: &Head, request: &LlmRequest) -> Byte
     match output {
         Output::Chat(chat) => answer_encode::encode_chat_answer(chat, head, request),
         Output::Embed(embed) => embed::encode_embed_answer(embed, head, request),
+        Output::TokenCount(count) => format!(r#"{{"input_tokens":{}}}"#, count.input_tokens).into(),
     }
 }

@@ -3,7 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use llm_core::{Error, ErrorKind};
 
-use crate::json::{ObjectWriter, Value, document};
+use crate::{
+    json::{ObjectWriter, Value, document},
+    limits::MAX_MODELS,
+};
 
 /// A model as the list of models shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +47,6 @@ fn write_model(model: &ModelInfo, mut object: ObjectWriter<'_>) {
     object.field("owned_by", &model.owned_by);
     object.end();
 }
-
-/// The most models of a list. The largest marketplaces have several hundred.
-const MAX_MODELS: usize = 10_000;
 
 /// Reads a list of models. What compatible servers leave out is empty or 0.
 ///

@@ -3,10 +3,10 @@
 use llm_core::{Audio, Error, Extra, File, Image, Other, Part, PartContent, Source};
 
 use super::tool::nested_extra;
-use crate::json::{ArrayWriter, Object, ObjectWriter, Value};
-
-/// The most parts of one message: room for a video of more than an hour at a picture a second.
-const MAX_PARTS: usize = 4_096;
+use crate::{
+    json::{ArrayWriter, Object, ObjectWriter, Value},
+    limits::MAX_PARTS,
+};
 
 /// Reads `content`: a string, or a list of parts.
 pub(crate) fn decode_content(value: &Value<'_, '_>) -> Result<Vec<Part>, Error> {

@@ -9,7 +9,10 @@ use llm_core::{
 };
 
 use super::{message::decode_message, tool};
-use crate::json::{Object, Value, document};
+use crate::{
+    json::{Object, Value, document},
+    limits::{MAX_MESSAGES, MAX_STOPS, MAX_TOOLS, decode_model},
+};
 
 /// Reads the body of a Chat Completions request. The request keeps the bytes.
 ///
@@ -23,36 +26,8 @@ pub fn decode_chat(body: Bytes) -> Result<LlmRequest, Error> {
     Ok(LlmRequest::new(model, Payload::Chat(chat)).with_wire(Dialect::OpenAi, body.clone()))
 }
 
-/// The longest name of a model, in bytes. The longest in use, resource names of clouds (`arn:aws:bedrock:…`), have
-/// about 100.
-const MAX_MODEL_BYTES: usize = 256;
-
-/// The most messages of a request: the limit of Anthropic (Anthropic API reference, Messages).
-const MAX_MESSAGES: usize = 100_000;
-
-/// The most tools of a request. OpenAI takes 128 (OpenAI API reference, Chat Completions); compatible servers have no
-/// limit of their own, but no model can choose among thousands.
-const MAX_TOOLS: usize = 4_096;
-
-/// The most stop sequences of a request. OpenAI takes 4 (OpenAI API reference, Chat Completions) and DeepSeek 16
-/// (DeepSeek API reference, Create Chat Completion).
-const MAX_STOPS: usize = 64;
-
-/// Model names end in paths, headers and labels.
-pub(crate) fn decode_model(root: &mut Object<'_, '_>) -> Result<String, Error> {
-    let value = root.required("model")?;
-    let model = value.string()?;
-    if model.is_empty() || model.chars().any(char::is_control) {
-        return Err(value.error("expected a name without control characters"));
-    }
-    if model.len() > MAX_MODEL_BYTES {
-        return Err(value.error(format_args!("is longer than {MAX_MODEL_BYTES} bytes")));
-    }
-    Ok(model.into_owned())
-}
-
 fn decode_fields(mut root: Object<'_, '_>) -> Result<Chat, Error> {
-    let mut chat = Chat::default();
+    let mut chat = Chat { dialect: Some(Dialect::OpenAi), ..Chat::default() };
     decode_messages(&root.required("messages")?, &mut chat)?;
     if let Some(tools) = root.take("tools") {
         chat.tools = tools.list(MAX_TOOLS, |tool| tool::decode_tool(&tool))?;

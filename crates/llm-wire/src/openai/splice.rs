@@ -5,8 +5,10 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use llm_core::{Error, ErrorKind, LlmRequest};
 
-use super::EncodeOptions;
-use crate::json::{Object, Value, document};
+use crate::{
+    EncodeOptions,
+    json::{Object, Value, document},
+};
 
 /// Changes of a text, each at a place of its own, in any order.
 struct Edits<'t> {

@@ -71,7 +71,7 @@ impl StreamEncoder {
     pub fn new(head: &Head, request: &LlmRequest) -> Self {
         let wants_usage = match request.payload() {
             Payload::Chat(chat) => chat.include_usage,
-            Payload::Embed(_) => false,
+            Payload::Embed(_) | Payload::CountTokens(_) => false,
         };
         Self {
             call: request.context().id(),
