@@ -39,6 +39,8 @@
 //! Errors name the field that is wrong, never its value.
 
 pub mod anthropic;
+mod counts;
+mod edits;
 pub mod error;
 pub mod headers;
 mod json;

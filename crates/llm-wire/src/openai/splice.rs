@@ -1,61 +1,20 @@
 //! The caller's own bytes with as little changed as can be.
 
-use std::ops::Range;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use llm_core::{Error, ErrorKind, LlmRequest};
 
 use crate::{
     EncodeOptions,
-    json::{Object, Value, document},
+    edits::{Edits, quoted},
+    json::{Object, document},
 };
-
-/// Changes of a text, each at a place of its own, in any order.
-struct Edits<'t> {
-    text: &'t Bytes,
-    edits: Vec<(Range<usize>, String)>,
-}
-
-impl Edits<'_> {
-    /// Where a value that was read from the text stands in it.
-    fn place(&self, value: &Value<'_, '_>) -> Range<usize> {
-        let start = value.text().as_ptr().addr() - self.text.as_ptr().addr();
-        start..start + value.text().len()
-    }
-
-    fn replace(&mut self, value: &Value<'_, '_>, with: impl Into<String>) {
-        self.edits.push((self.place(value), with.into()));
-    }
-
-    fn insert(&mut self, at: usize, what: impl Into<String>) {
-        self.edits.push((at..at, what.into()));
-    }
-
-    fn apply(mut self) -> Bytes {
-        if self.edits.is_empty() {
-            return self.text.clone();
-        }
-        // Stable: what is inserted behind a value comes after what replaces it.
-        self.edits.sort_by_key(|(place, _)| place.start);
-        let inserted: usize = self.edits.iter().map(|(_, what)| what.len()).sum();
-        let mut out = BytesMut::with_capacity(self.text.len() + inserted);
-        let mut copied = 0;
-        for (place, what) in &self.edits {
-            out.extend_from_slice(&self.text[copied..place.start]);
-            out.extend_from_slice(what.as_bytes());
-            copied = place.end;
-        }
-        out.extend_from_slice(&self.text[copied..]);
-        out.freeze()
-    }
-}
 
 /// The caller's bytes with the options spliced in. `None` when they name no model, and so cannot be the request.
 pub(crate) fn splice(request: &LlmRequest, body: &Bytes, options: &EncodeOptions<'_>) -> Result<Option<Bytes>, Error> {
     let document = document(body, ErrorKind::InvalidRequest)?;
     let root = document.object()?;
     let Some(model) = root.get("model").filter(|model| model.is_string()) else { return Ok(None) };
-    let mut edits = Edits { text: body, edits: Vec::new() };
+    let mut edits = Edits::new(body);
     if model.string()? != options.model {
         edits.replace(&model, quoted(options.model));
     }
@@ -70,10 +29,6 @@ pub(crate) fn splice(request: &LlmRequest, body: &Bytes, options: &EncodeOptions
         splice_ceiling(&root, ceiling, behind_model, &mut edits)?;
     }
     Ok(Some(edits.apply()))
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("text can always be written as JSON")
 }
 
 fn splice_usage(root: &Object<'_, '_>, behind_model: usize, edits: &mut Edits<'_>) -> Result<(), Error> {
