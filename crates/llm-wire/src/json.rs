@@ -10,10 +10,12 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+mod lenient;
 mod list;
 mod surrogates;
 mod write;
 
+pub(crate) use lenient::said;
 pub(crate) use surrogates::{parse_mended, without_lone_surrogates};
 pub(crate) use write::{ArrayWriter, ObjectWriter};
 

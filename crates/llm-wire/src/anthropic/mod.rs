@@ -1,89 +1,102 @@
 //! Messages, token counting and Models of Anthropic, and of everything that speaks its dialect.
-// STUB: signatures only, replaced within the hour.
-#![allow(missing_docs, unused_variables)]
+//!
+//! # Requests
+//!
+//! [`decode_messages`] and [`decode_count_tokens`] give a request that keeps the caller's bytes. As long as nobody
+//! changes its payload, [`encode_request`] sends these bytes: only the model name and the output ceiling are spliced
+//! in. A request that was built or changed, or came in another dialect, is written from its types.
+//!
+//! Choices that a reader should know:
+//!
+//! - `system` is one message of [`Chat::system`](llm_core::Chat::system), a part for each block. Written, the blocks of
+//!   all system messages are one list.
+//! - Results of tools stay in the user turn in which they came. Written, results that are messages of their own (as in
+//!   OpenAI's dialect) and what the user says next are one turn.
+//! - `max_tokens` is required here: where the caller set no limit it is the ceiling, else the model's own maximum, else
+//!   4,096.
+//! - Thinking without a signature was another provider's, or one of ours without: it is left out, because the provider
+//!   refuses what it did not sign. So are empty texts, and turns of which nothing is left.
+//! - The ids of tool calls may hold letters, digits, `_` and `-` here. Every other byte becomes `_` and its two
+//!   hexadecimal digits, in the call and in its result.
+//! - Documents given as text or as blocks, tools that run at the provider and their results, and whatever else has no
+//!   name here are kept whole as [`Other`](llm_core::Other).
+//! - `anthropic-beta` turns features on beside the body: [`Betas`].
+//!
+//! # Answers
+//!
+//! Token counts become this workspace's own: [`Usage::input`](llm_core::Usage::input) includes what was read from and
+//! written to the prompt cache, which this dialect counts apart. What a stream says of its output before there is any is a
+//! placeholder and passed over. Written, arguments that are no JSON object are the text of a field `INVALID_JSON`,
+//! as Anthropic's guide to streamed tool calls proposes.
+//!
+//! # Sources
+//!
+//! Anthropic API reference: Messages, Count tokens, Models, Errors, Streaming messages, Beta headers.
 
-use bytes::{Bytes, BytesMut};
-use llm_core::{Error, ErrorKind, Frame, Head, LlmRequest, Output};
+mod answer;
+mod answer_encode;
+mod betas;
+mod block;
+mod block_encode;
+mod encode;
+mod error;
+mod finish;
+mod foreign;
+mod json_extent;
+mod message;
+mod message_encode;
+mod models;
+mod request;
+mod splice;
+mod stream;
+mod stream_blocks;
+mod stream_encode;
+mod tool;
+mod usage;
 
-use crate::{EncodeOptions, openai::ModelInfo, sse};
+use bytes::Bytes;
+use llm_core::{Dialect, Error, Head, LlmRequest, Output, Payload};
 
-/// Reads the body of `POST /v1/messages`. The request keeps the bytes.
-pub fn decode_messages(body: Bytes) -> Result<LlmRequest, Error> {
-    Err(Error::internal("stub"))
-}
-/// Reads the body of `POST /v1/messages/count_tokens` into `Payload::CountTokens`. The request keeps the bytes.
-pub fn decode_count_tokens(body: Bytes) -> Result<LlmRequest, Error> {
-    Err(Error::internal("stub"))
-}
-/// The body of a request for a provider: Chat goes to `/v1/messages`, CountTokens to `/v1/messages/count_tokens`.
-/// Embed is an invalid request (there is no such endpoint).
+pub use answer::{decode_answer, decode_token_count};
+pub use betas::Betas;
+pub use error::encode_error;
+pub use models::{decode_models, encode_model, encode_models};
+pub use request::{decode_count_tokens, decode_messages};
+pub use stream::StreamDecoder;
+pub use stream_encode::StreamEncoder;
+
+use crate::EncodeOptions;
+
+/// The body of a request for a provider: a chat is for `/v1/messages`, a question for a count for
+/// `/v1/messages/count_tokens`.
+///
+/// A request that came in this dialect and was not changed since is sent as the caller's own bytes with the `options`
+/// spliced in; every other byte is as it was.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`](llm_core::ErrorKind::InvalidRequest) when the request holds something that this
+/// dialect cannot say and that would change the answer, such as a request for embeddings; the message names the place.
 pub fn encode_request(request: &LlmRequest, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
-    Err(Error::internal("stub"))
+    if let Some(wire) = request.wire().filter(|wire| wire.dialect == Dialect::Anthropic)
+        && let Some(spliced) = splice::splice(&wire.bytes, options)?
+    {
+        return Ok(spliced);
+    }
+    match request.payload() {
+        Payload::Chat(chat) => encode::encode_chat(request, chat, options, false),
+        Payload::CountTokens(chat) => encode::encode_chat(request, chat, options, true),
+        Payload::Embed(_) => Err(Error::invalid_request("this provider has no embeddings")),
+    }
 }
-/// Reads a whole `message` object; the provider's own error if the body is one.
-pub fn decode_answer(body: Bytes) -> Result<Output, Error> {
-    Err(Error::internal("stub"))
-}
-/// Reads `{"input_tokens":n}` into `Output::TokenCount`.
-pub fn decode_token_count(body: &[u8]) -> Result<Output, Error> {
-    Err(Error::internal("stub"))
-}
-/// A whole answer: a `message` object, or `{"input_tokens":n}`.
+
+/// A whole answer: a `message` object, or the count that was asked for.
+///
+/// What the answer does not say of itself (id, model) is taken from `head`, else made up. Vectors have no place in this
+/// dialect: nobody can ask for them.
 pub fn encode_answer(output: &Output, head: &Head, request: &LlmRequest) -> Bytes {
-    Bytes::new()
-}
-/// `{"type":"error","error":{"type","message"},"request_id"}`.
-pub fn encode_error(error: &Error, request_id: Option<&str>) -> Bytes {
-    Bytes::new()
-}
-/// The list of models in Anthropic's shape.
-pub fn encode_models(models: &[ModelInfo]) -> Bytes {
-    Bytes::new()
-}
-pub fn encode_model(model: &ModelInfo) -> Bytes {
-    Bytes::new()
-}
-pub fn decode_models(body: &[u8]) -> Result<Vec<ModelInfo>, Error> {
-    Err(Error::new(ErrorKind::Undecodable, "stub"))
-}
-
-/// Features that a caller turns on with `anthropic-beta: a,b`: names of letters, digits, `-`, `.` and `_`, at most 32.
-/// A front door puts it into the request's extensions, and a provider of this dialect sends it on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Betas;
-impl Betas {
-    /// Reads the headers of a request; names that are none are an invalid-request error. `None` when there is no such header.
-    pub fn from_headers(headers: &http::HeaderMap) -> Result<Option<Self>, Error> {
-        Ok(None)
+    match output {
+        Output::Chat(chat) => answer_encode::encode_chat_answer(chat, head, request),
+        Output::TokenCount(count) => format!(r#"{{"input_tokens":{}}}"#, count.input_tokens).into(),
+        Output::Embed(_) => Bytes::from_static(b"{}"),
     }
-    /// The value to send.
-    pub fn to_header_value(&self) -> http::HeaderValue {
-        http::HeaderValue::from_static("")
-    }
-}
-
-/// Reads the frames of one stream, in order. Mirror of `openai::StreamDecoder`; `message_stop` is the last frame.
-#[derive(Debug, Default)]
-pub struct StreamDecoder;
-impl StreamDecoder {
-    pub fn new() -> Self {
-        Self
-    }
-    pub fn decode(&mut self, frame: sse::Frame) -> Result<Frame, Error> {
-        Err(Error::internal("stub"))
-    }
-}
-
-/// Writes an answer as this dialect's stream. Mirror of `openai::StreamEncoder`.
-#[derive(Debug)]
-pub struct StreamEncoder;
-impl StreamEncoder {
-    pub fn new(head: &Head, request: &LlmRequest) -> Self {
-        Self
-    }
-    pub fn encode(&mut self, frame: &Frame, out: &mut BytesMut) {}
-    /// Ends the stream unless it has ended: open block stopped, `message_delta`, `message_stop`.
-    pub fn finish(&mut self, out: &mut BytesMut) {}
-    /// Ends the stream with `event: error`, unless it has ended.
-    pub fn fail(&mut self, error: &Error, out: &mut BytesMut) {}
 }

@@ -1,0 +1,28 @@
+//! The caller's own bytes with as little changed as can be.
+
+use bytes::Bytes;
+use llm_core::{Error, ErrorKind};
+
+use crate::{
+    EncodeOptions,
+    edits::{Edits, quoted},
+    json::document,
+};
+
+/// The caller's bytes with the options spliced in. `None` when they name no model, and so cannot be the request.
+pub(super) fn splice(body: &Bytes, options: &EncodeOptions<'_>) -> Result<Option<Bytes>, Error> {
+    let document = document(body, ErrorKind::InvalidRequest)?;
+    let root = document.object()?;
+    let Some(model) = root.get("model").filter(|model| model.is_string()) else { return Ok(None) };
+    let mut edits = Edits::new(body);
+    if model.string()? != options.model {
+        edits.replace(&model, quoted(options.model));
+    }
+    // A limit is there in every request for an answer, and in no question for a count.
+    if let (Some(ceiling), Some(limit)) = (options.output_ceiling, root.get("max_tokens"))
+        && limit.at_least(0)? > ceiling
+    {
+        edits.replace(&limit, ceiling.to_string());
+    }
+    Ok(Some(edits.apply()))
+}
