@@ -17,6 +17,9 @@ use crate::{Attempt, Error, ErrorKind, NanoUsd, Target, Usage};
 /// twice too.
 pub(crate) const DEFAULT_ALLOWANCE: u32 = 2;
 
+/// The most fields that are noted as left out. The two known dialects differ by about thirty.
+const MAX_LEFT_OUT: usize = 64;
+
 /// The identity of a logical call, the same for all its attempts. Displayed as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId(pub u128);
@@ -183,10 +186,11 @@ impl Trail {
     }
 
     /// Notes that a field of the request was advisory and not sent, because the target's dialect has no place for it.
+    /// Of fields with names of the caller's own making no more than the first 64 are noted.
     pub fn note_left_out(&self, field: impl Into<Box<str>>) {
         let field = field.into();
         let mut record = self.0.record();
-        if !record.left_out.contains(&field) {
+        if record.left_out.len() < MAX_LEFT_OUT && !record.left_out.contains(&field) {
             record.left_out.push(field);
         }
     }
@@ -294,6 +298,15 @@ mod tests {
         call.lower_allowance_to(1);
         call.lower_allowance_to(5);
         assert_eq!(call.calls_left(), 1);
+    }
+
+    #[test]
+    fn fields_that_were_left_out_are_noted_once_and_within_bounds() {
+        let trail = Trail::of(Arc::new(Call::new(CallId(1))));
+        for round in 0..2 {
+            (0..100).for_each(|number| trail.note_left_out(format!("x_{number}")));
+            assert_eq!(trail.left_out().len(), MAX_LEFT_OUT, "{round}");
+        }
     }
 
     #[test]

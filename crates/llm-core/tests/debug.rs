@@ -90,6 +90,8 @@ async fn content_is_never_shown() {
     check(request.context());
     check(&LlmRequest::chat("model").system(canary()).user(canary()));
     check(&Payload::Embed(Embed { input: vec![EmbedInput::Text(canary())], extra: extra(), ..Embed::default() }));
+    let Payload::Chat(chat) = request.payload().clone() else { panic!("a chat is a chat") };
+    check(&Payload::CountTokens(chat));
     check(&output());
     check(&Output::from(EmbedOutput { vectors: vec![Vector(vec![0.5])], extra: extra(), ..EmbedOutput::default() }));
     check(&LlmResponse::new(Head::default(), Body::full(output()).with_wire(Dialect::OpenAi, canary().into())));
