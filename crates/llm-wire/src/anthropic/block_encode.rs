@@ -76,28 +76,28 @@ impl BlockWriter<'_> {
             PartContent::Text(text) | PartContent::Refusal(text) => {
                 block.field("type", "text");
                 block.field("text", text);
-                &["type", "text", "cache_control"]
+                &["type", "text"]
             }
             PartContent::Image(image) => {
                 self.encode_image(image, place, &mut block)?;
-                &["type", "source", "cache_control"]
+                &["type", "source"]
             }
             PartContent::File(file) => {
                 self.encode_file(file, place, &mut block)?;
-                &["type", "source", "title", "cache_control"]
+                &["type", "source", "title"]
             }
             PartContent::Audio(_) => return Err(foreign::refuse(&place.to_string(), "sound")),
             PartContent::ToolCall(call) => {
                 encode_call(call, place, &mut block)?;
-                &["type", "id", "name", "input", "cache_control"]
+                &["type", "id", "name", "input"]
             }
             PartContent::ToolResult(result) => {
                 self.encode_result(result, place, &mut block)?;
-                &["type", "tool_use_id", "content", "is_error", "cache_control"]
+                &["type", "tool_use_id", "content", "is_error"]
             }
             PartContent::Reasoning(reasoning) => {
                 encode_reasoning(reasoning, &mut block);
-                &["type", "thinking", "signature", "data", "cache_control"]
+                &["type", "thinking", "signature", "data"]
             }
             PartContent::Other(_) => &[],
         };

@@ -113,7 +113,7 @@ fn encode_tool(
     object.optional("strict", *strict);
     encode_cache(tool.cache, &mut object);
     if is_own {
-        object.extra(&tool.extra, &["name", "description", "input_schema", "strict", "cache_control"]);
+        object.extra(&tool.extra, &["name", "description", "input_schema", "strict"]);
     } else {
         foreign::note(trail, "tools", &tool.extra);
     }
