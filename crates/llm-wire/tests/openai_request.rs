@@ -378,8 +378,9 @@ fn everything_at_once_is_spliced_in_the_right_places() {
 
 #[test]
 fn a_request_of_another_dialect_is_written_without_its_unknown_fields() {
-    let request = decode_chat(Bytes::from(with(r#""top_a":1"#))).unwrap();
-    let foreign = request.with_wire(Dialect::Anthropic, Bytes::from_static(b"{}"));
+    let mut foreign = decode_chat(Bytes::from(with(r#""top_a":1"#))).unwrap();
+    let Payload::Chat(chat) = foreign.payload_mut() else { panic!("a chat is a chat") };
+    chat.dialect = Some(Dialect::Anthropic);
     let written = encode_request(&foreign, &EncodeOptions::new("m")).unwrap();
     assert_eq!(written, r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
 }
