@@ -197,6 +197,10 @@ async fn a_malformed_head_is_refused() {
     ] {
         is_refused(&gateway, head).await;
     }
+    let huge = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "a".repeat(200_000));
+    is_refused(&gateway, &huge).await;
+    let many = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(1_000));
+    is_refused(&gateway, &many).await;
     is_served(&gateway).await;
 }
 
