@@ -66,6 +66,15 @@ check("stream with usage", async (at) => {
   expectUsage(all.usage);
 });
 
+check("stream with a late start", async (at) => {
+  const all = await read(stream(at("sim-late")));
+  assert.ok(all.text, "the answer is empty");
+  expect([all.errors, all.finishReasons], [[], ["stop"]], "the errors and finish reasons");
+  // Its head has been sent by then, so the failure can only be told within the stream.
+  const failed = await read(stream(at("sim-late-500")));
+  expect([failed.text, failed.errors.length], ["", 1], "the text and number of errors");
+});
+
 const inCity = { inputSchema: z.object({ city: z.string() }) };
 const tools = () => {
   const run = [];
@@ -251,6 +260,11 @@ checkOnce("wrong key", async () => {
 checkOnce("right key", async () => {
   const model = connect(KEYED, GOOD_KEY).chat("sim-chat");
   assert.ok((await generateText({ model, prompt: QUESTION, maxRetries: 0 })).text, "the answer is empty");
+});
+
+checkOnce("too large a request", async () => {
+  const call = () => generateText(ask("sim-chat", { prompt: "a".repeat(2_000_000) }));
+  expectCallError(await failure(call), 413, false, "the call");
 });
 
 checkOnce("unknown model", async () => {

@@ -99,6 +99,15 @@ check("stream in single bytes", async (at) => {
   expect(all.finishReasons, ["stop"], "the finish reasons");
 });
 
+check("stream with a late start", async (at) => {
+  const all = await read(await ask(at("sim-late"), { stream: true }));
+  assert.ok(all.text, "the answer is empty");
+  expect(all.finishReasons, ["stop"], "the finish reasons");
+  // Its head has been sent by then, so the failure can only be told within the stream.
+  const stream = await ask(at("sim-late-500"), { stream: true });
+  await raises(OpenAI.APIError, () => read(stream));
+});
+
 check("tool round trip", async (at) => {
   const first = await ask(at("sim-chat"), { messages: TOOL_QUESTION, tools: TOOLS });
   expect(first.choices[0].finish_reason, "tool_calls", "the finish reason");
@@ -299,6 +308,13 @@ checkOnce("right key", async () => {
 checkOnce("unknown model", async () => {
   const error = await refused(OpenAI.NotFoundError, 404, () => ask("no-such-model"));
   expect(error.code, "model_not_found", "the code");
+});
+
+checkOnce("too large a request", async () => {
+  // The client has no class for this status.
+  const messages = [{ role: "user", content: "a".repeat(2_000_000) }];
+  const error = await refused(OpenAI.APIError, 413, () => ask("sim-chat", { messages }));
+  expect(error.code, "request_too_large", "the code");
 });
 
 checkOnce("bad request", async () => {

@@ -109,6 +109,36 @@ def length_limit(at):
 
 
 @check
+def several_choices(at):
+    if at("").startswith("over-anthropic"):
+        # Anthropic answers once, and a choice less would not be what was asked for.
+        refused(openai.BadRequestError, 400, lambda: ask(at("sim-chat"), n=2))
+        return
+    answer = ask(at("sim-chat"), n=2)
+    expect([choice.index for choice in answer.choices], [0, 1], "the choices")
+    texts = {}
+    for chunk in ask(at("sim-chat"), n=2, stream=True):
+        for choice in chunk.choices:
+            texts[choice.index] = texts.get(choice.index, "") + (choice.delta.content or "")
+    assert texts[0] and texts[1] and len(texts) == 2, f"the choices of the stream are {sorted(texts)}"
+
+
+@check
+def reasoning(at):
+    answer = ask(at("sim-reasons"), reasoning_effort="low")
+    assert answer.choices[0].message.content, "the answer is empty"
+    details = answer.usage.completion_tokens_details
+    assert 0 < details.reasoning_tokens < answer.usage.completion_tokens, f"the usage is {answer.usage}"
+
+
+@check
+def fields_of_tomorrow(at):
+    # Fields that nobody knows yet, and those that only advise, are no reason to refuse a request.
+    answer = ask(at("sim-chat"), user="u-1", metadata={"a": "b"}, extra_body={"field_of_tomorrow": {"deep": [1.50]}})
+    assert answer.choices[0].message.content, "the answer is empty"
+
+
+@check
 def stream_with_usage(at):
     text, finish_reasons, usages = read(ask(at("sim-chat"), stream=True, stream_options={"include_usage": True}))
     assert text, "the answer is empty"
@@ -129,6 +159,24 @@ def stream_in_single_bytes(at):
     text, finish_reasons, _ = read(ask(at("sim-bytewise"), stream=True))
     assert text, "the answer is empty"
     expect(finish_reasons, ["stop"], "the finish reasons")
+
+
+@check
+def stream_with_a_late_start(at):
+    text, finish_reasons, _ = read(ask(at("sim-late"), stream=True))
+    assert text, "the answer is empty"
+    expect(finish_reasons, ["stop"], "the finish reasons")
+    # Its head has been sent by then, so the failure can only be told within the stream.
+    stream = ask(at("sim-late-500"), stream=True)
+    raises(openai.APIError, lambda: read(stream))
+
+
+@check
+def where_an_answer_comes_from(at):
+    raw = CLIENT.chat.completions.with_raw_response.create(model=at("sim-chat"), messages=QUESTION)
+    expect(raw.headers["x-llm-target"], at("sim-chat"), "the target")
+    assert float(raw.headers["x-llm-cost-usd"]) > 0, "the answer is free"
+    assert raw.parse().choices[0].message.content, "the answer is empty"
 
 
 @check
@@ -382,6 +430,14 @@ def page_of_a_stranger(_):
 def unknown_model(_):
     error = refused(openai.NotFoundError, 404, lambda: ask("no-such-model"))
     expect(error.code, "model_not_found", "the code")
+
+
+@check_once
+def too_large_a_request(_):
+    # The client has no class for this status.
+    messages = [{"role": "user", "content": "a" * 2_000_000}]
+    error = refused(openai.APIStatusError, 413, lambda: ask("sim-chat", messages=messages))
+    expect(error.code, "request_too_large", "the code")
 
 
 @check_once

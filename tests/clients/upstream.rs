@@ -45,7 +45,9 @@ async fn calls(State(server): State<Arc<SimServer>>, Path(model): Path<String>) 
             Some(Ended::Faulted) => "faulted",
             None => "not yet",
         };
-        json!({ "path": &*call.path, "tokens": call.tokens_sent, "ended": ended })
+        let betas: Vec<_> =
+            call.headers.get_all("anthropic-beta").iter().filter_map(|beta| beta.to_str().ok()).collect();
+        json!({ "path": &*call.path, "betas": betas, "tokens": call.tokens_sent, "ended": ended })
     });
     told.collect::<Value>().to_string()
 }
