@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use crate::{
     hosts,
     keys::KeyConfig,
-    place::{line_at, line_of, path_at},
+    place::{line_at, line_of, path_at, texts_at},
     server::Limits,
     slow::SlowLimits,
 };
@@ -201,9 +201,17 @@ impl ConfigError {
         Self { path: path.into(), message: message.into(), line: None }
     }
 
-    /// Looks up the line of the path in the text it came from.
+    /// Looks up the line of the path in the text it came from, and strikes out of the sentence what may be a key in the
+    /// wrong place: parsers like to repeat what they do not understand.
     pub(crate) fn in_text(mut self, text: &str) -> Self {
         self.line = self.line.or_else(|| line_of(text, &self.path));
+        for (field, value) in texts_at(text, &self.path) {
+            if may_be_secret(&field, &value) {
+                let escaped = format!("{value:?}");
+                let escaped = escaped.trim_matches('"');
+                self.message = self.message.replace(&value, "…").replace(escaped, "…");
+            }
+        }
         self
     }
 }
@@ -218,6 +226,13 @@ impl fmt::Display for ConfigError {
         }
         f.write_str(&self.message)
     }
+}
+
+/// Whether a text could be a key: not a name, not the place of a file, and not a variable of the environment, all of
+/// which an operator wants to read. No key that is worth anything is shorter than eight characters.
+fn may_be_secret(field: &str, text: &str) -> bool {
+    let is_variable = text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    text.len() >= 8 && !is_variable && !matches!(field, "name" | "key_file" | "ca_file")
 }
 
 impl Config {

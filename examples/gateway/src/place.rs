@@ -15,7 +15,34 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
 /// The line on which a value stands, or else the nearest table around it.
 pub(crate) fn line_of(text: &str, path: &str) -> Option<usize> {
     let root = DeTable::parse(text).ok()?;
-    let mut table = Some(root.get_ref());
+    nearest(root.get_ref(), path).map(|value| line_at(text, value.span().start))
+}
+
+/// The texts in the value at a path, or else in the nearest table around it, each with the name of its field.
+pub(crate) fn texts_at(text: &str, path: &str) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    if let Ok(root) = DeTable::parse(text)
+        && let Some(value) = nearest(root.get_ref(), path)
+    {
+        let field = path.rsplit('.').next().unwrap_or_default();
+        collect_texts(field, value.get_ref(), &mut texts);
+    }
+    texts
+}
+
+fn collect_texts(field: &str, value: &DeValue<'_>, texts: &mut Vec<(String, String)>) {
+    match value {
+        DeValue::String(text) => texts.push((field.to_owned(), text.to_string())),
+        DeValue::Array(items) => items.iter().for_each(|item| collect_texts(field, item.get_ref(), texts)),
+        DeValue::Table(table) => {
+            table.iter().for_each(|(key, item)| collect_texts(key.get_ref(), item.get_ref(), texts))
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+    }
+}
+
+fn nearest<'t, 'i>(root: &'t DeTable<'i>, path: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+    let mut table = Some(root);
     let mut found = None;
     for segment in path.split('.') {
         let (name, index) = match segment.split_once('[') {
@@ -27,7 +54,7 @@ pub(crate) fn line_of(text: &str, path: &str) -> Option<usize> {
             (DeValue::Array(items), Some(index)) => items.get(index).unwrap_or(value),
             _ => value,
         };
-        found = Some(line_at(text, value.span().start));
+        found = Some(value);
         table = match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => None,
@@ -95,6 +122,17 @@ mod tests {
         assert_eq!(line_of(TEXT, "keys[1].tenant"), Some(8));
         assert_eq!(line_of(TEXT, "keys[1].missing"), Some(7));
         assert_eq!(line_of(TEXT, "nothing"), None);
+    }
+
+    #[test]
+    fn the_texts_around_a_path_are_found_with_their_fields() {
+        let of = |path: &str| texts_at(TEXT, path);
+        let text = |field: &str, text: &str| (field.to_owned(), text.to_owned());
+        assert_eq!(of("server.grace"), [text("grace", "1s")]);
+        assert_eq!(of("keys[1].missing"), [text("tenant", "b")]);
+        assert_eq!(of("simulated.models"), [text("name", "m"), text("fault", "x"), text("name", "n")]);
+        assert_eq!(of("nothing"), []);
+        assert_eq!(of(""), []);
     }
 
     #[test]

@@ -26,5 +26,6 @@ pub(crate) async fn raw_and_leave(address: SocketAddr, bytes: &[u8]) -> String {
 
 /// The statuses of the answers on a connection, in order.
 pub(crate) fn statuses(answers: &str) -> Vec<&str> {
-    answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
+    let status = |answer| str::get(answer, ..3).filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
+    answers.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..)).filter_map(status).collect()
 }
