@@ -1,6 +1,7 @@
 //! Automation for the workspace: `cargo xtask <command>`, one file per command, standard library only.
 
 mod apt;
+mod bench;
 mod ci;
 mod clients;
 mod conformance;
@@ -33,6 +34,7 @@ Usage: cargo xtask <command>
   test                        all tests and doc tests, one total at the end
 
 Not part of ci:
+  bench [PART]... [--quick]   figures beside their targets: wire, frames, gateway, instructions (all by default)
   fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
 ";
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         ["clients"] => ("clients", step::timed("clients", clients::run)),
         ["conformance"] => ("conformance", conformance::run()),
         ["conformance", "--layer", path] => ("conformance", conformance::run_one(path)),
+        ["bench", options @ ..] => ("bench", bench::run(options)),
         ["fuzz", options @ ..] => ("fuzz", fuzz::run(options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -1,0 +1,22 @@
+//! Figures of the workspace: what `cargo xtask bench` measures, one module a subject.
+//!
+//! Figures are ratios between two programs in one run, numbers of allocations, and instructions under valgrind: they
+//! hold on any machine. Times and throughputs are printed beside them, and hold on this one, today. Nothing here is a
+//! test of speed, so nothing fails because a machine was busy; what fails is an answer that is not as it should be.
+
+pub mod canned;
+pub mod dialect;
+pub mod effort;
+pub mod frames;
+pub mod gateway;
+pub mod instructions;
+pub mod load;
+pub mod lockstep;
+pub mod operation;
+pub mod peer;
+pub mod program;
+pub mod table;
+pub mod wire;
+
+/// Why something could not be measured, as a sentence.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

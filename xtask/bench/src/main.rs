@@ -1,0 +1,98 @@
+//! `cargo xtask bench`: figures of the wire formats and of the gateway, each beside its target.
+
+use std::{env, process::ExitCode};
+
+use tokio::runtime::Builder;
+use xtask_bench::{
+    Failure,
+    effort::Effort,
+    frames, gateway, instructions,
+    peer::{self, ORIGIN, PASS_THROUGH},
+    wire,
+};
+
+const USAGE: &str = "Usage: cargo xtask bench [wire|frames|gateway|instructions]... [--quick]\n";
+
+/// What can be measured, in the order in which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    Wire,
+    Frames,
+    Gateway,
+    Instructions,
+}
+
+const SECTIONS: [(&str, Section); 4] = [
+    ("wire", Section::Wire),
+    ("frames", Section::Frames),
+    ("gateway", Section::Gateway),
+    ("instructions", Section::Instructions),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        [ORIGIN] => peer::run_origin(),
+        [PASS_THROUGH, origin] => peer::run_pass_through(origin),
+        arguments => match selection(arguments) {
+            Some((sections, effort)) => measure(&sections, effort),
+            None => {
+                eprint!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What to measure, and how long. `None` when that was not understood.
+fn selection(arguments: &[&str]) -> Option<(Vec<Section>, Effort)> {
+    let mut effort = Effort::Full;
+    let mut sections = Vec::new();
+    for argument in arguments {
+        if *argument == "--quick" {
+            effort = Effort::Quick;
+        } else {
+            sections.push(SECTIONS.iter().find(|(name, _)| name == argument)?.1);
+        }
+    }
+    if sections.is_empty() {
+        sections = SECTIONS.map(|(_, section)| section).to_vec();
+    }
+    Some((sections, effort))
+}
+
+fn measure(sections: &[Section], effort: Effort) -> Result<(), Failure> {
+    // One thread: what makes the load is not to take more of the machine than it needs.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    for section in sections {
+        match section {
+            Section::Wire => wire::run(effort)?,
+            Section::Frames => frames::run(effort)?,
+            Section::Gateway => runtime.block_on(gateway::run(effort))?,
+            Section::Instructions => runtime.block_on(instructions::run(effort))?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_measured_unless_something_is_named() {
+        let all = SECTIONS.map(|(_, section)| section).to_vec();
+        assert_eq!(selection(&[]), Some((all.clone(), Effort::Full)));
+        assert_eq!(selection(&["--quick"]), Some((all, Effort::Quick)));
+        assert_eq!(selection(&["gateway", "--quick"]), Some((vec![Section::Gateway], Effort::Quick)));
+        assert_eq!(selection(&["gatewy"]), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! Something small that is done many times over: how long it takes, and what it allocates.
+
+use std::{env, fmt, process::Command, time::Instant};
+
+use crate::{
+    Failure,
+    effort::{Effort, median},
+};
+
+/// One thing to do, always with the same input.
+pub struct Operation {
+    /// What is done to what.
+    pub name: String,
+    /// The bytes read, or written where there is nothing to read.
+    pub bytes: usize,
+    run: Box<dyn FnMut()>,
+}
+
+impl Operation {
+    /// `run` does it once. What comes of it is to go through [`std::hint::black_box`].
+    pub fn new(name: impl Into<String>, bytes: usize, run: impl FnMut() + 'static) -> Self {
+        Self { name: name.into(), bytes, run: Box::new(run) }
+    }
+
+    /// Does it once.
+    pub fn run(&mut self) {
+        (self.run)();
+    }
+
+    /// How many nanoseconds it takes: the median of several rounds after one for warming up.
+    pub fn nanoseconds(&mut self, effort: Effort) -> f64 {
+        let rounds = effort.pick(1, 9);
+        // About as long as the clock needs to be exact, and short enough to meet few interruptions.
+        let round_nanoseconds = effort.pick(100_000, 20_000_000);
+        let started = Instant::now();
+        let mut runs = 0;
+        while (started.elapsed().as_nanos() as usize) < round_nanoseconds {
+            self.run();
+            runs += 1;
+        }
+        let round = |_| {
+            let started = Instant::now();
+            (0..runs).for_each(|_| self.run());
+            started.elapsed().as_nanos() as f64 / f64::from(runs)
+        };
+        median((0..rounds).map(round).collect())
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation").field("name", &self.name).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// What one run asks of the allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocated {
+    /// Allocations, and those that were made larger or smaller.
+    pub times: usize,
+    /// Bytes, of which growing counts what was added.
+    pub bytes: usize,
+}
+
+/// What the operations of `subject` allocate, in their order, from the program that counts.
+pub fn count(subject: &str) -> Result<Vec<Allocated>, Failure> {
+    let program = env::current_exe()?.with_file_name("xtask-bench-counting");
+    let output = Command::new(&program)
+        .arg(subject)
+        .output()
+        .map_err(|error| format!("{} could not be started: {error}", program.display()))?;
+    if !output.status.success() {
+        return Err(format!("counting failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let line = |line: &str| {
+        let (times, bytes) = line.split_once(' ')?;
+        Some(Allocated { times: times.parse().ok()?, bytes: bytes.parse().ok()? })
+    };
+    let text = String::from_utf8(output.stdout)?;
+    text.lines().map(line).collect::<Option<_>>().ok_or_else(|| "counting printed something odd".into())
+}

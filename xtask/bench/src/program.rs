@@ -1,0 +1,176 @@
+//! Programs that serve while they are measured, and what the system says of them.
+
+use std::{
+    env, fs,
+    io::{self, BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use tempfile::NamedTempFile;
+
+use crate::{
+    Failure,
+    peer::{ORIGIN, PASS_THROUGH},
+};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The proxy that does nothing.
+    PassThrough,
+    /// The gateway as it is by default.
+    Gateway,
+    /// The gateway that logs nothing, which shows what a line of log a request costs.
+    SilentGateway,
+}
+
+impl Subject {
+    /// Its name in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PassThrough => "pass-through",
+            Self::Gateway => "gateway",
+            Self::SilentGateway => "gateway without log",
+        }
+    }
+
+    /// Starts it before `origin`. `tool` runs it, if there is one.
+    pub fn start(self, origin: SocketAddr, tool: &[&str]) -> Result<Program, Failure> {
+        let program = self.program()?;
+        let mut command = match tool {
+            [] => Command::new(&program),
+            [tool, options @ ..] => {
+                let mut command = Command::new(tool);
+                command.args(options).arg(&program);
+                command
+            }
+        };
+        // One thread that works, so that no figure depends on the number of cores.
+        command.env("TOKIO_WORKER_THREADS", "1").env_remove("RUST_LOG");
+        let mut config = None;
+        match self {
+            Self::PassThrough => {
+                command.args([PASS_THROUGH, &origin.to_string()]);
+            }
+            Self::Gateway | Self::SilentGateway => {
+                let file = gateway_config(origin)?;
+                command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file.path());
+                config = Some(file);
+            }
+        }
+        if self == Self::SilentGateway {
+            command.env("RUST_LOG", "off");
+        }
+        Program::start_with(command, config)
+    }
+
+    fn program(self) -> Result<PathBuf, Failure> {
+        let own = env::current_exe()?;
+        match self {
+            Self::PassThrough => Ok(own),
+            Self::Gateway | Self::SilentGateway => {
+                let gateway = own.with_file_name("gateway");
+                if gateway.is_file() {
+                    Ok(gateway)
+                } else {
+                    Err(format!("there is no {}: start this with `cargo xtask bench`", gateway.display()).into())
+                }
+            }
+        }
+    }
+}
+
+/// One provider, which is the origin, and all else as it is by default.
+fn gateway_config(origin: SocketAddr) -> Result<NamedTempFile, Failure> {
+    let file = NamedTempFile::with_suffix(".toml")?;
+    let config = format!(
+        "[[providers]]\nname = \"origin\"\nbase_url = \"http://{origin}/v1\"\nauth = \"none\"\nmodels = [\"*\"]\n"
+    );
+    fs::write(file.path(), config)?;
+    Ok(file)
+}
+
+/// A program that serves. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    _config: Option<NamedTempFile>,
+}
+
+impl Program {
+    /// Starts the origin.
+    pub fn origin() -> Result<Self, Failure> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg(ORIGIN);
+        Self::start(command)
+    }
+
+    /// Starts what prints where it listens, and waits until it has.
+    pub fn start(command: Command) -> Result<Self, Failure> {
+        Self::start_with(command, None)
+    }
+
+    fn start_with(mut command: Command, config: Option<NamedTempFile>) -> Result<Self, Failure> {
+        let shown = Path::new(command.get_program()).display().to_string();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // As in an operator's terminal, but that nobody looks.
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("{shown} could not be started: {error}"))?;
+        let mut output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
+        let mut line = String::new();
+        while output.read_line(&mut line)? > 0 {
+            if let Some(address) = line.trim().strip_prefix("listening on http://") {
+                let address = address.parse()?;
+                // Standard output stays open until the program ends, or whatever it prints would fail.
+                std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
+                return Ok(Self { child, address, _config: config });
+            }
+            line.clear();
+        }
+        let status = child.wait()?;
+        Err(format!("{shown} ended ({status}) before it listened").into())
+    }
+
+    /// Nanoseconds of processor time, in the program and in the system for it, of all its threads until now.
+    pub fn cpu_nanoseconds(&self) -> Result<u64, Failure> {
+        let mut sum = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let ran = text.split(' ').next().ok_or("a thread's schedstat is empty")?;
+            sum += ran.parse::<u64>()?;
+        }
+        Ok(sum)
+    }
+
+    /// Resident memory, in bytes.
+    pub fn memory(&self) -> Result<u64, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("there is no VmRSS")?;
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024)
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(mut self) -> Result<ExitStatus, Failure> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        if !asked.success() {
+            return Err("kill could not tell a program of ours to end".into());
+        }
+        Ok(self.child.wait()?)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself; both calls then do nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,110 @@
+//! What measures does run, and what it compares with does what it says.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use xtask_bench::{
+    dialect::OPENAI,
+    frames,
+    load::{Connection, Question},
+    lockstep,
+    peer::{self, ORIGIN, PASS_THROUGH},
+    program::Program,
+    wire,
+};
+
+fn bench() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_xtask-bench"))
+}
+
+fn origin() -> Program {
+    let mut command = bench();
+    command.arg(ORIGIN);
+    Program::start(command).unwrap()
+}
+
+fn pass_through(origin: &Program) -> Program {
+    let mut command = bench();
+    command.args([PASS_THROUGH, &origin.address.to_string()]);
+    Program::start(command).unwrap()
+}
+
+#[test]
+fn every_operation_has_a_row_and_its_allocations() {
+    let output = bench().args(["wire", "frames", "--quick"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for operation in wire::operations().iter().chain(&frames::operations()) {
+        let row = text.lines().find_map(|line| line.trim().strip_prefix(&operation.name)).unwrap();
+        let figures: Vec<f64> = row.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+        let [_, _, allocations, bytes, ..] = figures[..] else { panic!("{row}") };
+        assert!(allocations > 0.0 && bytes > 0.0, "{row}");
+    }
+}
+
+#[test]
+fn counts_do_not_change_from_run_to_run() {
+    let count = || Command::new(env!("CARGO_BIN_EXE_xtask-bench-counting")).arg("wire").output().unwrap().stdout;
+    let counts = count();
+    assert_eq!(String::from_utf8(counts.clone()).unwrap().lines().count(), wire::operations().len());
+    assert_eq!(count(), counts);
+}
+
+#[tokio::test]
+async fn the_proxy_passes_everything_on() {
+    let origin = origin();
+    let proxy = pass_through(&origin);
+    let mut connection = Connection::open(proxy.address).await.unwrap();
+    for question in [Question::whole(), Question::stream(peer::ALL_AT_ONCE), Question::stream(peer::PACED)] {
+        connection.ask(&question).await.unwrap();
+    }
+    assert!(connection.first_content(&Question::stream(peer::ALL_AT_ONCE)).await.unwrap() > 0.0);
+    assert!(proxy.cpu_nanoseconds().unwrap() > 0);
+    assert!(proxy.memory().unwrap() > 100_000);
+}
+
+#[tokio::test]
+async fn the_proxy_hands_on_each_event_by_itself() {
+    let origin = origin();
+    let proxy = pass_through(&origin);
+    let mut asking = Connection::open(origin.address).await.unwrap();
+    let mut connection = Connection::open(proxy.address).await.unwrap();
+    assert_eq!(lockstep::ask(&mut connection, &mut asking).await.unwrap(), 102);
+}
+
+#[tokio::test]
+async fn an_event_that_is_joined_to_another_is_found() {
+    let origin = origin();
+    let events = (OPENAI.stream)();
+    let chunk = |events: &[String]| format!("{:x}\r\n{}\r\n", events.concat().len(), events.concat());
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}{}", chunk(&events[..2]), chunk(&events[2..4]));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        client.read_u8().await.unwrap();
+        client.write_all(answer.as_bytes()).await.unwrap();
+        let _ = client.read_to_end(&mut Vec::new()).await;
+    });
+    let mut asking = Connection::open(origin.address).await.unwrap();
+    let mut connection = Connection::open(address).await.unwrap();
+    let error = lockstep::ask(&mut connection, &mut asking).await.unwrap_err();
+    assert_eq!(error.to_string(), "event 3 did not come by itself and as it was sent");
+}
+
+#[tokio::test]
+async fn a_wrong_answer_is_no_figure() {
+    let origin = origin();
+    let mut connection = Connection::open(origin.address).await.unwrap();
+    let error = connection.ask(&Question::whole().expecting("something else")).await.unwrap_err();
+    assert_eq!(error.to_string(), "the answer is not the one that the origin gave");
+    let longer = [Question::whole().answer(), &b"more"[..]].concat();
+    let error = connection.ask(&Question::whole().expecting(longer)).await.unwrap_err();
+    assert_eq!(error.to_string(), "the answer is not whole");
+}
