@@ -76,6 +76,7 @@ fn around(inside: Router) -> Router {
     ]);
     let layers = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::from_shared(secrets))
+        .map_request(drop_odd_id)
         .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
         .layer(PropagateRequestIdLayer::new(request_id))
@@ -92,14 +93,30 @@ fn models(stack: &Stack) -> Vec<ModelInfo> {
     stack.models().iter().map(entry).collect()
 }
 
+/// The longest request id that is kept, in bytes, as at the doors.
+const LONGEST_ID: usize = 128;
+
+/// The most of a path that is logged, in bytes. It stands in every line about its request, and may be 64 KiB long.
+const LONGEST_PATH: usize = 256;
+
+/// Takes an id away that the doors would not send back, or that is no text; the request gets one of ours then.
+fn drop_odd_id(mut request: Request) -> Request {
+    let is_odd = |id: &HeaderValue| id.is_empty() || id.len() > LONGEST_ID || id.to_str().is_err();
+    if request.headers().get("x-request-id").is_some_and(is_odd) {
+        request.headers_mut().remove("x-request-id");
+    }
+    request
+}
+
 /// The span of a request. Only the path of its URI is shown, because careless clients put keys into queries.
 fn span(request: &Request) -> Span {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let path = request.uri().path();
     let parent = request.headers().get("traceparent").and_then(TraceParent::parse);
     let span = info_span!(
         "request",
         method = %request.method(),
-        path = request.uri().path(),
+        path = &path[..path.floor_char_boundary(LONGEST_PATH)],
         id,
         trace_id = Empty,
         tenant = Empty,

@@ -48,6 +48,9 @@ pub(crate) struct ServerConfig {
     pub(crate) max_connections: u32,
     /// The largest request body, in bytes.
     pub(crate) max_body_bytes: usize,
+    /// How long a connection may go without a request.
+    #[serde(with = "llm_core::duration")]
+    pub(crate) idle_timeout: Duration,
     /// How long a request head may take.
     #[serde(with = "llm_core::duration")]
     pub(crate) head_timeout: Duration,
@@ -83,6 +86,7 @@ impl Default for ServerConfig {
             hosts: Vec::new(),
             max_connections: 10_000,
             max_body_bytes: 32 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(11 * 60),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
@@ -108,6 +112,7 @@ impl ServerConfig {
         }
         check_hosts("server.hosts", &self.hosts)?;
         let limits = [
+            ("server.idle_timeout", self.idle_timeout),
             ("server.head_timeout", self.head_timeout),
             ("server.body_timeout", self.body_timeout),
             ("server.write_timeout", self.write_timeout),
@@ -124,7 +129,7 @@ impl ServerConfig {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        let slow = SlowLimits { head: self.head_timeout, write: self.write_timeout };
+        let slow = SlowLimits { head: self.head_timeout, idle: self.idle_timeout, write: self.write_timeout };
         Limits { slow, connections: self.max_connections, grace: self.grace }
     }
 

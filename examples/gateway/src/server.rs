@@ -198,7 +198,8 @@ mod tests {
         let app = Router::new().route("/failing", get(failing)).route("/", get(|| async { "fine" }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let slow = SlowLimits { head: Duration::from_secs(60), write: Duration::from_secs(60) };
+        let slow =
+            SlowLimits { head: Duration::from_secs(60), idle: Duration::from_secs(60), write: Duration::from_secs(60) };
         let limits = Limits { slow, connections: 1, grace: Duration::ZERO };
         let (_keep, phase) = watch::channel(Phase::Serving);
         tokio::spawn(serve(listener, app, limits, phase));

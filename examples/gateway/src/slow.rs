@@ -1,8 +1,9 @@
-//! Cuts connections of clients that take too long over a request head, do not read their answer, or are gone; and only
-//! those.
+//! Cuts connections of clients that take too long over a request head, do not read their answer, are gone, or have
+//! asked for nothing in a long time; and only those.
 //!
 //! hyper's own limit on heads also runs while a kept-alive connection is idle, and would cut clients that do nothing
-//! wrong. This one runs from the first byte of a head to the request it makes; between requests nothing runs.
+//! wrong. This one runs from the first byte of a head to the request it makes; between requests another one runs, which
+//! is long, so that connections do not pile up that nobody uses.
 //!
 //! hyper sees an HTTP/1 client leave only while it holds no unread byte of that client's. Behind a stray line end, or
 //! the next request of a pipeline, the end of the connection would stay unread until the answer is over. So while a
@@ -60,6 +61,12 @@ impl Heads {
         !self.0.is_http2.load(Relaxed) && !self.is_serving()
     }
 
+    /// How many requests there have been, if all of them are over.
+    fn idle_since(&self) -> Option<u64> {
+        let begun = self.begun();
+        (begun > 0 && !self.is_serving()).then_some(begun)
+    }
+
     fn is_serving(&self) -> bool {
         self.begun() != self.0.served.load(Relaxed)
     }
@@ -89,6 +96,8 @@ pin_project! {
         heads: Heads,
         // How many heads had come when the timer was set, and the timer.
         head: Option<(u64, Pin<Box<Sleep>>)>,
+        // How many requests were over when the timer was set, and the timer.
+        idle: Option<(u64, Pin<Box<Sleep>>)>,
         // Runs while the client takes nothing.
         write: Option<Pin<Box<Sleep>>>,
         ahead: BytesMut,
@@ -102,6 +111,8 @@ pin_project! {
 pub(crate) struct SlowLimits {
     /// From the first byte of a request head to its last, and from the connection to its first head.
     pub(crate) head: Duration,
+    /// From the end of an answer to the next request. On HTTP/2 pings do not count.
+    pub(crate) idle: Duration,
     /// For how long a client may take nothing of an answer that waits for it.
     pub(crate) write: Duration,
 }
@@ -109,7 +120,7 @@ pub(crate) struct SlowLimits {
 impl<T> CutSlow<T> {
     pub(crate) fn new(io: T, limits: SlowLimits, heads: Heads) -> Self {
         let head = Some((0, Box::pin(sleep(limits.head))));
-        Self { io, limits, heads, head, write: None, ahead: BytesMut::new(), is_read_awaited: false }
+        Self { io, limits, heads, head, idle: None, write: None, ahead: BytesMut::new(), is_read_awaited: false }
     }
 }
 
@@ -169,6 +180,14 @@ impl<T: AsyncRead> AsyncRead for CutSlow<T> {
         if is_late {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")));
         }
+        let idle_since = this.heads.idle_since();
+        if this.idle.as_ref().map(|(since, _)| *since) != idle_since {
+            *this.idle = idle_since.map(|since| (since, Box::pin(sleep(this.limits.idle))));
+        }
+        let is_forgotten = this.idle.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
+        if is_forgotten {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection was idle for too long")));
+        }
         Poll::Pending
     }
 }
@@ -216,11 +235,12 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(600);
 
     fn connection() -> (DuplexStream, CutSlow<DuplexStream>, Heads) {
         let (client, server) = duplex(64);
         let heads = Heads::default();
-        (client, CutSlow::new(server, SlowLimits { head: LIMIT, write: LIMIT }, heads.clone()), heads)
+        (client, CutSlow::new(server, SlowLimits { head: LIMIT, idle: IDLE, write: LIMIT }, heads.clone()), heads)
     }
 
     async fn read(server: &mut CutSlow<DuplexStream>) -> io::Result<usize> {
@@ -253,13 +273,32 @@ mod tests {
         client.write_all(b"head").await.unwrap();
         read(&mut server).await.unwrap();
         drop(heads.note(false));
-        let hour = Duration::from_secs(3_600);
-        assert!(tokio::time::timeout(hour, read(&mut server)).await.is_err(), "it waits for ever");
+        assert!(tokio::time::timeout(IDLE / 2, read(&mut server)).await.is_err(), "it waits");
         client.write_all(b"h").await.unwrap();
         read(&mut server).await.unwrap();
         let begun = Instant::now();
         assert_eq!(read(&mut server).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed(), LIMIT, "the next head is timed again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_forgotten_when_no_request_comes() {
+        for is_http2 in [false, true] {
+            let (mut client, mut server, heads) = connection();
+            client.write_all(b"head").await.unwrap();
+            read(&mut server).await.unwrap();
+            let serving = heads.note(is_http2);
+            assert!(tokio::time::timeout(IDLE * 2, read(&mut server)).await.is_err(), "an answer may take its time");
+            drop(serving);
+            let begun = Instant::now();
+            assert!(tokio::time::timeout(IDLE / 2, read(&mut server)).await.is_err(), "it waits");
+            if is_http2 {
+                client.write_all(b"ping").await.unwrap();
+                read(&mut server).await.unwrap();
+            }
+            assert_eq!(read(&mut server).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(begun.elapsed(), IDLE, "HTTP/2: {is_http2}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -91,6 +91,7 @@ fn a_wrong_value_of_the_server_is_named_with_line_and_key() {
         ("[server]\nlisten = \"here\"\n", "line 2: server.listen", "socket address"),
         ("[server]\nhead_timeout = \"ten\"\n", "line 2: server.head_timeout", "duration"),
         ("[server]\nhead_timeout = \"0s\"\n", "line 2: server.head_timeout", "1ms"),
+        ("[server]\nidle_timeout = \"0s\"\n", "line 2: server.idle_timeout", "1ms"),
         ("server.body_timeout = \"0s\"\n", "line 1: server.body_timeout", "1ms"),
         ("[server]\n\nwrite_timeout = \"0s\"\n", "line 3: server.write_timeout", "1ms"),
         ("[server]\nmax_body_bytes = 0\n", "line 2: server.max_body_bytes", "nothing"),

@@ -36,6 +36,22 @@ async fn every_answer_has_a_request_id_and_the_callers_own_is_kept() {
 }
 
 #[tokio::test]
+async fn a_request_cannot_blow_up_the_log() {
+    let gateway = Gateway::start("[simulated]\nmodels = [{ name = \"llama-3-8b\" }]\n").await;
+    let long = "a".repeat(10_000);
+    for id in [&*long, "caf\u{e9}", ""] {
+        let answer = ask(&gateway, false, &[("x-request-id", id)]).await;
+        let own = answer.header("x-request-id").unwrap();
+        assert!(own != id && own.len() > 16, "{own}");
+    }
+    assert_eq!(gateway.get(&format!("/v1/{long}")).await.status, 404);
+    let kept = "b".repeat(128);
+    assert_eq!(ask(&gateway, false, &[("x-request-id", &kept)]).await.header("x-request-id"), Some(&*kept));
+    let longest = gateway.said().lines().map(str::len).max().unwrap();
+    assert!(longest < 2_000, "a line of {longest} bytes");
+}
+
+#[tokio::test]
 async fn an_answer_tells_where_it_comes_from_and_what_it_cost() {
     let gateway = Gateway::start_bare().await;
     let whole = ask(&gateway, false, &[]).await;

@@ -6,12 +6,17 @@ mod harness;
 
 use std::{net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use harness::{
-    ADMIN, Gateway, chat,
+    ADMIN, Answer, Gateway, chat,
     doors::{CHAT, DOORS, Door},
     raw::raw,
 };
+use http::Request;
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -19,6 +24,7 @@ use tokio::{
 
 const CONFIG: &str = "[server]\nhead_timeout = \"300ms\"\nbody_timeout = \"300ms\"\n\
                       [simulated]\nmodels = [{ name = \"m\", first_token = \"1ms\", tokens_per_second = 1000.0 }]\n";
+const SIMULATED: &str = "[simulated]\nmodels = [{ name = \"m\", first_token = \"1ms\", tokens_per_second = 1000.0 }]\n";
 
 async fn is_served(gateway: &Gateway) {
     assert!(!gateway.post("/v1/chat/completions", chat("m", false)).await.content().is_empty());
@@ -50,6 +56,28 @@ async fn an_idle_connection_outlives_the_limit_on_heads() {
         let silence = tokio::time::timeout(Duration::from_millis(700), connection.read(&mut answer)).await;
         assert!(silence.is_err(), "the connection was closed although nothing was slow");
     }
+}
+
+/// On HTTP/2 the gateway's pings are answered, and a request is what counts.
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_is_closed_after_a_while() {
+    let gateway = Gateway::start(&format!("[server]\nidle_timeout = \"300ms\"\n{SIMULATED}")).await;
+    let head = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    assert!(raw(gateway.address, head.as_bytes()).await.ends_with("ok\n"), "and then it is closed");
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let request = Request::get(gateway.url("/healthz")).body(Full::<Bytes>::default()).unwrap();
+    let (answer, closed) = tokio::join!(
+        async {
+            let answer = Answer::read(sender.send_request(request).await.unwrap()).await;
+            sender.ready().await.unwrap();
+            answer
+        },
+        connection,
+    );
+    assert_eq!(answer.text(), "ok\n");
+    assert!(closed.is_err() || sender.is_closed(), "the gateway closed it: this side is still there");
+    is_served(&gateway).await;
 }
 
 /// The answer is larger than what the sockets in between can hold.

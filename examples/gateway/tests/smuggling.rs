@@ -8,6 +8,7 @@ mod harness;
 use harness::{
     Gateway, chat,
     doors::{DOORS, Door},
+    http2::{frame, literals, preface},
     raw::{raw, raw_and_leave, statuses},
 };
 use tokio::{
@@ -228,24 +229,11 @@ async fn what_stands_behind_a_body_is_a_request_of_its_own() {
     }
 }
 
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// Headers as HPACK literals, each shorter than 127 bytes.
-fn literals(headers: &[(&str, &str)]) -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    headers.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
-}
-
 /// Whether a request of HTTP/2 is answered well; if not, its stream was reset or it was answered with an error.
 async fn is_answered_well(gateway: &Gateway, headers: &[(&str, &str)], body: &[u8]) -> bool {
     let mut connection = TcpStream::connect(gateway.address).await.unwrap();
     let request = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        frame(4, 0, 0, &[]),
+        preface(),
         frame(1, if body.is_empty() { 5 } else { 4 }, 1, &literals(headers)),
         if body.is_empty() { Vec::new() } else { frame(0, 1, 1, body) },
     ];

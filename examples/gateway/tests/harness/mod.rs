@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod doors;
+pub(crate) mod http2;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod raw;
