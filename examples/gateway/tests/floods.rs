@@ -21,6 +21,9 @@ const CONFIG: &str = "[simulated]\nmodels = [{ name = \"m\", first_token = \"1ms
 /// How often each is sent.
 const TIMES: u32 = 20_000;
 
+/// The frames of each time.
+type Frames = Box<dyn Fn(u32) -> Vec<u8>>;
+
 /// A connection that sends the preface, a frame many times, and reads whatever comes meanwhile. Returns whether the
 /// gateway closed it.
 async fn flood(gateway: &Gateway, times: u32, each: impl Fn(u32) -> Vec<u8>) -> bool {
@@ -59,13 +62,17 @@ fn headers(number: u32, flags: u8, model: &str) -> Vec<u8> {
     frames
 }
 
+fn reset(number: u32) -> Vec<u8> {
+    frame(3, 0, 2 * number + 1, &8_u32.to_be_bytes())
+}
+
 #[tokio::test]
 async fn a_flood_of_frames_is_cut_or_borne_and_others_are_served() {
     let gateway = Gateway::start_quiet(&format!("{ADMIN}{CONFIG}")).await;
     gateway.post(CHAT.path, chat("m", false)).await.content();
     let memory = gateway.memory();
-    let reset = |number: u32| frame(3, 0, 2 * number + 1, &8_u32.to_be_bytes());
-    let floods: [(&str, bool, Box<dyn Fn(u32) -> Vec<u8>>); 9] = [
+    // What is sent, and whether it costs the client its connection.
+    let floods: [(&str, bool, Frames); 9] = [
         (
             "requests that are reset at once",
             true,
