@@ -79,14 +79,14 @@ async function get(address, headers = {}) {
   return answer.json();
 }
 
-// How many calls the gateway has had, by how they ended, once none is open.
-async function counts() {
-  for (let tries = 0; tries < 300; tries++) {
+// How many calls the gateway has had, by how they ended, once this many are open.
+export async function counts(areOpen = 0) {
+  for (let tries = 0; tries < 600; tries++) {
     const { calls } = await get(`${ADMIN}/status`, { authorization: `Bearer ${ADMIN_KEY}` });
-    if (calls.open === 0) return calls;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (calls.open === areOpen) return calls;
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error("a call was still open after half a minute");
+  throw new Error(`there were not ${areOpen} calls open after half a minute`);
 }
 
 // How many calls have come through the gateway's doors, once none is open.

@@ -14,6 +14,7 @@ import {
   callsBegun,
   check,
   checkOnce,
+  counts,
   expect,
   expectLeft,
   failure,
@@ -183,14 +184,18 @@ check("cancel in mid stream", async (at) => {
 });
 
 check("cancel before the answer", async (at) => {
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(), 500);
-  const call = () => ask(at("sim-hangs"), {}, { signal: controller.signal });
-  await expectLeft(at("sim-hangs"), () => raises(OpenAI.APIUserAbortError, call));
+  await expectLeft(at("sim-hangs"), async () => {
+    const controller = new AbortController();
+    const call = ask(at("sim-hangs"), {}, { signal: controller.signal });
+    const ended = raises(OpenAI.APIUserAbortError, () => call);
+    await counts(1);
+    controller.abort();
+    await ended;
+  });
 });
 
 check("timeout of the client", async (at) => {
-  const call = () => ask(at("sim-hangs"), {}, { timeout: 500 });
+  const call = () => ask(at("sim-hangs"), {}, { timeout: 1_000 });
   await expectLeft(at("sim-hangs"), () => raises(OpenAI.APIConnectionTimeoutError, call));
 });
 
