@@ -37,7 +37,16 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
     }
     for (crate_directory, name) in selected {
         let limit = format!("-max_total_time={seconds}");
-        process::run(nightly(&["fuzz", "run", name, "--", &limit]).current_dir(crate_directory))?;
+        let mut fuzz = nightly(&["fuzz", "run", name]);
+        // What is found goes into the corpus, which comes first; the fixtures only show the way.
+        let corpus = crate_directory.join("fuzz/corpus").join(name);
+        std::fs::create_dir_all(&corpus).map_err(|error| format!("{} could not be made: {error}", corpus.display()))?;
+        fuzz.arg(&corpus);
+        let fixtures = crate_directory.join("fixtures");
+        if fixtures.is_dir() {
+            fuzz.arg(fixtures);
+        }
+        process::run(fuzz.args(["--", &limit]).current_dir(crate_directory))?;
     }
     Ok(Done::default())
 }
