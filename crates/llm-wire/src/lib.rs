@@ -30,6 +30,7 @@
 //! | [`openai`] | Chat Completions, Embeddings and Models of OpenAI and everything compatible with them |
 //! | [`error`] | failed answers of any provider, by the shape of their body |
 //! | [`headers`] | rate limits, retry advice and request ids in the headers of any provider |
+//! | [`translation`] | what becomes of each field between two dialects |
 //!
 //! # Bounds
 //!
@@ -48,5 +49,7 @@ mod limits;
 pub mod openai;
 mod options;
 pub mod sse;
+#[doc = include_str!("../TRANSLATION.md")]
+pub mod translation {}
 
 pub use options::EncodeOptions;

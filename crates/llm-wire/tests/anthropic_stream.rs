@@ -364,6 +364,16 @@ fn a_frame_that_a_layer_changed_fits_into_a_stream_that_is_passed_on() {
 }
 
 #[test]
+fn a_stream_without_its_terminator_gets_one_if_it_had_a_reason_to_end() {
+    let (frames, _) = hear(&read("text"));
+    let written = write(&frames[..frames.len() - 1]);
+    assert_eq!(written.as_bytes(), read("text"), "passed on: nothing is said twice");
+    let written = write(&without_bytes(&frames[..frames.len() - 1]));
+    assert_eq!(written.matches("event: message_delta").count(), 1);
+    assert!(written.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "{written}");
+}
+
+#[test]
 fn unsigned_reasoning_is_thinking_too() {
     let delta = |text: &str| Frame::event(Event::Reasoning(ReasoningDelta::from(text.to_owned())));
     let frames = [delta("Hm, "), delta("so."), Frame::text("Four."), Frame::event(Event::Finish(FinishReason::Stop))];
