@@ -8,12 +8,12 @@ mod vectors;
 use std::sync::Arc;
 
 use llm_core::{
-    Accumulator, Chat, ChoiceEvent, Embed, EmbedOutput, Event, FinishReason, Frame, Output, Start, TokenFamily, Usage,
-    estimate_prompt,
+    Accumulator, Chat, ChoiceEvent, Dialect, Embed, EmbedOutput, Event, FinishReason, Frame, Json, Other, Output,
+    Start, TokenFamily, Usage, estimate_prompt,
 };
 
 use self::choice::Spoken;
-use crate::{ModelConfig, plan::Asked, seed::Seed};
+use crate::{ModelConfig, plan::Asked, prompt_cache::Caching, seed::Seed};
 
 /// The time that simulated answers were made: fixed, because the same seed gives the same bytes. Answers of one model
 /// are a second apart.
@@ -27,25 +27,37 @@ pub(crate) struct Answer {
 }
 
 /// Invents the answer to a chat. `call` is the number of the call: it makes the answer's id, nothing else.
-pub(crate) fn to_chat(model: &ModelConfig, chat: &Chat, asked: &Asked<'_>, seed: &Seed, call: u64) -> Answer {
+pub(crate) fn to_chat(
+    model: &ModelConfig,
+    chat: &Chat,
+    asked: &Asked<'_>,
+    caching: &Caching,
+    seed: &Seed,
+    call: u64,
+) -> Answer {
     let seed = seed.with("answer").with(&model.name).with_payload(asked.payload);
     let limit = match (chat.max_output_tokens, asked.output_ceiling) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     };
     let count = u64::from(chat.n.map_or(1, |n| n.get()));
-    let choices: Vec<_> =
-        (0..count).map(|choice| Spoken::new(model, chat, limit, &mut seed.with_number(choice).rng())).collect();
-    let usage = Usage {
+    let choices: Vec<_> = (0..count).map(|choice| Spoken::new(model, chat, limit, &seed.with_number(choice))).collect();
+    let usage = caching.told_in(Usage {
         reasoning: choices.iter().map(Spoken::reasoning_tokens).sum(),
         ..Usage::reported(prompt_tokens(model, asked), choices.iter().map(Spoken::tokens).sum())
-    };
+    });
+    let prefix = if is_anthropic(chat) { "msg_" } else { "chatcmpl-" };
     let start = Start {
-        id: Some(Arc::from(format!("chatcmpl-{:016x}", seed.with_number(call).number()))),
+        id: Some(Arc::from(format!("{prefix}{:016x}", seed.with_number(call).number()))),
         model: Some(Arc::from(model.name.as_str())),
         created: Some(CREATED + call),
     };
     Answer { start, choices, usage }
+}
+
+/// Whether the caller speaks Anthropic's dialect, in which ids look different and thinking has to be asked for.
+fn is_anthropic(chat: &Chat) -> bool {
+    chat.dialect == Some(Dialect::Anthropic)
 }
 
 /// The tokens of a prompt, as the simulated provider counts and charges them.
@@ -90,7 +102,12 @@ impl Answer {
 
     /// What follows the content: why each choice ended, the usage, and the terminal frame.
     pub(crate) fn ending(&self) -> impl Iterator<Item = Frame> {
-        let reason = |(choice, spoken): (u32, &Spoken)| frame(choice, Event::Finish(spoken.finish.clone()));
+        let reason = |(choice, spoken): (u32, &Spoken)| {
+            let met = spoken.met.as_ref().and_then(|stop| Json::from_value(stop).ok());
+            let met = met.map(|json| Event::Other(Other { kind: "stop_sequence".into(), json }));
+            let events = met.into_iter().chain([Event::Finish(spoken.finish.clone())]);
+            Frame::new(events.map(|event| ChoiceEvent { choice, event }))
+        };
         let ending = [Frame::event(Event::Usage(self.usage)), Frame::default().last()];
         (0..).zip(&self.choices).map(reason).chain(ending)
     }

@@ -65,11 +65,13 @@ mod log;
 mod observe;
 mod plan;
 mod player;
+mod prompt_cache;
 mod quota;
 mod refusal;
 mod schema;
 mod seed;
 mod server;
+mod signature;
 mod sim;
 
 pub use config::{ModelConfig, SimConfig, SimKey};

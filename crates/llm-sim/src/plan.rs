@@ -75,6 +75,14 @@ impl Plan {
         Self { wait: Duration::ZERO, act: Act::Refuse(refusal), one_byte_writes: false }
     }
 
+    /// Whether the model answers, however that ends.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self.act {
+            Act::Stream { .. } | Act::Whole { .. } => true,
+            Act::Hang | Act::Cut | Act::Reset | Act::Refuse(_) => false,
+        }
+    }
+
     /// The course of a call that goes as `script` says, if it is an answer at all.
     pub(crate) fn new(model: &ModelConfig, answer: Told<'_>, script: &FaultScript) -> Self {
         let faults = script.faults();

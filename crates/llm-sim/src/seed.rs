@@ -1,6 +1,6 @@
 //! Where all randomness comes from: the configured seed, and what is asked.
 
-use llm_core::{Chat, Embed, EmbedInput, Message, PartContent, Payload, ResponseFormat, ToolKind};
+use llm_core::{Chat, Embed, EmbedInput, Message, PartContent, Payload, ResponseFormat, Role, Tool, ToolKind};
 use sha2::{Digest, Sha256};
 
 /// A place in the tree of random choices. The same path from the same seed always gives the same choices.
@@ -53,18 +53,17 @@ impl Seed {
         self.0.update(text.as_bytes());
     }
 
+    /// What a conversation is, and not how a dialect cuts it into messages: the same one leads to the same place in
+    /// every dialect. Left out is what some of them cannot say or number anew: reasoning, ids of calls.
     fn feed_chat(&mut self, chat: &Chat) {
         for message in chat.system.iter().chain(&chat.messages) {
-            self.feed_message(message);
+            self.feed_name(message);
+            for part in &message.parts {
+                self.feed_part(message.role, &part.content);
+            }
         }
         for tool in &chat.tools {
-            match &tool.kind {
-                ToolKind::Function(function) => {
-                    self.feed(&function.name);
-                    self.feed(function.parameters.as_ref().map_or("", |schema| schema.get()));
-                }
-                ToolKind::Other(other) => self.feed(other.json.get()),
-            }
+            self.feed_tool(tool);
         }
         match &chat.response_format {
             Some(ResponseFormat::JsonSchema(schema)) => self.feed(schema.schema.get()),
@@ -77,32 +76,57 @@ impl Seed {
         }
     }
 
-    fn feed_message(&mut self, message: &Message) {
-        self.feed(&format!("{:?}", message.role));
-        self.feed(message.name.as_deref().unwrap_or_default());
-        for part in &message.parts {
-            self.feed_part(&part.content);
+    fn feed_name(&mut self, message: &Message) {
+        if let Some(name) = &message.name {
+            self.feed(name);
         }
     }
 
-    fn feed_part(&mut self, content: &PartContent) {
+    pub(crate) fn feed_tool(&mut self, tool: &Tool) {
+        match &tool.kind {
+            ToolKind::Function(function) => {
+                self.feed(&function.name);
+                self.feed(function.parameters.as_ref().map_or("", |schema| schema.get()));
+            }
+            ToolKind::Other(other) => self.feed(other.json.get()),
+        }
+    }
+
+    /// What somebody says in one part of a turn.
+    pub(crate) fn feed_part(&mut self, role: Role, content: &PartContent) {
+        match content {
+            PartContent::Reasoning(_) => return,
+            PartContent::Text(text) | PartContent::Refusal(text) if text.is_empty() => return,
+            PartContent::ToolResult(_) => self.feed("tool"),
+            PartContent::Text(_)
+            | PartContent::Refusal(_)
+            | PartContent::Image(_)
+            | PartContent::Audio(_)
+            | PartContent::File(_)
+            | PartContent::ToolCall(_)
+            | PartContent::Other(_) => self.feed(match role {
+                Role::System | Role::Developer => "system",
+                Role::User => "user",
+                Role::Assistant => "assistant",
+                Role::Tool => "tool",
+            }),
+        }
         match content {
             PartContent::Text(text) | PartContent::Refusal(text) => self.feed(text),
-            PartContent::Reasoning(reasoning) => self.feed(&reasoning.text),
             PartContent::ToolCall(call) => {
                 self.feed(&call.name);
                 self.feed(&call.arguments);
             }
             PartContent::ToolResult(result) => {
-                self.feed(&result.call_id);
                 for part in &result.content {
-                    self.feed_part(&part.content);
+                    self.feed_part(Role::Tool, &part.content);
                 }
             }
             PartContent::Audio(audio) => self.feed(&audio.data),
             PartContent::Image(image) => self.feed_source(&image.source),
             PartContent::File(file) => self.feed_source(&file.source),
             PartContent::Other(other) => self.feed(other.json.get()),
+            PartContent::Reasoning(_) => {}
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     observe::CallObserver,
     plan::{Act, Asked, Happening, Plan, Step, Told},
     player::{self, Player},
+    prompt_cache::PromptCache,
     quota::Quotas,
     refusal::Refusal,
     seed::Seed,
@@ -50,6 +51,7 @@ struct Shared {
 struct ModelState {
     calls: AtomicU64,
     quotas: Quotas,
+    prompt_cache: PromptCache,
 }
 
 /// Who asks for what.
@@ -75,7 +77,11 @@ impl TryFrom<SimConfig> for Sim {
 
     fn try_from(config: SimConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        let model = |model| ModelState { calls: AtomicU64::new(0), quotas: Quotas::of(model) };
+        let model = |model| ModelState {
+            calls: AtomicU64::new(0),
+            quotas: Quotas::of(model),
+            prompt_cache: PromptCache::default(),
+        };
         let models = config.models.iter().map(model).collect();
         let (catalog, log) = (config.catalog()?, Log::new(&config));
         Ok(Self { shared: Arc::new(Shared { config, catalog, models, log }) })
@@ -135,7 +141,8 @@ impl Sim {
         let number = state.calls.fetch_add(1, Relaxed) + 1;
         let seed = Seed::new(config.seed);
         let request_id = format!("req_{:016x}", seed.with("id").with(&model.name).with_number(number).number());
-        let admission = state.quotas.admit(answer::prompt_tokens(model, &call.asked), Instant::now());
+        let now = Instant::now();
+        let admission = state.quotas.admit(answer::prompt_tokens(model, &call.asked), now);
         let script = call.script.or_else(|| scripted(model, number, call.key, &seed));
         let refused = match admission.wait {
             Some(wait) => Err(Refusal::rate_limited(wait)),
@@ -143,7 +150,10 @@ impl Sim {
         };
         let plan = match refused {
             Err(refusal) => Plan::refuse(refusal),
-            Ok(()) => plan(model, &call.asked, &script.clone().unwrap_or_default(), &seed, number),
+            Ok(()) => {
+                let telling = Telling { model, prompt_cache: &state.prompt_cache, seed: &seed, number, now };
+                telling.plan(&call.asked, &script.clone().unwrap_or_default())
+            }
         };
         Begun { plan, limits: admission.limits, request_id, is_faulted: script.is_some() }
     }
@@ -162,24 +172,42 @@ fn scripted(model: &ModelConfig, call: u64, key: Option<&str>, seed: &Seed) -> O
     rule.map(|(_, rule)| rule.fault.clone())
 }
 
-fn plan(model: &ModelConfig, asked: &Asked<'_>, script: &FaultScript, seed: &Seed, call: u64) -> Plan {
-    match asked.payload {
-        Payload::Embed(embed) => {
-            let output = answer::to_embed(model, embed, asked, seed).into();
-            Plan::new(model, Told::Whole { output, tokens: 0, rounds: 0 }, script)
-        }
-        Payload::CountTokens(_) => {
-            let count =
-                TokenCount { input_tokens: answer::prompt_tokens(model, asked), provenance: Provenance::Reported };
-            Plan::new(model, Told::Whole { output: count.into(), tokens: 0, rounds: 0 }, script)
-        }
-        Payload::Chat(chat) => {
-            let answer = answer::to_chat(model, chat, asked, seed, call);
-            if chat.stream {
-                return Plan::new(model, Told::Stream(&answer), script);
+/// One call of a model, from which its course follows.
+struct Telling<'a> {
+    model: &'a ModelConfig,
+    prompt_cache: &'a PromptCache,
+    seed: &'a Seed,
+    number: u64,
+    now: Instant,
+}
+
+impl Telling<'_> {
+    fn plan(self, asked: &Asked<'_>, script: &FaultScript) -> Plan {
+        let Self { model, prompt_cache, seed, number, now } = self;
+        match asked.payload {
+            Payload::Embed(embed) => {
+                let output = answer::to_embed(model, embed, asked, seed).into();
+                Plan::new(model, Told::Whole { output, tokens: 0, rounds: 0 }, script)
             }
-            let (output, tokens, rounds) = (answer.whole(), answer.tokens(), answer.rounds());
-            Plan::new(model, Told::Whole { output, tokens, rounds }, script)
+            Payload::CountTokens(_) => {
+                let count =
+                    TokenCount { input_tokens: answer::prompt_tokens(model, asked), provenance: Provenance::Reported };
+                Plan::new(model, Told::Whole { output: count.into(), tokens: 0, rounds: 0 }, script)
+            }
+            Payload::Chat(chat) => {
+                let caching = prompt_cache.look(&model.name, chat, now);
+                let answer = answer::to_chat(model, chat, asked, &caching, seed, number);
+                let told = if chat.stream {
+                    Told::Stream(&answer)
+                } else {
+                    Told::Whole { output: answer.whole(), tokens: answer.tokens(), rounds: answer.rounds() }
+                };
+                let plan = Plan::new(model, told, script);
+                if plan.is_answer() {
+                    prompt_cache.keep(caching, now);
+                }
+                plan
+            }
         }
     }
 }

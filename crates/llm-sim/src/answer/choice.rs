@@ -2,12 +2,13 @@
 
 use fastrand::Rng;
 use llm_core::{
-    Chat, Event, FinishReason, ReasoningDelta, ReasoningEffort, ResponseFormat, ToolCallDelta, catalog::Capability,
+    Chat, Event, FinishReason, ReasoningDelta, ReasoningEffort, ResponseFormat, Thinking, ToolCallDelta,
+    catalog::Capability,
 };
 use serde_json::json;
 
-use super::{finish_within, prose, tools};
-use crate::{ModelConfig, schema};
+use super::{finish_within, is_anthropic, prose, tools};
+use crate::{ModelConfig, schema, seed::Seed, signature};
 
 /// Characters of JSON to a token: what common tokenizers come to on compact JSON.
 const JSON_TOKEN: usize = 4;
@@ -16,23 +17,31 @@ const JSON_TOKEN: usize = 4;
 pub(super) struct Spoken {
     pub(super) pieces: Vec<Event>,
     pub(super) finish: FinishReason,
+    /// The stop text that it met, for callers whose dialect tells.
+    pub(super) met: Option<String>,
 }
 
 impl Spoken {
-    pub(super) fn new(model: &ModelConfig, chat: &Chat, limit: Option<u64>, rng: &mut Rng) -> Self {
-        let mut pieces = reasoning(model, chat, rng);
+    pub(super) fn new(model: &ModelConfig, chat: &Chat, limit: Option<u64>, seed: &Seed) -> Self {
+        // Thoughts are drawn apart, so that the same is said after few, many or none.
+        let mut pieces = reasoning(model, chat, &mut seed.with("reasoning").rng());
+        let rng = &mut seed.rng();
         let calls = tools::to_call(chat, rng);
+        let mut met = None;
         let finish = if calls.is_empty() {
-            pieces.extend(text(model, chat, rng).into_iter().map(Event::Text));
+            let tokens;
+            (tokens, met) = text(model, chat, rng);
+            pieces.extend(tokens.into_iter().map(Event::Text));
             FinishReason::Stop
         } else {
             for (index, function) in (0..).zip(calls) {
-                call(index, function, rng, &mut pieces);
+                call(chat, index, function, rng, &mut pieces);
             }
             FinishReason::ToolCalls
         };
         let finish = finish_within(&mut pieces, limit, finish);
-        Self { pieces, finish }
+        let met = met.filter(|_| finish == FinishReason::Stop && is_anthropic(chat));
+        Self { pieces, finish, met }
     }
 
     pub(super) fn tokens(&self) -> u64 {
@@ -48,7 +57,7 @@ fn reasoning(model: &ModelConfig, chat: &Chat, rng: &mut Rng) -> Vec<Event> {
     if !model.can(Capability::Reasoning) {
         return Vec::new();
     }
-    let tokens = match chat.reasoning_effort.as_ref().unwrap_or(&ReasoningEffort::Medium) {
+    let tokens = match effort(chat) {
         ReasoningEffort::None => 0,
         ReasoningEffort::Minimal => 8,
         ReasoningEffort::Low => 16,
@@ -57,10 +66,29 @@ fn reasoning(model: &ModelConfig, chat: &Chat, rng: &mut Rng) -> Vec<Event> {
         ReasoningEffort::XHigh => 96,
         ReasoningEffort::Max => 128,
     };
-    prose::thoughts(tokens, rng).into_iter().map(|text| Event::Reasoning(ReasoningDelta::from(text))).collect()
+    let mut thoughts: Vec<_> = prose::thoughts(tokens, rng).into_iter().map(ReasoningDelta::from).collect();
+    let text: String = thoughts.iter().map(|thought| thought.text.as_str()).collect();
+    if let Some(last) = thoughts.last_mut() {
+        last.signature = Some(signature::sign(&text));
+    }
+    thoughts.into_iter().map(Event::Reasoning).collect()
 }
 
-fn text(model: &ModelConfig, chat: &Chat, rng: &mut Rng) -> Vec<String> {
+/// How much there is to think.
+fn effort(chat: &Chat) -> ReasoningEffort {
+    match (chat.thinking, &chat.reasoning_effort) {
+        (Some(Thinking::Disabled), _) => ReasoningEffort::None,
+        (_, Some(effort)) => effort.clone(),
+        (Some(Thinking::Budget(..2_048)), None) => ReasoningEffort::Low,
+        (Some(Thinking::Budget(8_192..)), None) => ReasoningEffort::High,
+        (Some(Thinking::Budget(_) | Thinking::Adaptive), None) => ReasoningEffort::Medium,
+        (None, None) if is_anthropic(chat) => ReasoningEffort::None,
+        (None, None) => ReasoningEffort::Medium,
+    }
+}
+
+/// What is said, and the stop text that ended it.
+fn text(model: &ModelConfig, chat: &Chat, rng: &mut Rng) -> (Vec<String>, Option<String>) {
     let mut tokens = match &chat.response_format {
         Some(ResponseFormat::JsonSchema(format)) => {
             // What came through a door is JSON already; a schema that is not says nothing, and anything fits it.
@@ -77,10 +105,11 @@ fn text(model: &ModelConfig, chat: &Chat, rng: &mut Rng) -> Vec<String> {
     };
     let said = tokens.concat();
     let stops = chat.stop.0.iter().filter(|stop| !stop.is_empty());
-    if let Some(end) = stops.filter_map(|stop| said.find(stop.as_str())).min() {
+    let met = stops.filter_map(|stop| Some((said.find(stop.as_str())?, stop))).min_by_key(|(end, _)| *end);
+    if let Some((end, _)) = met {
         cut_at(&mut tokens, end);
     }
-    tokens
+    (tokens, met.map(|(_, stop)| stop.clone()))
 }
 
 /// Cuts the text after `end` bytes.
@@ -105,13 +134,14 @@ fn length(model: &ModelConfig, rng: &mut Rng) -> usize {
     (tokens.round() as usize).clamp(1, 1_000_000)
 }
 
-fn call(index: u32, function: &llm_core::Function, rng: &mut Rng, pieces: &mut Vec<Event>) {
+fn call(chat: &Chat, index: u32, function: &llm_core::Function, rng: &mut Rng, pieces: &mut Vec<Event>) {
     let schema = function.parameters.as_ref().and_then(|schema| schema.parse().ok());
     let schema = schema.unwrap_or_else(|| json!({ "type": "object", "maxProperties": 0 }));
     let arguments = schema::generate(&schema, rng).to_string();
+    let prefix = if is_anthropic(chat) { "toolu_" } else { "call_" };
     pieces.push(Event::ToolCall(ToolCallDelta {
         index,
-        id: Some(format!("call_{:016x}", rng.u64(..))),
+        id: Some(format!("{prefix}{:016x}", rng.u64(..))),
         name: Some(function.name.clone()),
         ..ToolCallDelta::default()
     }));

@@ -76,9 +76,13 @@ fn has_results(chat: &Chat) -> bool {
 }
 
 fn last_user_text(chat: &Chat) -> String {
-    let last = chat.messages.iter().rev().find(|message| message.role == Role::User);
-    let texts = last.into_iter().flat_map(|message| &message.parts).filter_map(Part::as_text);
-    texts.collect::<Vec<_>>().join(" ").to_lowercase()
+    // In some dialects a user turn may hold nothing but results.
+    let mut turns = chat.messages.iter().rev().filter(|message| message.role == Role::User);
+    let last = turns.find_map(|message| {
+        let texts: Vec<_> = message.parts.iter().filter_map(Part::as_text).collect();
+        (!texts.is_empty()).then(|| texts.join(" ").to_lowercase())
+    });
+    last.unwrap_or_default()
 }
 
 /// Whether a word of the function's name is said. Words of one or two letters (`is`, `to`) and `get` say nothing.
