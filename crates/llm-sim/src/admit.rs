@@ -2,7 +2,7 @@
 
 use llm_core::{Chat, Embed, PartContent, Payload, ResponseFormat, ToolChoice, catalog::Capability};
 
-use crate::{ModelConfig, answer, plan::Asked, refusal::Refusal};
+use crate::{ModelConfig, answer, plan::Asked, refusal::Refusal, trouble::Trouble};
 
 /// The most answers to one chat, by the OpenAI API reference.
 const MOST_CHOICES: u32 = 128;
@@ -15,8 +15,7 @@ pub(crate) fn check(model: &ModelConfig, asked: &Asked<'_>) -> Result<(), Refusa
     }
     let (tokens, window) = (answer::prompt_tokens(model, asked), model.context_window);
     if tokens > window {
-        let message = format!("this model's maximum context length is {window} tokens, and the prompt has {tokens}");
-        return Err(Refusal::of_code("context_length_exceeded", &message, Some("messages")));
+        return Err(Trouble::too_long(tokens, window).into());
     }
     Ok(())
 }

@@ -81,6 +81,10 @@ impl Answer {
         &self.start
     }
 
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
     /// All tokens of all choices.
     pub(crate) fn tokens(&self) -> u64 {
         self.choices.iter().map(Spoken::tokens).sum()

@@ -132,7 +132,7 @@ impl SimConfig {
 pub struct SimKey {
     /// What the log and the fault rules call it.
     pub name: String,
-    /// The key itself, as sent in `authorization: Bearer`.
+    /// The key itself, as sent in `authorization: Bearer`, or in Anthropic's dialect also in `x-api-key`.
     pub secret: String,
 }
 

@@ -21,7 +21,9 @@ pub use self::{
 pub enum Fault {
     /// Another status than 200, with headers and a body.
     Status(StatusFault),
-    /// Status 200 with an error object of this code for a body.
+    /// Status 200 with an error object of this code for a body. A code is one of OpenAI's (`server_is_overloaded`) or a
+    /// type of Anthropic's (`overloaded_error`); the caller's dialect has its own word for it, and an unknown one is
+    /// handed on.
     ErrorBody(String),
     /// A wait before everything else, the first token included.
     Delay(Duration),
@@ -34,7 +36,7 @@ pub enum Fault {
     /// An error object of this code inside the stream, which then ends without its terminal event. A whole answer
     /// cannot hold one and becomes an [`ErrorBody`](Self::ErrorBody).
     ErrorEvent {
-        /// The code, such as `server_error`.
+        /// The code, as for [`ErrorBody`](Self::ErrorBody).
         code: String,
         /// Tokens that come before it.
         after: u64,
@@ -59,7 +61,7 @@ pub enum Fault {
     },
     /// Every byte of the body is written by itself.
     OneByteWrites,
-    /// The head, and then pings without end: comments in a stream, line ends before a whole answer.
+    /// The head, and then pings without end: comments or `ping` events in a stream, line ends before a whole answer.
     Pings {
         /// The time between two.
         every: Duration,
@@ -82,7 +84,7 @@ pub struct StatusFault {
     pub status: StatusCode,
     /// Headers besides the usual ones.
     pub headers: HeaderMap,
-    /// The body. Absent: the error object that OpenAI sends with this status.
+    /// The body. Absent: the error object that the provider sends with this status, in the caller's dialect.
     pub body: Option<String>,
 }
 
@@ -97,7 +99,7 @@ impl fmt::Debug for StatusFault {
 }
 
 impl Fault {
-    /// A status without headers of its own, and with the error object that OpenAI sends with it.
+    /// A status without headers of its own, and with the error object that belongs to it.
     pub fn status(status: StatusCode) -> Self {
         Self::Status(StatusFault { status, headers: HeaderMap::new(), body: None })
     }

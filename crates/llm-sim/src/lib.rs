@@ -6,7 +6,8 @@
 //! # Where it goes
 //!
 //! At the bottom of a stack, in the place of a provider, as a [`Service`](tower_service::Service) without any wire.
-//! Or outside the process, as an http server that speaks OpenAI's dialect and is broken at the level of bytes.
+//! Or outside the process, as an http server that speaks the dialects of OpenAI and Anthropic and is broken at the
+//! level of bytes.
 //!
 //! # Example
 //!
@@ -37,7 +38,15 @@
 //!   first [rule](FaultRule) of the model that applies, decides what goes wrong.
 //! - **The answer** fits the request: text of the configured length, tool calls when tools are offered, JSON that fits
 //!   a given schema, reasoning from a model that reasons, vectors that are alike for texts alike. It never repeats the
-//!   prompt. `max_output_tokens`, `stop` and `n` are honoured, and usage is counted, the same whole and streamed.
+//!   prompt. `max_output_tokens`, `stop` and `n` are honoured, and usage is counted, the same whole and streamed. The
+//!   same conversation gets the same words in every dialect.
+//! - **Reasoning** is signed, the same text always alike. In Anthropic's dialect it has to be asked for, with
+//!   `thinking` or an effort; a model without the capability is asked in vain.
+//! - **The prompt cache** knows the prefixes that were marked (`cache_control`): from 1,024 tokens on they are written
+//!   at the first call that is answered, and read by those that begin alike within the mark's five minutes or hour.
+//! - **In Anthropic's dialect** the server is as strict as the provider: it refuses a request without
+//!   `anthropic-version`, calls of tools without their results, reasoning that was changed, empty texts, a
+//!   `temperature` above 1, more than four marks, and whatever else would be found out in production only.
 //! - **Its pace**: the head and the first token after `first_token`, then `tokens_per_second`; whole answers come after
 //!   all that time. Time is tokio's, so paused time works.
 //! - **At the end of the stream**, or when future or body is dropped, the [log](Received) says how the call ended, and
@@ -55,7 +64,7 @@
 //!
 //! # Sources
 //!
-//! OpenAI API reference for paths, statuses, error objects and headers.
+//! The API references of OpenAI and Anthropic for paths, statuses, error objects, headers and what is refused.
 
 mod admit;
 mod answer;
@@ -73,6 +82,7 @@ mod seed;
 mod server;
 mod signature;
 mod sim;
+mod trouble;
 
 pub use config::{ModelConfig, SimConfig, SimKey};
 pub use fault::{CallRange, Fault, FaultRule, FaultScript, Point, ScriptError, StatusFault};

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use llm_core::{Event, Frame, Output, Payload, Start};
+use llm_core::{Event, Frame, Output, Payload, Start, Usage};
 
-use crate::{Fault, FaultScript, ModelConfig, Point, answer::Answer, refusal, refusal::Refusal};
+use crate::{Fault, FaultScript, ModelConfig, Point, answer::Answer, refusal::Refusal, trouble::Trouble};
 
 /// What is asked of a model.
 #[derive(Clone, Copy)]
@@ -35,6 +34,8 @@ pub(crate) enum Act {
     Refuse(Refusal),
     Stream {
         start: Start,
+        /// What will have been used if nothing goes wrong.
+        usage: Usage,
         steps: Vec<Step>,
     },
     Whole {
@@ -64,7 +65,7 @@ pub(crate) enum Happening {
         of: u64,
     },
     Garbage,
-    Error(Bytes),
+    Error(Trouble),
     Ping,
     Cut,
     Reset,
@@ -100,7 +101,8 @@ impl Plan {
         let begin = delay.saturating_add(model.first_token);
         let (wait, act) = match answer {
             Told::Stream(answer) => {
-                (begin, Act::Stream { start: answer.start().clone(), steps: stream(answer, model, faults) })
+                let (start, usage) = (answer.start().clone(), answer.usage());
+                (begin, Act::Stream { start, usage, steps: stream(answer, model, faults) })
             }
             Told::Whole { output, tokens, rounds } => {
                 let rounds = u32::try_from(rounds.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -155,7 +157,7 @@ fn midway(fault: &Fault) -> Option<(u64, Midway)> {
         Fault::Cut(Point::AfterTokens(after)) => (*after, Midway::EndWith(Some(Step::Do(Happening::Cut)))),
         Fault::Reset(Point::AfterTokens(after)) => (*after, Midway::EndWith(Some(Step::Do(Happening::Reset)))),
         Fault::ErrorEvent { code, after } => {
-            (*after, Midway::EndWith(Some(Step::Do(Happening::Error(refusal::error_event(code))))))
+            (*after, Midway::EndWith(Some(Step::Do(Happening::Error(Trouble::simulated(code))))))
         }
         Fault::End { after } => (*after, Midway::EndWith(None)),
         Fault::Garbage { after } => (*after, Midway::GoOn(Step::Do(Happening::Garbage))),

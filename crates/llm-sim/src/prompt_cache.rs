@@ -15,6 +15,7 @@ use llm_core::{CacheTtl, Chat, Usage};
 use tokio::time::Instant;
 
 use self::blocks::Blocks;
+pub(crate) use self::blocks::marks;
 
 /// The shortest beginning that is kept, in tokens. The providers' models take 512 to 4,096.
 const LEAST_TOKENS: u64 = 1_024;

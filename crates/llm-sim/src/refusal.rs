@@ -1,40 +1,50 @@
-//! Answers that refuse: a status, headers and an error object as OpenAI spells it.
+//! Answers that refuse: a status, headers and an error object.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use llm_core::{Error, clock};
-use serde_json::json;
+use llm_core::{Dialect, Error, clock};
 
-use crate::StatusFault;
+use crate::{
+    StatusFault,
+    trouble::{self, Trouble},
+};
 
 /// An http answer that is no answer. The service reads it back into an [`Error`] as a provider's client would, so
 /// that a fault is the same with and without a wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
+    /// The status, if it is not the one that belongs to what is said.
+    status: Option<StatusCode>,
     // Boxed, because a refusal is the error of functions that hardly ever refuse.
-    pub(crate) headers: Box<HeaderMap>,
-    pub(crate) body: Bytes,
+    headers: Box<HeaderMap>,
+    says: Says,
+}
+
+#[derive(Clone, Debug)]
+enum Says {
+    Trouble(Trouble),
+    /// What a decoder did not like.
+    Error(Error),
+    /// These bytes, whatever the dialect.
+    Bytes(Bytes),
 }
 
 impl Refusal {
     /// The refusal of this code, with the status that belongs to it.
     pub(crate) fn of_code(code: &str, message: &str, param: Option<&str>) -> Self {
-        let (status, kind) = status_and_type(code);
-        Self { status, headers: Box::default(), body: error_object(kind, code, message, param) }
+        Trouble::new(code, message, param).into()
     }
 
     /// An error object inside a 200.
     pub(crate) fn inside_200(code: &str) -> Self {
-        Self { status: StatusCode::OK, headers: Box::default(), body: error_event(code) }
+        Self { status: Some(StatusCode::OK), ..Trouble::simulated(code).into() }
     }
 
     /// What a request that cannot be understood gets.
-    pub(crate) fn of_error(error: &Error) -> Self {
-        let status = StatusCode::from_u16(error.class().status).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { status, headers: Box::default(), body: llm_wire::openai::encode_error(error) }
+    pub(crate) fn of_error(error: Error) -> Self {
+        Self { status: None, headers: Box::default(), says: Says::Error(error) }
     }
 
     pub(crate) fn unknown_model(model: &str) -> Self {
@@ -51,64 +61,57 @@ impl Refusal {
     }
 
     pub(crate) fn of_fault(fault: &StatusFault) -> Self {
-        let body = match &fault.body {
-            Some(body) => Bytes::from(body.clone()),
-            None => {
-                let code = code_of(fault.status);
-                error_object(status_and_type(code).1, code, SIMULATED, None)
-            }
+        let says = match &fault.body {
+            Some(body) => Says::Bytes(Bytes::from(body.clone())),
+            None => Says::Trouble(Trouble::simulated(trouble::code_of(fault.status))),
         };
-        Self { status: fault.status, headers: Box::new(fault.headers.clone()), body }
+        Self { status: Some(fault.status), headers: Box::new(fault.headers.clone()), says }
     }
 
-    pub(crate) fn to_error(&self) -> Error {
-        let in_band = if self.status.is_success() { llm_wire::error::decode_in_band(&self.body) } else { None };
-        in_band
-            .unwrap_or_else(|| llm_wire::error::decode(self.status.as_u16(), &self.headers, &self.body, clock::wall()))
+    pub(crate) fn status(&self, dialect: Dialect) -> StatusCode {
+        self.status.unwrap_or_else(|| match &self.says {
+            Says::Trouble(trouble) => trouble.status(dialect),
+            Says::Error(error) => StatusCode::from_u16(error.class().status).unwrap_or(StatusCode::BAD_REQUEST),
+            Says::Bytes(_) => StatusCode::OK,
+        })
     }
-}
 
-const SIMULATED: &str = "this failure is simulated";
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
 
-/// The error object of this code, as it stands in a stream or in a 200.
-pub(crate) fn error_event(code: &str) -> Bytes {
-    error_object(status_and_type(code).1, code, SIMULATED, None)
-}
-
-fn error_object(kind: &str, code: &str, message: &str, param: Option<&str>) -> Bytes {
-    let object = json!({ "error": { "message": message, "type": kind, "param": param, "code": code } });
-    Bytes::from(object.to_string())
-}
-
-/// Status and type that go with a code, by the OpenAI API reference.
-fn status_and_type(code: &str) -> (StatusCode, &'static str) {
-    match code {
-        "rate_limit_exceeded" => (StatusCode::TOO_MANY_REQUESTS, "requests"),
-        "slow_down" => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-        "insufficient_quota" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
-        "server_is_overloaded" => (StatusCode::SERVICE_UNAVAILABLE, "service_unavailable_error"),
-        "invalid_api_key" => (StatusCode::UNAUTHORIZED, "invalid_request_error"),
-        "permission_denied" => (StatusCode::FORBIDDEN, "invalid_request_error"),
-        "model_not_found" | "not_found" => (StatusCode::NOT_FOUND, "invalid_request_error"),
-        "method_not_allowed" => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error"),
-        "request_too_large" => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error"),
-        "context_length_exceeded" | "content_policy_violation" | "invalid_value" | "unsupported_value" => {
-            (StatusCode::BAD_REQUEST, "invalid_request_error")
+    pub(crate) fn body(&self, dialect: Dialect, request_id: &str) -> Bytes {
+        match (&self.says, dialect) {
+            (Says::Trouble(trouble), dialect) => trouble.object(dialect, request_id),
+            (Says::Error(error), Dialect::OpenAi) => llm_wire::openai::encode_error(error),
+            (Says::Error(error), Dialect::Anthropic) => llm_wire::anthropic::encode_error(error, Some(request_id)),
+            (Says::Bytes(bytes), Dialect::OpenAi | Dialect::Anthropic) => bytes.clone(),
         }
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+    }
+
+    /// Whether the provider would have the call made again; nothing is said beside a scripted body.
+    pub(crate) fn should_retry(&self, dialect: Dialect) -> Option<bool> {
+        let status = self.status(dialect);
+        match &self.says {
+            Says::Bytes(_) => None,
+            Says::Trouble(_) | Says::Error(_) if status.is_success() => None,
+            Says::Trouble(_) | Says::Error(_) => {
+                Some(matches!(status.as_u16(), 408 | 409 | 429) || status.is_server_error())
+            }
+        }
+    }
+
+    /// What a client makes of it.
+    pub(crate) fn to_error(&self) -> Error {
+        // Either dialect would do: both say the same.
+        let (status, body) = (self.status(Dialect::OpenAi), self.body(Dialect::OpenAi, ""));
+        let in_band = if status.is_success() { llm_wire::error::decode_in_band(&body) } else { None };
+        in_band.unwrap_or_else(|| llm_wire::error::decode(status.as_u16(), &self.headers, &body, clock::wall()))
     }
 }
 
-/// The code that OpenAI most often sends with a status.
-fn code_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "invalid_api_key",
-        403 => "permission_denied",
-        404 => "model_not_found",
-        413 => "request_too_large",
-        429 => "rate_limit_exceeded",
-        503 => "server_is_overloaded",
-        400..=499 => "invalid_value",
-        _ => "server_error",
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        Self { status: None, headers: Box::default(), says: Says::Trouble(trouble) }
     }
 }

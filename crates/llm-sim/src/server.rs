@@ -1,9 +1,12 @@
-//! The simulated provider as an http server, in OpenAI's dialect.
+//! The simulated provider as an http server, in the dialects of OpenAI and Anthropic.
 
 mod body;
+mod dialect;
+mod exchange;
 mod head;
 mod line;
 mod routes;
+mod strict;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,7 +30,9 @@ use crate::{Received, Sim, log::Log};
 
 /// A running http server, see [`Sim::serve`]. HTTP/1 and HTTP/2 without TLS. Dropping it closes all connections.
 ///
-/// It serves `/v1/chat/completions`, `/v1/embeddings`, `/v1/models` and `/v1/models/{id}`.
+/// In OpenAI's dialect it serves `/v1/chat/completions` and `/v1/embeddings`, in Anthropic's `/v1/messages` and
+/// `/v1/messages/count_tokens`; both have `/v1/models` and `/v1/models/{id}`, which are Anthropic's when the request
+/// has an `anthropic-version`. The log tells them apart by [path](Received::path).
 #[derive(Debug)]
 pub struct SimServer {
     addr: SocketAddr,
@@ -50,7 +55,8 @@ impl SimServer {
         self.addr
     }
 
-    /// Where clients of the OpenAI API find it, such as `http://127.0.0.1:4010/v1`.
+    /// Where clients of the OpenAI API find it, such as `http://127.0.0.1:4010/v1`. Those of Anthropic's add the `v1`
+    /// themselves: theirs is `http://` and the [address](Self::addr).
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }

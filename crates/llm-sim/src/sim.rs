@@ -11,8 +11,8 @@ use std::{
 };
 
 use llm_core::{
-    Body, ConfigError, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse, Payload, Provenance, RateLimits, Target,
-    TokenCount, Trail, catalog::Catalog, watch,
+    Body, ConfigError, Dialect, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse, Payload, Provenance,
+    RateLimits, Target, TokenCount, Trail, catalog::Catalog, watch,
 };
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
@@ -270,7 +270,7 @@ async fn respond(request: LlmRequest, target: Target, begun: Begun) -> Result<Ll
             }
             Ok(LlmResponse::new(head, Body::full(*output).answering(&request, target.model())))
         }
-        Act::Stream { start, steps } => {
+        Act::Stream { start, usage: _, steps } => {
             set_start(&mut head, &start);
             let frames =
                 Frames { player: Player::new(steps), target: target.clone(), trail: request.context().trail() };
@@ -321,7 +321,7 @@ impl futures_core::Stream for Frames {
             Some(Happening::Ping | Happening::UpTo { .. }) => return Poll::Ready(Some(Ok(Frame::default()))),
             Some(Happening::Cut | Happening::Reset) => broken(),
             Some(Happening::Garbage) => Error::new(ErrorKind::Undecodable, "a frame is not JSON"),
-            Some(Happening::Error(body)) => llm_wire::error::decode_in_band(&body)
+            Some(Happening::Error(trouble)) => llm_wire::error::decode_in_band(&trouble.object(Dialect::OpenAi, ""))
                 .unwrap_or_else(|| Error::new(ErrorKind::Server, "the provider failed while answering")),
         };
         Poll::Ready(Some(Err(error.with_target(self.target.clone()).with_trail(self.trail.clone()))))

@@ -39,7 +39,7 @@ pub struct ModelConfig {
     #[serde(default = "default_context_window")]
     pub context_window: u64,
     /// What it can do. Defaults to tools and JSON Schema. What is asked beyond that is answered with status 400;
-    /// a model with `reasoning` reasons before it answers.
+    /// a model with `reasoning` reasons before it answers (in Anthropic's dialect, if it is asked to).
     #[serde(default = "default_capabilities")]
     pub capabilities: BTreeSet<Capability>,
     /// Length of its vectors. Present: it is an embedding model, and no chat model. At least 2, at most 65,536.

@@ -13,7 +13,8 @@ use http::HeaderMap;
 pub struct Received {
     /// When its request was there.
     pub at: SystemTime,
-    /// Where it went over http, such as `/v1/chat/completions`, its first 256 bytes; empty for a call of the service.
+    /// Where it went over http, such as `/v1/chat/completions` or `/v1/messages`, without the query, its first 256
+    /// bytes; empty for a call of the service.
     pub path: Arc<str>,
     /// The model it asked for, if it could be read; the first 256 bytes of the name.
     pub model: Option<Arc<str>>,

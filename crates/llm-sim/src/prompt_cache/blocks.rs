@@ -27,7 +27,7 @@ pub(super) struct Mark {
 }
 
 /// How many marks there are, for whatever a cache makes of them.
-fn marks(chat: &Chat) -> usize {
+pub(crate) fn marks(chat: &Chat) -> usize {
     let tools = chat.tools.iter().filter(|tool| of_tool(tool).is_some()).count();
     let parts = chat.system.iter().chain(&chat.messages).flat_map(|message| &message.parts);
     tools + parts.map(|part| of_part(part).count()).sum::<usize>() + usize::from(of_all(chat).is_some())

@@ -8,17 +8,16 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use llm_wire::{openai::StreamEncoder, sse};
 
-use super::line::Switch;
+use super::{
+    dialect::{GARBAGE, StreamWriter},
+    line::Switch,
+};
 use crate::{
     log::{Ended, Entry},
     plan::Happening,
     player::Player,
 };
-
-/// Not JSON, and not UTF-8.
-const GARBAGE: &[u8] = b"{\"choices\":[{\"delta\":{\"content\":\xff\xfe}{";
 
 /// The body of a response. It ends its entry in the log.
 pub(super) struct SimBody {
@@ -41,7 +40,7 @@ enum Source {
     /// All bytes at once.
     Bytes(Option<Bytes>),
     /// The frames of a stream.
-    Frames(Player, Box<StreamEncoder>),
+    Frames(Player, StreamWriter),
     /// A whole answer in parts, and how many of its bytes have been taken.
     Parts(Player, Bytes, usize),
 }
@@ -70,8 +69,8 @@ impl SimBody {
         Self { tokens, ended, ..Self::new(Source::Bytes(Some(bytes)), entry, switch) }
     }
 
-    pub(super) fn frames(player: Player, encoder: StreamEncoder, entry: Entry, switch: Switch) -> Self {
-        Self::new(Source::Frames(player, Box::new(encoder)), entry, switch)
+    pub(super) fn frames(player: Player, writer: StreamWriter, entry: Entry, switch: Switch) -> Self {
+        Self::new(Source::Frames(player, writer), entry, switch)
     }
 
     pub(super) fn parts(player: Player, bytes: Bytes, entry: Entry, switch: Switch) -> Self {
@@ -111,8 +110,8 @@ impl SimBody {
         };
         let Some(happening) = happening else { return Poll::Ready(false) };
         match (happening, &mut self.source) {
-            (Happening::Frame(frame), Source::Frames(_, encoder)) => {
-                encoder.encode(&frame, &mut self.out);
+            (Happening::Frame(frame), Source::Frames(_, writer)) => {
+                writer.frame(&frame, &mut self.out);
                 self.tokens += u64::from(frame.is_content());
                 self.is_complete = frame.is_last();
             }
@@ -126,21 +125,21 @@ impl SimBody {
             }
             (Happening::Garbage, source) => {
                 match source {
-                    Source::Frames(..) => sse::encode(None, GARBAGE, &mut self.out),
+                    Source::Frames(_, writer) => writer.garbage(&mut self.out),
                     Source::Parts(..) | Source::Bytes(_) => self.out.extend_from_slice(GARBAGE),
                 }
                 self.ended = Ended::Faulted;
             }
-            (Happening::Error(object), _) => {
-                sse::encode(None, &object, &mut self.out);
+            (Happening::Error(trouble), Source::Frames(_, writer)) => {
+                writer.error(&trouble, &mut self.out);
                 self.ended = Ended::Faulted;
             }
-            (Happening::Ping, Source::Frames(..)) => sse::comment("ping", &mut self.out),
+            (Happening::Ping, Source::Frames(_, writer)) => writer.ping(&mut self.out),
             (Happening::Ping, _) => self.out.extend_from_slice(b"\n"),
             (Happening::Cut, _) => self.breaks = Some(Break::Cut),
             (Happening::Reset, _) => self.breaks = Some(Break::Reset),
             // A plan for one form of answer never holds steps of the other.
-            (Happening::Frame(_) | Happening::UpTo { .. }, _) => {}
+            (Happening::Frame(_) | Happening::Error(_) | Happening::UpTo { .. }, _) => {}
         }
         self.pause = self.breaks.is_some();
         Poll::Ready(true)

@@ -56,7 +56,8 @@ impl Answer {
             self.text().lines().filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)).collect::<Vec<_>>();
         let content = |data: &String| {
             let chunk: serde_json::Value = serde_json::from_str(data).ok()?;
-            chunk["choices"][0]["delta"]["content"].as_str().filter(|text| !text.is_empty()).map(drop)
+            let text = chunk["choices"][0]["delta"]["content"].as_str().or(chunk["delta"]["text"].as_str());
+            text.filter(|text| !text.is_empty()).map(drop)
         };
         chunks.iter().filter_map(content).count()
     }
