@@ -38,10 +38,10 @@ pub(super) struct BlockWriter<'t> {
 }
 
 impl BlockWriter<'_> {
-    /// Whether nothing is written for a part: the provider refuses empty texts, and thinking that it did not sign.
+    /// Whether nothing is written for a part: the provider refuses blank texts, and thinking that it did not sign.
     pub(super) fn is_left_out(&self, part: &Part) -> bool {
         match &part.content {
-            PartContent::Text(text) | PartContent::Refusal(text) => text.is_empty(),
+            PartContent::Text(text) | PartContent::Refusal(text) => text.trim().is_empty(),
             PartContent::Reasoning(reasoning) => reasoning.signature.is_none() && reasoning.redacted.is_none(),
             PartContent::Image(_)
             | PartContent::Audio(_)
