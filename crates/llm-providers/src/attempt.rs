@@ -27,9 +27,7 @@ impl AttemptObserver {
 
     fn settle(&mut self, end: AttemptEnd, usage: Usage) {
         self.is_over = true;
-        let catalog = self.settings.catalog.as_deref();
-        let model = catalog.and_then(|catalog| catalog.get(Some(&self.settings.name), self.target.model()));
-        let price = model.and_then(|model| model.price.as_ref());
+        let price = self.settings.facts(&self.target).and_then(|model| model.price.as_ref());
         self.trail.update(self.number, |record| {
             record.end = Some(end);
             record.usage = Some(usage);

@@ -6,25 +6,33 @@ use http::Uri;
 
 use llm_core::ConfigError;
 
-/// The base URL of a provider, such as `https://api.openai.com/v1`, and the addresses of its endpoints.
+/// The longest path that is put behind a base URL.
+const LONGEST_PATH: &str = "/v1/messages/count_tokens";
+
+/// The base URL of a provider, such as `https://api.openai.com/v1`, below which its endpoints are.
 ///
 /// It is `http` or `https` with a host, and holds no credentials, no query and no fragment. A slash at the end
-/// changes nothing.
+/// changes nothing, and in Anthropic's dialect neither does `/v1` at the end: its endpoints stand below `/v1` in any
+/// case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl {
-    chat_completions: Uri,
-    embeddings: Uri,
-    length: usize,
+    text: Box<str>,
 }
 
 impl BaseUrl {
-    pub(crate) fn chat_completions(&self) -> &Uri {
-        &self.chat_completions
+    /// The address of `path` below this.
+    pub(crate) fn endpoint(&self, path: &str) -> Uri {
+        below(&self.text, path)
     }
 
-    pub(crate) fn embeddings(&self) -> &Uri {
-        &self.embeddings
+    /// The address of `path` below `/v1`, which may stand at the end of this already.
+    pub(crate) fn versioned_endpoint(&self, path: &str) -> Uri {
+        below(self.text.strip_suffix("/v1").unwrap_or(&self.text), &format!("/v1{path}"))
     }
+}
+
+fn below(base: &str, path: &str) -> Uri {
+    format!("{base}{path}").parse().expect("a base URL is one with the longest path behind it, as its parser checks")
 }
 
 impl FromStr for BaseUrl {
@@ -45,18 +53,14 @@ impl FromStr for BaseUrl {
         if uri.authority().is_none_or(|authority| authority.host().is_empty() || authority.as_str().contains('@')) {
             return Err(wrong("it must name a host, without a user or password before it"));
         }
-        let endpoint = |path: &str| format!("{base}{path}").parse().map_err(|_| wrong("it is not a URL"));
-        Ok(Self {
-            chat_completions: endpoint("/chat/completions")?,
-            embeddings: endpoint("/embeddings")?,
-            length: base.len(),
-        })
+        format!("{base}{LONGEST_PATH}").parse::<Uri>().map_err(|_| wrong("it is not a URL"))?;
+        Ok(Self { text: base.into() })
     }
 }
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.embeddings.to_string()[..self.length])
+        f.write_str(&self.text)
     }
 }
 
@@ -75,11 +79,34 @@ mod tests {
         for text in ["https://api.groq.com/openai/v1", "https://api.groq.com/openai/v1/"] {
             let url: BaseUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), "https://api.groq.com/openai/v1");
-            assert_eq!(url.chat_completions(), "https://api.groq.com/openai/v1/chat/completions");
-            assert_eq!(url.embeddings(), "https://api.groq.com/openai/v1/embeddings");
+            assert_eq!(url.endpoint("/chat/completions"), "https://api.groq.com/openai/v1/chat/completions");
         }
         let bare: BaseUrl = "http://[::1]:8000".parse().unwrap();
-        assert_eq!(bare.chat_completions(), "http://[::1]:8000/chat/completions");
+        assert_eq!(bare.endpoint("/embeddings"), "http://[::1]:8000/embeddings");
+    }
+
+    #[test]
+    fn the_version_is_said_once() {
+        for (text, expected) in [
+            ("https://api.anthropic.com", "https://api.anthropic.com/v1/messages"),
+            ("https://api.anthropic.com/v1", "https://api.anthropic.com/v1/messages"),
+            ("https://api.anthropic.com/v1/", "https://api.anthropic.com/v1/messages"),
+            ("https://api.deepseek.com/anthropic", "https://api.deepseek.com/anthropic/v1/messages"),
+            ("https://h.example/dev1", "https://h.example/dev1/v1/messages"),
+        ] {
+            let url: BaseUrl = text.parse().unwrap();
+            assert_eq!(url.versioned_endpoint("/messages"), expected);
+        }
+    }
+
+    #[test]
+    fn a_base_url_that_leaves_no_room_for_a_path_is_refused() {
+        let host = "https://h.example/";
+        let longest = usize::from(u16::MAX) - 1 - LONGEST_PATH.len();
+        let path = |length: usize| format!("{host}{}", "p".repeat(length - host.len()));
+        let url: BaseUrl = path(longest).parse().unwrap();
+        assert_eq!(url.versioned_endpoint("/messages/count_tokens").to_string().len(), usize::from(u16::MAX) - 1);
+        assert!(path(longest + 1).parse::<BaseUrl>().is_err());
     }
 
     #[test]

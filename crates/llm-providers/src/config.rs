@@ -31,25 +31,30 @@ pub struct ProviderConfig {
     /// calls to providers by model; a provider itself calls whatever model it is asked for. None stated by default.
     #[serde(default)]
     pub models: Vec<String>,
-    /// The language the provider speaks. Defaults to OpenAI's.
+    /// The language the provider speaks. Defaults to the preset's, else to OpenAI's. Some providers speak Anthropic's
+    /// too, in a place of its own: state that `base_url` along with it.
     #[serde(default)]
-    pub dialect: ProviderDialect,
-    /// Where the provider is, `http` or `https`, up to and without `/chat/completions`. Defaults to the preset's.
+    pub dialect: Option<ProviderDialect>,
+    /// Where the provider is, `http` or `https`, up to and without `/chat/completions`; in Anthropic's dialect without
+    /// `/v1/messages`, though `/v1` may be there. Defaults to the preset's, as long as `dialect` is the preset's too.
     #[serde(default)]
     pub base_url: Option<String>,
     /// Headers to send with every call, such as `openai-organization`. Those that belong to the connection, the body
-    /// or the key are refused. None by default.
+    /// or the key are refused. None by default, but that Anthropic's dialect sends `anthropic-version: 2023-06-01`
+    /// unless another version is stated here. The names of an `anthropic-beta` stated here go before the caller's.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The keys, the one to use unless a router chooses first. Defaults to the preset's environment variable, as
     /// long as `base_url` is the preset's too.
     #[serde(default)]
     pub keys: Vec<KeyConfig>,
-    /// How a key is sent. Defaults to the preset's way, else to a bearer token.
+    /// How a key is sent. Defaults to the preset's way, else to the dialect's: OpenAI's is a bearer token, Anthropic's
+    /// the header `x-api-key`. For an OAuth token of Anthropic's say `bearer`.
     #[serde(default)]
     pub auth: Option<Auth>,
     /// Whether to ask for a usage report in streams although the caller did not; the extra chunk is kept from the
-    /// caller. Defaults to the preset's, else to `true`: without a report usage is only estimated.
+    /// caller. Defaults to the preset's, else to `true`: without a report usage is only estimated. Anthropic's dialect
+    /// reports unasked.
     #[serde(default)]
     pub include_usage: Option<bool>,
     /// The largest whole answer that is read, in bytes. Defaults to 64 MiB: OpenAI's API reference allows 2,048 texts
@@ -69,6 +74,8 @@ pub enum ProviderDialect {
     /// OpenAI's Chat Completions and Embeddings, and everything compatible with them.
     #[default]
     OpenAi,
+    /// Anthropic's Messages and token counting, and everything compatible with them.
+    Anthropic,
 }
 
 /// A key as a configuration states it: by exactly one of `key`, `key_env` and `key_file`.
@@ -103,7 +110,7 @@ impl ProviderConfig {
         Self {
             name: name.into(),
             models: Vec::new(),
-            dialect: ProviderDialect::default(),
+            dialect: None,
             base_url: None,
             headers: BTreeMap::new(),
             keys: Vec::new(),
@@ -191,7 +198,7 @@ impl ProviderLayer {
         let ProviderConfig {
             name,
             models: _,
-            dialect: ProviderDialect::OpenAi,
+            dialect,
             base_url,
             headers,
             mut keys,
@@ -204,17 +211,25 @@ impl ProviderLayer {
             return Err(ConfigError::new("name", "a provider needs a name"));
         }
         let preset = Preset::find(&name);
+        let dialect = dialect.or(preset.map(|preset| preset.dialect)).unwrap_or_default();
         // A key is for one place: elsewhere, the preset's is not used unasked.
         let preset_key = preset.filter(|_| base_url.is_none()).and_then(|preset| preset.key_env);
-        let base_url = base_url
+        // And a place is for one dialect.
+        let preset_url = preset.filter(|preset| preset.dialect == dialect).map(|preset| preset.base_url);
+        let base_url: BaseUrl = base_url
             .as_deref()
-            .or(preset.map(|preset| preset.base_url))
-            .ok_or_else(|| ConfigError::new("base_url", format!("it is not known where \"{name}\" is")))?
+            .or(preset_url)
+            .ok_or_else(|| match preset {
+                Some(_) => {
+                    ConfigError::new("base_url", format!("it is not known where \"{name}\" speaks this dialect"))
+                }
+                None => ConfigError::new("base_url", format!("it is not known where \"{name}\" is")),
+            })?
             .parse()?;
         let has_keys = !keys.is_empty();
         let auth = auth.unwrap_or_else(|| match preset {
-            Some(preset) if !has_keys => preset.auth(),
-            _ => Auth::Bearer,
+            Some(Preset { key_env: None, .. }) if !has_keys => Auth::None,
+            _ => dialect.auth(),
         });
         if let (Auth::Bearer | Auth::Header(_), false) = (&auth, has_keys) {
             let variable = preset_key.ok_or_else(|| {
@@ -223,9 +238,13 @@ impl ProviderLayer {
             keys.push(KeyConfig::env(default_key_name(), variable));
         }
         let keys = check_keys(&auth, &keys, environment)?;
+        let mut headers = check_headers(&headers, &keys.header)?;
+        dialect.complete(&mut headers);
         Ok(Self::of(Settings {
-            headers: check_headers(&headers, &keys.header)?,
+            dialect,
+            endpoints: dialect.endpoints(&base_url),
             base_url,
+            headers,
             keys,
             include_usage: include_usage.or(preset.map(|preset| preset.include_usage)).unwrap_or(true),
             max_answer_bytes: match max_answer_bytes {

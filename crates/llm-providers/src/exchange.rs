@@ -5,12 +5,12 @@ use std::{future::Future, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body::Body as HttpBodyTrait;
-use llm_core::{Body, Dialect, Error, ErrorKind, Head, LlmRequest, LlmResponse, Output, Payload, Start, Target, clock};
-use llm_wire::{error, headers, openai};
+use llm_core::{Body, Error, ErrorKind, Head, LlmRequest, LlmResponse, Output, Start, Target, clock};
+use llm_wire::{error, headers};
 use tower::BoxError;
 
 use crate::{
-    failure,
+    ProviderDialect, failure,
     frames::Frames,
     whole::{HttpBody, NotWhole, next_piece, read_whole},
 };
@@ -25,6 +25,7 @@ const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Exchange {
     pub(crate) request: LlmRequest,
     pub(crate) target: Target,
+    pub(crate) dialect: ProviderDialect,
     pub(crate) max_answer_bytes: usize,
 }
 
@@ -78,20 +79,14 @@ impl Exchange {
             NotWhole::TooLong(_) => undecodable("the provider's answer is larger than can be taken"),
             NotWhole::Broken(_, source) => failure::of_body(source),
         })?;
-        let output = self.decode(bytes.clone())?;
+        let output = self.dialect.decode(self.request.payload(), bytes.clone())?;
         if let Output::Chat(chat) = &output {
             let Start { id, model, created } = &chat.start;
             (head.id, head.model, head.created) = (id.clone(), model.clone(), *created);
         }
-        let body = Body::full(output).with_wire(Dialect::OpenAi, bytes).answering(&self.request, self.target.model());
+        let body = Body::full(output).with_wire(self.dialect.wire(), bytes);
+        let body = body.answering(&self.request, self.target.model());
         Ok(LlmResponse::new(head, body))
-    }
-
-    fn decode(&self, bytes: Bytes) -> Result<Output, Error> {
-        match self.request.payload() {
-            Payload::Chat(_) => openai::decode_chat_answer(bytes),
-            Payload::Embed(_) | Payload::CountTokens(_) => openai::decode_embed_answer(bytes),
-        }
     }
 
     fn stream<B>(&self, begun: Bytes, body: HttpBody<B>) -> Body
@@ -99,7 +94,7 @@ impl Exchange {
         B: HttpBodyTrait + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let frames = Frames::new(begun, body, self.target.clone(), self.request.context().trail());
+        let frames = Frames::new(begun, body, self.dialect, self.target.clone(), self.request.context().trail());
         Body::stream(frames).answering(&self.request, self.target.model())
     }
 

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as HttpBodyTrait;
 use llm_core::{Error, Frame, Target, Trail};
-use llm_wire::{error::decode_in_band, openai::StreamDecoder, sse};
+use llm_wire::{error::decode_in_band, sse};
 use tower::BoxError;
 
 use crate::{
+    ProviderDialect,
+    dialect::StreamDecoder,
     failure,
     whole::{HttpBody, data, next_piece},
 };
@@ -37,10 +39,10 @@ where
     B::Error: Into<BoxError>,
 {
     /// `begun` is what was read of the body already.
-    pub(crate) fn new(begun: Bytes, body: HttpBody<B>, target: Target, trail: Trail) -> Self {
+    pub(crate) fn new(begun: Bytes, body: HttpBody<B>, dialect: ProviderDialect, target: Target, trail: Trail) -> Self {
         let mut lines = sse::Decoder::new();
         lines.push(begun);
-        Self { body: Some(body), lines, decoder: StreamDecoder::new(), target, trail }
+        Self { body: Some(body), lines, decoder: dialect.stream_decoder(), target, trail }
     }
 
     fn decode(&mut self, frame: sse::Frame) -> Result<Frame, Error> {

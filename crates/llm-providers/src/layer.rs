@@ -3,11 +3,15 @@
 use std::{fmt, sync::Arc};
 
 use http::HeaderMap;
-use llm_core::catalog::Catalog;
+use llm_core::{
+    Target,
+    catalog::{Catalog, Model},
+};
 use tower_layer::Layer;
 
 use crate::{
-    BaseUrl, Key, Provider,
+    BaseUrl, Key, Provider, ProviderDialect,
+    dialect::{Endpoints, X_API_KEY},
     key::{KeyHeader, Keys},
 };
 
@@ -24,7 +28,9 @@ pub struct ProviderLayer {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
+    pub(crate) dialect: ProviderDialect,
     pub(crate) base_url: BaseUrl,
+    pub(crate) endpoints: Endpoints,
     pub(crate) headers: HeaderMap,
     pub(crate) keys: Keys,
     pub(crate) include_usage: bool,
@@ -33,13 +39,28 @@ pub(crate) struct Settings {
 }
 
 impl ProviderLayer {
-    /// A provider that speaks OpenAI's dialect, without a key.
+    /// A provider that speaks OpenAI's dialect, without a key. Keys are sent as bearer tokens.
     pub fn openai(name: impl Into<Arc<str>>, base_url: BaseUrl) -> Self {
+        Self::speaking(ProviderDialect::OpenAi, name.into(), base_url, KeyHeader::Bearer)
+    }
+
+    /// A provider that speaks Anthropic's dialect, without a key. Keys are sent as `x-api-key`; for tokens of OAuth
+    /// see [`ProviderConfig::auth`](crate::ProviderConfig::auth). Whether `/v1` stands at the end of the base URL
+    /// makes no difference.
+    pub fn anthropic(name: impl Into<Arc<str>>, base_url: BaseUrl) -> Self {
+        Self::speaking(ProviderDialect::Anthropic, name.into(), base_url, KeyHeader::Named(X_API_KEY))
+    }
+
+    fn speaking(dialect: ProviderDialect, name: Arc<str>, base_url: BaseUrl, header: KeyHeader) -> Self {
+        let mut headers = HeaderMap::new();
+        dialect.complete(&mut headers);
         Self::of(Settings {
-            name: name.into(),
+            name,
+            dialect,
+            endpoints: dialect.endpoints(&base_url),
             base_url,
-            headers: HeaderMap::new(),
-            keys: Keys { header: KeyHeader::Bearer, keys: Vec::new() },
+            headers,
+            keys: Keys { header, keys: Vec::new() },
             include_usage: true,
             max_answer_bytes: MAX_ANSWER_BYTES,
             catalog: None,
@@ -50,20 +71,22 @@ impl ProviderLayer {
         Self { settings: Arc::new(settings) }
     }
 
-    /// Adds a key, sent as a bearer token. Of two keys with one name the first is used.
+    /// Adds a key, sent in the way of the dialect. Of two keys with one name the first is used.
     pub fn key(mut self, key: Key) -> Self {
         Arc::make_mut(&mut self.settings).keys.keys.push(key);
         self
     }
 
     /// Whether to ask for a usage report in streams although the caller did not. Defaults to `true`: without a report
-    /// usage is only estimated.
+    /// usage is only estimated. It changes nothing in Anthropic's dialect, which reports unasked.
     pub fn include_usage(mut self, include_usage: bool) -> Self {
         Arc::make_mut(&mut self.settings).include_usage = include_usage;
         self
     }
 
-    /// Takes prices from here, so that the trail tells what each attempt cost. Without a catalog it does not.
+    /// Takes facts of models from here: prices, so that the trail tells what each attempt cost, and for Anthropic's
+    /// dialect, which requires a limit on the output, the most that the model can make, where the caller set none.
+    /// Without a catalog the trail tells no cost, and that limit is 4,096 tokens.
     pub fn catalog(mut self, catalog: Arc<Catalog>) -> Self {
         Arc::make_mut(&mut self.settings).catalog = Some(catalog);
         self
@@ -72,6 +95,13 @@ impl ProviderLayer {
     /// The provider's name.
     pub fn name(&self) -> &str {
         &self.settings.name
+    }
+}
+
+impl Settings {
+    /// What is known of a target's model.
+    pub(crate) fn facts(&self, target: &Target) -> Option<&Model> {
+        self.catalog.as_deref().and_then(|catalog| catalog.get(Some(&self.name), target.model()))
     }
 }
 
@@ -94,6 +124,7 @@ impl fmt::Debug for Settings {
         let names: Vec<_> = self.keys.keys.iter().map(Key::name).collect();
         f.debug_struct("Settings")
             .field("name", &self.name)
+            .field("dialect", &self.dialect)
             .field("base_url", &self.base_url)
             .field("keys", &names)
             .finish_non_exhaustive()

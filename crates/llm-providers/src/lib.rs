@@ -2,9 +2,9 @@
 //!
 //! A model call is one http exchange, and most of what can go wrong with it is in the details: an error inside a 200,
 //! JSON in place of a stream, a stream that just ends, a connection that is shared by too many streams. This crate
-//! knows them, so that the layers above see one kind of answer and one kind of error. Providers speak OpenAI's
-//! dialect; what the caller sent in that dialect is passed on byte for byte but for the model's name, the stream
-//! options and an output ceiling.
+//! knows them, so that the layers above see one kind of answer and one kind of error. Providers speak OpenAI's or
+//! Anthropic's [dialect](ProviderDialect); what the caller sent in the same dialect is passed on byte for byte but for
+//! the model's name, the stream options and an output ceiling, and what came in the other one is translated.
 //!
 //! # Where it goes
 //!
@@ -43,13 +43,33 @@
 //! ```
 //!
 //! With this crate's own client and a [preset](Preset) it is `Provider::try_from(ProviderConfig::new("openai"))`, and
-//! the key is in `OPENAI_API_KEY`.
+//! the key is in `OPENAI_API_KEY`; with `"anthropic"` it is in `ANTHROPIC_API_KEY`. A place that offers Anthropic's
+//! dialect beside OpenAI's is a base URL with that dialect:
+//!
+//! ```
+//! let config: llm_providers::ProviderConfig = toml::from_str(
+//!     r#"
+//!     name = "deepseek"
+//!     dialect = "anthropic"
+//!     base_url = "https://api.deepseek.com/anthropic" # with or without /v1 at its end
+//!     keys = [{ key_env = "DEEPSEEK_API_KEY" }]
+//!     "#,
+//! )?;
+//! assert_eq!(config.dialect, Some(llm_providers::ProviderDialect::Anthropic));
+//! # Ok::<(), toml::de::Error>(())
+//! ```
 //!
 //! # Behaviour
 //!
 //! - **At `poll_ready`** the http client is asked.
 //! - **At call** the model and the key are the ones of the context's target; without a target the requested model and
-//!   the first key. The destination is the configuration's alone: no URL and no header comes from the request.
+//!   the first key. The destination is the configuration's alone: no URL and no header comes from the request, but
+//!   that the names of features in [`Betas`](llm_wire::anthropic::Betas) go from a request in Anthropic's dialect to a
+//!   provider that speaks it, behind those of a configured `anthropic-beta`. Elsewhere the trail says that
+//!   `anthropic-beta` was left out.
+//! - **Without a call** to the provider a question for a token count is answered where the dialect has no endpoint for
+//!   it, which is OpenAI's: with an [estimate](llm_core::estimate_prompt), marked as such. Anthropic's has no
+//!   embeddings, so a request for them is refused.
 //! - **At the response head** a stream is handed on as soon as it is known to be one. A whole answer is read to its
 //!   end, up to [`max_answer_bytes`](ProviderConfig::max_answer_bytes), and decoded. A stream request that is answered
 //!   with JSON gives a whole answer, or an error. Unless an answer to a stream request is labelled as events, its first
@@ -78,6 +98,7 @@
 //! | an error status, or an error object inside an answer or stream | as [`llm_wire::error`] classifies it |
 //! | a redirect, a compressed, broken or too large answer | `Undecodable` |
 //! | a key name that the provider does not have | `NoRoute` |
+//! | what the provider's dialect cannot say, or has no endpoint for | `InvalidRequest`, and no call is made |
 //!
 //! Each error names its target and carries the trail. An [`Error`](llm_core::Error) of the http client's own, or one
 //! of tower's, keeps its meaning.
@@ -89,8 +110,10 @@
 
 mod attempt;
 mod base_url;
+mod betas;
 mod client;
 mod config;
+mod dialect;
 mod exchange;
 mod failure;
 mod frames;

@@ -15,14 +15,18 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::Full;
-use llm_core::{ConfigError, Error, LlmRequest, LlmResponse, Payload, Target, watch};
-use llm_wire::{EncodeOptions, openai};
+use llm_core::{
+    ConfigError, Error, Head, LlmRequest, LlmResponse, Payload, Provenance, Target, TokenCount, TokenFamily,
+    estimate_prompt, watch,
+};
+use llm_wire::EncodeOptions;
 use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Client, ProviderConfig, ProviderLayer, attempt::AttemptObserver, exchange::Exchange, failure, layer::Settings,
+    Client, ProviderConfig, ProviderLayer, attempt::AttemptObserver, betas, exchange::Exchange, failure,
+    layer::Settings,
 };
 
 /// A model provider over the http client `S`. See the [crate docs](crate).
@@ -79,38 +83,62 @@ where
         let target = request.context().target().cloned();
         let target = target.unwrap_or_else(|| Target::new(&*self.settings.name, request.model()));
         let attempt = AttemptObserver::begin(&request, &target, Arc::clone(&self.settings));
-        match self.settings.to_http(&request, &target) {
-            Ok(http) => {
+        let answer = match self.settings.plan(&request, &target) {
+            Ok(Plan::Ask(http)) => {
+                let exchange = Exchange {
+                    request: request.clone(),
+                    target,
+                    dialect: self.settings.dialect,
+                    max_answer_bytes: self.settings.max_answer_bytes,
+                };
                 let response = self.inner.call(http);
-                let exchange =
-                    Exchange { request: request.clone(), target, max_answer_bytes: self.settings.max_answer_bytes };
-                Box::pin(watch(&request, exchange.run(response), attempt))
+                return Box::pin(watch(&request, exchange.run(response), attempt));
             }
-            Err(error) => {
-                // The readied instance is not called, so what it holds for the call is given back.
-                self.inner = self.inner.clone();
-                let error = error.with_target(target).with_trail(request.context().trail());
-                Box::pin(watch(&request, ready(Err(error)), attempt))
-            }
-        }
+            Ok(Plan::Answer(response)) => Ok(response),
+            Err(error) => Err(error.with_target(target).with_trail(request.context().trail())),
+        };
+        // The readied instance is not called, so what it holds for the call is given back.
+        self.inner = self.inner.clone();
+        Box::pin(watch(&request, ready(answer), attempt))
     }
 }
 
+/// What is done about a call.
+enum Plan {
+    /// The provider is asked.
+    Ask(Request<Full<Bytes>>),
+    /// The answer is known without it.
+    Answer(LlmResponse),
+}
+
 impl Settings {
-    /// The http request for a call. Nothing of it but the body comes from the caller.
-    fn to_http(&self, request: &LlmRequest, target: &Target) -> Result<Request<Full<Bytes>>, Error> {
-        let body = openai::encode_request(
-            request,
-            &EncodeOptions {
-                model: target.model(),
-                include_usage: self.include_usage,
-                output_ceiling: request.context().output_ceiling(),
-                max_output: None,
+    fn plan(&self, request: &LlmRequest, target: &Target) -> Result<Plan, Error> {
+        let endpoint = match request.payload() {
+            Payload::Chat(_) => &self.endpoints.chat,
+            Payload::Embed(_) => {
+                let nowhere = || Error::invalid_request("the provider's dialect has no embeddings");
+                self.endpoints.embed.as_ref().ok_or_else(nowhere)?
+            }
+            Payload::CountTokens(_) => match &self.endpoints.count_tokens {
+                Some(endpoint) => endpoint,
+                None => return Ok(Plan::Answer(estimated_count(request, target))),
             },
-        )?;
+        };
+        self.to_http(request, target, endpoint).map(Plan::Ask)
+    }
+
+    /// The http request for a call. Nothing of it comes from the caller but the body and checked names of features.
+    fn to_http(&self, request: &LlmRequest, target: &Target, endpoint: &Uri) -> Result<Request<Full<Bytes>>, Error> {
+        let options = EncodeOptions {
+            model: target.model(),
+            include_usage: self.include_usage,
+            output_ceiling: request.context().output_ceiling(),
+            max_output: self.facts(target).and_then(|model| model.max_output),
+        };
+        let body = self.dialect.encode(request, &options)?;
         let mut http = Request::new(Full::new(body));
         *http.method_mut() = Method::POST;
-        *http.uri_mut() = self.endpoint(request.payload()).clone();
+        *http.uri_mut() = endpoint.clone();
         let headers = http.headers_mut();
         *headers = self.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -119,16 +147,18 @@ impl Settings {
         if let Entry::Vacant(entry) = headers.entry(USER_AGENT) {
             entry.insert(HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))));
         }
+        betas::pass_on(request, self.dialect, headers);
         self.keys.sign(target.key(), headers)?;
         Ok(http)
     }
+}
 
-    fn endpoint(&self, payload: &Payload) -> &Uri {
-        match payload {
-            Payload::Chat(_) => self.base_url.chat_completions(),
-            Payload::Embed(_) | Payload::CountTokens(_) => self.base_url.embeddings(),
-        }
-    }
+/// The answer to a question for a count where the provider cannot be asked.
+fn estimated_count(request: &LlmRequest, target: &Target) -> LlmResponse {
+    let estimate = estimate_prompt(request.payload(), TokenFamily::of(target.model()));
+    let count = TokenCount { input_tokens: estimate.likely, provenance: Provenance::Estimated };
+    let body = llm_core::Body::full(count).answering(request, target.model());
+    LlmResponse::new(Head { target: Some(target.clone()), ..Head::default() }, body)
 }
 
 impl<S> fmt::Debug for Provider<S> {

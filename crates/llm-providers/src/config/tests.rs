@@ -65,6 +65,28 @@ fn a_known_providers_key_is_not_sent_elsewhere_unasked() {
 }
 
 #[test]
+fn a_dialect_is_known_by_name_and_a_known_provider_speaks_its_own() {
+    assert!(format!("{:?}", layer(KEYED).unwrap()).contains("OpenAi"));
+    assert!(format!("{:?}", layer(&format!("{KEYED}dialect = \"openai\"")).unwrap()).contains("OpenAi"));
+    assert!(format!("{:?}", layer(&format!("{KEYED}dialect = \"anthropic\"")).unwrap()).contains("Anthropic"));
+    let keys = "keys = [{ key = \"sk-canary\" }]\n";
+    assert!(format!("{:?}", layer(&format!("name = \"anthropic\"\n{keys}")).unwrap()).contains("Anthropic"));
+    let elsewhere = format!("name = \"anthropic\"\nbase_url = \"https://p.example\"\ndialect = \"openai\"\n{keys}");
+    assert!(format!("{:?}", layer(&elsewhere).unwrap()).contains("OpenAi"));
+    assert_eq!(
+        refused("name = \"anthropic\""),
+        "keys: the key named \"default\" is to be in the environment variable ANTHROPIC_API_KEY, which is not set"
+    );
+}
+
+#[test]
+fn the_place_of_a_known_provider_is_not_taken_for_another_dialect() {
+    let deepseek = "name = \"deepseek\"\ndialect = \"anthropic\"\nkeys = [{ key = \"sk-canary\" }]\n";
+    assert_eq!(refused(deepseek), "base_url: it is not known where \"deepseek\" speaks this dialect");
+    layer(&format!("{deepseek}base_url = \"https://api.deepseek.com/anthropic\"")).unwrap();
+}
+
+#[test]
 fn keys_are_read_from_where_they_are_said_to_be() {
     let place = "name = \"p\"\nbase_url = \"https://p.example\"\n";
     layer(&format!("{place}keys = [{{ key_env = \"XAI_API_KEY\" }}]")).unwrap();
@@ -115,6 +137,10 @@ fn headers_that_cannot_be_sent_or_are_not_ours_to_set_are_refused() {
     assert_eq!(
         refused(&format!("{KEYED}auth = {{ header = \"api-key\" }}\nheaders = {{ api-key = \"canary\" }}")),
         "headers: api-key is not the configuration's to set"
+    );
+    assert_eq!(
+        refused(&format!("{KEYED}dialect = \"anthropic\"\nheaders = {{ x-api-key = \"canary\" }}")),
+        "headers: x-api-key is not the configuration's to set"
     );
     assert_eq!(refused(&format!("{KEYED}max_answer_bytes = 0")), "max_answer_bytes: it must be at least 1");
 }

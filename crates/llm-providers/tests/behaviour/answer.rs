@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::support::{Http, Step, data, layer, streamed, whole};
+use crate::{
+    speech,
+    support::{Http, Step, data, layer, streamed, whole},
+};
 use futures_util::FutureExt;
 use llm_core::{
     Again, AttemptEnd, Dialect, Error, ErrorKind, NanoUsd, Phase, Provenance, Target, Usage, catalog::Catalog,
@@ -21,35 +24,49 @@ async fn failure(http: &Http) -> Error {
 
 #[tokio::test]
 async fn a_whole_answer_keeps_its_bytes_and_its_head() {
-    let (first, second) = ANSWER.split_at(40);
-    let http = Http::new(200, "application/json; charset=utf-8", [data(first), data(second)])
-        .header("x-request-id", "req_1")
-        .header("x-ratelimit-remaining-requests", "59");
-    let response = http.ask(whole()).await.unwrap();
-    let head = &response.head;
-    assert_eq!((head.id.as_deref(), head.model.as_deref(), head.created), (Some("c1"), Some("small-1"), Some(7)));
-    assert_eq!(head.request_id.as_deref(), Some("req_1"));
-    assert_eq!(head.rate_limits.unwrap().requests.remaining, Some(59));
-    let wire = response.body.wire().unwrap();
-    assert_eq!((wire.dialect, &wire.bytes[..]), (Dialect::OpenAi, ANSWER.as_bytes()));
-    assert_eq!(response.body.collect().await.unwrap().first_text(), "Hello.");
+    for speech in &speech::ALL {
+        let (first, second) = speech.whole.split_at(40);
+        let (id, left) = speech.headers;
+        let http = Http::new(200, "application/json; charset=utf-8", [data(first), data(second)])
+            .header(id, "req_1")
+            .header(left, "59")
+            .header("retry-after", "30");
+        let request = whole();
+        let trail = request.context().trail();
+        let response = http.ask_in(speech, request).await.unwrap();
+        let head = &response.head;
+        assert_eq!((head.id.as_deref(), head.model.as_deref()), (Some("a1"), Some("small-1")));
+        assert_eq!(head.created, (speech.dialect == Dialect::OpenAi).then_some(7));
+        assert_eq!(head.request_id.as_deref(), Some("req_1"));
+        assert_eq!(head.rate_limits.unwrap().requests.remaining, Some(59));
+        let wire = response.body.wire().unwrap();
+        assert_eq!((wire.dialect, &wire.bytes[..]), (speech.dialect, speech.whole.as_bytes()));
+        assert_eq!(response.body.collect().await.unwrap().first_text(), "Gr\u{fc}ezi");
+        let attempt = &trail.attempts()[0];
+        assert_eq!((attempt.end, attempt.usage), (Some(AttemptEnd::Complete), Some(Usage::reported(9, 3))));
+    }
 }
 
 #[tokio::test]
 async fn a_stream_request_may_be_answered_with_a_whole_answer() {
-    for content_type in ["application/json", "application/octet-stream", ""] {
-        let http = Http::new(200, content_type, [data("\n"), data(" \r\n"), data(ANSWER)]);
-        let response = http.ask(streamed()).await.unwrap();
-        assert_eq!(response.body.as_full().expect(content_type).first_text(), "Hello.");
+    for speech in &speech::ALL {
+        for content_type in ["application/json", "application/octet-stream", ""] {
+            let http = Http::new(200, content_type, [data("\n"), data(" \r\n"), data(speech.whole)]);
+            let response = http.ask_in(speech, streamed()).await.unwrap();
+            assert_eq!(response.body.as_full().expect(content_type).first_text(), "Gr\u{fc}ezi");
+        }
     }
 }
 
 #[tokio::test]
 async fn an_error_inside_a_200_is_an_error() {
-    let body = r#"{"error":{"message":"Rate limit reached","type":"tokens","code":"rate_limit_exceeded"}}"#;
-    for (content_type, request) in [("application/json", whole()), ("application/json", streamed()), ("", streamed())] {
-        let error = Http::new(200, content_type, [data(body)]).ask(request).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::RateLimited);
+    for speech in &speech::ALL {
+        for (content_type, request) in
+            [("application/json", whole()), ("application/json", streamed()), ("", streamed())]
+        {
+            let http = Http::new(200, content_type, [data(speech.throttled)]);
+            assert_eq!(http.ask_in(speech, request).await.unwrap_err().kind(), ErrorKind::RateLimited);
+        }
     }
 }
 

@@ -15,9 +15,11 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use llm_core::{Error, LlmRequest, LlmResponse};
-use llm_providers::{Key, Provider, ProviderLayer};
+use llm_providers::{Provider, ProviderLayer};
 use llm_wire::openai;
 use tower::{Layer, Service, ServiceExt};
+
+use crate::speech::{self, Speech};
 
 /// What a scripted body does next. At the end of its script it ends.
 #[derive(Clone, Debug)]
@@ -127,6 +129,10 @@ impl Http {
         self.provider().oneshot(request).await
     }
 
+    pub(crate) async fn ask_in(&self, speech: &Speech, request: LlmRequest) -> Result<LlmResponse, Error> {
+        speech.layer().layer(self.clone()).oneshot(request).await
+    }
+
     pub(crate) fn last_request(&self) -> Request<Bytes> {
         self.seen.lock().unwrap().requests.last().expect("a request was made").clone()
     }
@@ -137,7 +143,7 @@ impl Http {
 }
 
 pub(crate) fn layer() -> ProviderLayer {
-    ProviderLayer::openai("p", "https://p.example/v1".parse().unwrap()).key(Key::new("a", &"sk-canary".into()).unwrap())
+    speech::OPENAI.layer()
 }
 
 impl Service<Request<Full<Bytes>>> for Http {

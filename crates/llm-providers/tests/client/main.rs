@@ -13,26 +13,34 @@ use std::{
 use futures_util::{StreamExt, future::join_all};
 use llm_core::{Body, Error, ErrorKind, LlmRequest, LlmResponse, Phase};
 use llm_providers::{Client, ClientConfig, HttpVersion, Provider, ProviderLayer};
-use server::{DONE, FIRST, Server, Then};
+use server::{DONE, FIRST, FIRST_MESSAGE, MESSAGE_DONE, Server, Then};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 use tower::{Layer, ServiceExt};
 
-fn provider(client: &Client, base_url: &str) -> Provider<Client> {
-    ProviderLayer::openai("p", base_url.parse().unwrap()).layer(client.clone())
+/// A provider at a base URL.
+type At = fn(&str) -> ProviderLayer;
+
+fn openai(base_url: &str) -> ProviderLayer {
+    ProviderLayer::openai("p", base_url.parse().unwrap())
+}
+
+fn anthropic(base_url: &str) -> ProviderLayer {
+    ProviderLayer::anthropic("p", base_url.parse().unwrap())
 }
 
 async fn ask(client: &Client, base_url: &str) -> Result<LlmResponse, Error> {
-    provider(client, base_url).oneshot(LlmRequest::chat("m").user("hi").stream().build()).await
+    openai(base_url).layer(client.clone()).oneshot(LlmRequest::chat("m").user("hi").stream().build()).await
 }
 
-/// Opens a stream and reads its first frame. A call that never gets there is to fail, not to hang.
-async fn begin(client: &Client, base_url: &str) -> Body {
+/// Opens a stream and reads its first content. A call that never gets there is to fail, not to hang.
+async fn begin(client: &Client, layer: ProviderLayer) -> Body {
+    let request = LlmRequest::chat("m").user("hi").stream().build();
     let first = async {
-        let mut body = ask(client, base_url).await.unwrap().body;
-        assert!(body.next().await.unwrap().unwrap().is_content());
+        let mut body = layer.layer(client.clone()).oneshot(request).await.unwrap().body;
+        while !body.next().await.unwrap().unwrap().is_content() {}
         body
     };
     tokio::time::timeout(Duration::from_secs(30), first).await.expect("the call waits in line")
@@ -60,39 +68,53 @@ async fn settle(client: &Client) {
 
 #[tokio::test]
 async fn a_connection_is_used_again_after_a_stream() {
-    let server = Server::http1(|| Then::End(&[FIRST, DONE])).await;
-    let client = Client::default();
-    for _ in 0..5 {
-        let answer = ask(&client, &server.base_url).await.unwrap().body.collect().await.unwrap();
-        assert_eq!(answer.first_text(), "Hello");
-        settle(&client).await;
+    for (at, then) in [
+        (openai as At, (|| Then::End(&[FIRST, DONE])) as fn() -> Then),
+        (anthropic, || Then::End(&[FIRST_MESSAGE, MESSAGE_DONE])),
+    ] {
+        let server = Server::http1(then).await;
+        let client = Client::default();
+        for _ in 0..5 {
+            let provider = at(&server.base_url).layer(client.clone());
+            let response = provider.oneshot(LlmRequest::chat("m").user("hi").stream().build()).await.unwrap();
+            assert_eq!(response.body.collect().await.unwrap().first_text(), "Hello");
+            settle(&client).await;
+        }
+        assert_eq!(server.connections(), 1);
     }
-    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
 async fn a_connection_is_used_again_although_the_end_lags_behind_the_last_frame() {
-    let server = Server::http1(|| Then::EndWhenReleased(&[FIRST, DONE])).await;
-    let client = Client::default();
-    for _ in 0..5 {
-        let body = begin(&client, &server.base_url).await;
-        assert_eq!(body.collect().await.unwrap().first_text(), "");
-        server.release();
-        settle(&client).await;
+    for (at, then) in [
+        (openai as At, (|| Then::EndWhenReleased(&[FIRST, DONE])) as fn() -> Then),
+        (anthropic, || Then::EndWhenReleased(&[FIRST_MESSAGE, MESSAGE_DONE])),
+    ] {
+        let server = Server::http1(then).await;
+        let client = Client::default();
+        for _ in 0..5 {
+            let body = begin(&client, at(&server.base_url)).await;
+            assert_eq!(body.collect().await.unwrap().first_text(), "");
+            server.release();
+            settle(&client).await;
+        }
+        assert_eq!(server.connections(), 1);
     }
-    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
 async fn a_dropped_stream_is_cancelled_at_the_server() {
-    for (server, client) in [
-        (Server::http1(|| Then::Hang(&[FIRST])).await, Client::default()),
-        (Server::http2(100, || Then::Hang(&[FIRST])).await, http2(100, 1)),
-    ] {
-        let body = begin(&client, &server.base_url).await;
-        drop(body);
-        server.response_dropped().await;
-        settle(&client).await;
+    for (at, then) in
+        [(openai as At, (|| Then::Hang(&[FIRST])) as fn() -> Then), (anthropic, || Then::Hang(&[FIRST_MESSAGE]))]
+    {
+        for (server, client) in
+            [(Server::http1(then).await, Client::default()), (Server::http2(100, then).await, http2(100, 1))]
+        {
+            let body = begin(&client, at(&server.base_url)).await;
+            drop(body);
+            server.response_dropped().await;
+            settle(&client).await;
+        }
     }
 }
 
@@ -118,11 +140,11 @@ async fn dropping_the_call_before_its_head_is_cancelled_at_the_server_too() {
 async fn further_http2_connections_are_opened_where_one_would_cap_the_streams() {
     let server = Server::http2(4, || Then::Hang(&[FIRST])).await;
     let client = http2(4, 64);
-    let bodies = join_all((0..10).map(|_| begin(&client, &server.base_url))).await;
+    let bodies = join_all((0..10).map(|_| begin(&client, openai(&server.base_url)))).await;
     assert_eq!(server.connections(), 3);
     drop(bodies);
     settle(&client).await;
-    let bodies = join_all((0..12).map(|_| begin(&client, &server.base_url))).await;
+    let bodies = join_all((0..12).map(|_| begin(&client, openai(&server.base_url)))).await;
     assert_eq!(server.connections(), 3, "connections are used again");
     drop(bodies);
 }
@@ -131,8 +153,8 @@ async fn further_http2_connections_are_opened_where_one_would_cap_the_streams() 
 async fn calls_beyond_all_connections_wait_for_a_stream_to_end() {
     let server = Server::http2(2, || Then::Hang(&[FIRST])).await;
     let client = http2(2, 1);
-    let mut bodies = join_all((0..2).map(|_| begin(&client, &server.base_url))).await;
-    let mut third = Box::pin(begin(&client, &server.base_url));
+    let mut bodies = join_all((0..2).map(|_| begin(&client, openai(&server.base_url)))).await;
+    let mut third = Box::pin(begin(&client, openai(&server.base_url)));
     for _ in 0..32 {
         assert!(futures_util::poll!(third.as_mut()).is_pending());
         tokio::task::yield_now().await;
@@ -186,7 +208,7 @@ async fn a_server_that_closes_within_a_stream_is_an_interruption() {
         let piece = format!("{head}{:x}\r\n{FIRST}\r\n", FIRST.len());
         socket.write_all(piece.as_bytes()).await.unwrap();
     });
-    let mut body = begin(&Client::default(), &base_url).await;
+    let mut body = begin(&Client::default(), openai(&base_url)).await;
     let error = body.next().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert!(body.next().await.is_none());
