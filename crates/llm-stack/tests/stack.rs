@@ -4,6 +4,7 @@
 
 use llm_core::{ErrorKind, LlmRequest, NanoUsd};
 use llm_stack::{Stack, StackConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
 
 const SIMULATED: &str = r#"
@@ -51,6 +52,62 @@ fn a_provider_of_the_catalogue_serves_what_that_knows_of_it() {
     let stack = stack("[[providers]]\nname = \"openai\"\nkeys = [{ key = \"sk-test\" }]\n").unwrap();
     assert!(stack.models().iter().any(|model| model.name == "gpt-5-mini"));
     assert!(stack.models().iter().all(|model| model.provider == "openai"));
+}
+
+#[test]
+fn anthropic_needs_no_more_than_its_name_and_a_key() {
+    let stack = stack("[[providers]]\nname = \"anthropic\"\nkeys = [{ key = \"sk-test\" }]\n").unwrap();
+    assert!(stack.models().iter().any(|model| model.name == "claude-sonnet-4-5"));
+    assert!(stack.models().iter().all(|model| model.provider == "anthropic"));
+}
+
+/// A server that answers one request with `answer`, and says what it was asked.
+async fn answering(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"}") {
+            assert!(socket.read_buf(&mut asked).await.unwrap() > 0, "the whole request comes");
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+        socket.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+        String::from_utf8(asked).unwrap()
+    });
+    (base_url, asked)
+}
+
+#[tokio::test]
+async fn providers_of_both_dialects_serve_the_same_request() {
+    let (openai, asked_openai) = answering(
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"one"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#,
+    )
+    .await;
+    let (anthropic, asked_anthropic) = answering(
+        r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text","text":"two"}],"stop_reason":"end_turn","usage":{"input_tokens":1000,"output_tokens":100}}"#,
+    )
+    .await;
+    let provider = |name: &str, base_url: &str| {
+        format!("[[providers]]\nname = \"{name}\"\nbase_url = \"{base_url}\"\nkeys = [{{ key = \"sk-{name}\" }}]\n")
+    };
+    let stack = stack(&(provider("openai", &openai) + &provider("anthropic", &anthropic))).unwrap();
+    for (model, provider, text, cost) in
+        [("gpt-4.1", "openai", "one", 2_800_000), ("claude-sonnet-4-5-20250929", "anthropic", "two", 4_500_000)]
+    {
+        let request = LlmRequest::chat(model).system("Be brief.").user("hi").build();
+        let trail = request.context().trail();
+        let response = stack.service().oneshot(request).await.unwrap();
+        assert_eq!(response.body.collect().await.unwrap().first_text(), text);
+        let attempt = &trail.attempts()[0];
+        assert_eq!(attempt.target.as_ref().unwrap().to_string(), format!("{provider}/{model}"));
+        assert_eq!(attempt.cost, Some(NanoUsd(cost)));
+    }
+    let asked = asked_openai.await.unwrap();
+    assert!(asked.starts_with("POST /v1/chat/completions ") && asked.contains("Bearer sk-openai"), "{asked}");
+    let asked = asked_anthropic.await.unwrap();
+    assert!(asked.starts_with("POST /v1/messages ") && asked.contains("x-api-key: sk-anthropic"), "{asked}");
+    assert!(asked.contains(r#""max_tokens":64000"#), "the model's own maximum: {asked}");
 }
 
 #[test]
