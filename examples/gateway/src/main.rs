@@ -23,7 +23,7 @@ mod stats;
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use llm_providers::ProviderConfig;
+use llm_providers::{Preset, ProviderConfig};
 use llm_stack::{Stack, StackConfig};
 use secrecy::SecretString;
 use tokio::{sync::watch, time::Instant};
@@ -44,7 +44,8 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The configuration file. Without one, real models are served if OPENAI_API_KEY is set, else simulated ones.
+    /// The configuration file. Without one, the models of OpenAI are served if OPENAI_API_KEY is set, and those of
+    /// Anthropic if ANTHROPIC_API_KEY is; with neither, simulated ones.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The address to listen on, instead of the configured one.
@@ -120,14 +121,14 @@ impl Plan {
     }
 }
 
-/// What is served when nobody says what to serve.
+/// What is served when nobody says what to serve: the models of each provider whose key is in the environment.
 fn stack_of_environment() -> StackConfig {
-    let has_key = std::env::var("OPENAI_API_KEY").is_ok_and(|key| !key.trim().is_empty());
-    if has_key {
-        StackConfig { providers: vec![ProviderConfig::new("openai")], ..StackConfig::default() }
-    } else {
-        StackConfig::simulated()
-    }
+    let has_key = |name: &&str| {
+        let variable = Preset::find(name).and_then(|preset| preset.key_env);
+        variable.and_then(|variable| std::env::var(variable).ok()).is_some_and(|key| !key.trim().is_empty())
+    };
+    let providers: Vec<_> = ["openai", "anthropic"].into_iter().filter(has_key).map(ProviderConfig::new).collect();
+    if providers.is_empty() { StackConfig::simulated() } else { StackConfig { providers, ..StackConfig::default() } }
 }
 
 async fn run(plan: Plan) -> std::io::Result<()> {

@@ -9,7 +9,8 @@ fn check_with(config: &str, arguments: &[&str]) -> Output {
     let file = files.path().join("gateway.toml");
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-    command.env_remove("OPENAI_API_KEY").args(["--check", "--config"]).arg(file).args(arguments).output().unwrap()
+    command.env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY");
+    command.args(["--check", "--config"]).arg(file).args(arguments).output().unwrap()
 }
 
 /// The sentence about a wrong configuration.
@@ -154,13 +155,21 @@ fn a_wrong_value_of_the_stack_is_named_with_line_and_key() {
 }
 
 #[test]
-fn a_key_in_the_environment_means_real_models() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
-    let output = command.env("OPENAI_API_KEY", "sk-test").arg("--check").output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("models of openai") && said.contains("gpt-5-mini"), "{said}");
-    let simulated = command.env_remove("OPENAI_API_KEY").output().unwrap();
-    assert!(String::from_utf8(simulated.stdout).unwrap().contains("models of simulated"));
+fn keys_in_the_environment_mean_real_models() {
+    let check = |keys: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.env("OPENAI_API_KEY", " ").env_remove("ANTHROPIC_API_KEY").arg("--check");
+        let output = command.envs(keys.iter().map(|key| (*key, "sk-test"))).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = check(&["OPENAI_API_KEY"]);
+    assert!(said.contains("models of openai:") && said.contains("gpt-5-mini") && !said.contains("claude"), "{said}");
+    let said = check(&["ANTHROPIC_API_KEY"]);
+    assert!(said.contains("models of anthropic:") && said.contains("claude-opus-5") && !said.contains("gpt"), "{said}");
+    let said = check(&["OPENAI_API_KEY", "ANTHROPIC_API_KEY"]);
+    assert!(said.contains("models of openai, anthropic:"), "{said}");
+    assert!(said.contains("gpt-5-mini") && said.contains("claude-opus-5"), "{said}");
+    assert!(check(&[]).contains("models of simulated:"));
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Gateway {
     fn spawn(mut command: Command, files: tempfile::TempDir) -> Self {
         command
             .env_remove("OPENAI_API_KEY")
+            .env_remove("ANTHROPIC_API_KEY")
             .env("GATEWAY_TEST_ADMIN_KEY", ADMIN_KEY)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
