@@ -65,27 +65,41 @@ pub async fn run(effort: Effort) -> Result<(), Failure> {
         ]);
     }
     println!("{table}");
-    println!("  where they go: callgrind_annotate {}\n", profile(&folder, Subject::Gateway).display());
+    for many in [Many::Requests, Many::Streams] {
+        println!("  where they go: callgrind_annotate {}", profile(&folder, Subject::Gateway, many).display());
+    }
+    println!();
     Ok(())
 }
 
 async fn count(subject: Subject, origin: &Program, effort: Effort, folder: &Path) -> Result<Counted, Failure> {
-    let out = profile(folder, subject);
     let few = Times { requests: effort.pick(5, 100), streams: effort.pick(1, 5) };
     let more_requests = Times { requests: few.requests + effort.pick(10, 500), ..few };
     let more_streams = Times { streams: few.streams + effort.pick(2, 40), ..few };
-    let base = instructions(subject, origin, few, &out).await?;
-    let with_streams = instructions(subject, origin, more_streams, &out).await?;
-    let with_requests = instructions(subject, origin, more_requests, &out).await?;
+    let run = async |times, many| instructions(subject, origin, times, &profile(folder, subject, many)).await;
+    let base = run(few, Many::Requests).await?;
+    let with_requests = run(more_requests, Many::Requests).await?;
+    let with_streams = run(more_streams, Many::Streams).await?;
     Ok(Counted {
         request: (with_requests - base) / (more_requests.requests - few.requests) as f64,
         stream: (with_streams - base) / (more_streams.streams - few.streams) as f64,
     })
 }
 
-/// Where the profile of a subject's last run is.
-fn profile(folder: &Path, subject: Subject) -> PathBuf {
-    folder.join(format!("callgrind.{}", subject.name()))
+/// What most of a run is about.
+#[derive(Clone, Copy)]
+enum Many {
+    Requests,
+    Streams,
+}
+
+/// Where the profile of such a run is.
+fn profile(folder: &Path, subject: Subject, many: Many) -> PathBuf {
+    let many = match many {
+        Many::Requests => "requests",
+        Many::Streams => "streams",
+    };
+    folder.join(format!("callgrind.{}.{many}", subject.name()))
 }
 
 /// All instructions of one run.

@@ -24,6 +24,8 @@ pub enum Subject {
     Gateway,
     /// The gateway that logs nothing, which shows what a line of log a request costs.
     SilentGateway,
+    /// The gateway that speaks HTTP/2 to the origin, as it does to most providers.
+    Http2Gateway,
 }
 
 impl Subject {
@@ -33,6 +35,7 @@ impl Subject {
             Self::PassThrough => "pass-through",
             Self::Gateway => "gateway",
             Self::SilentGateway => "gateway without log",
+            Self::Http2Gateway => "gateway over HTTP/2",
         }
     }
 
@@ -54,8 +57,8 @@ impl Subject {
             Self::PassThrough => {
                 command.args([PASS_THROUGH, &origin.to_string()]);
             }
-            Self::Gateway | Self::SilentGateway => {
-                let file = gateway_config(origin)?;
+            Self::Gateway | Self::SilentGateway | Self::Http2Gateway => {
+                let file = gateway_config(origin, self)?;
                 command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file.path());
                 config = Some(file);
             }
@@ -70,7 +73,7 @@ impl Subject {
         let own = env::current_exe()?;
         match self {
             Self::PassThrough => Ok(own),
-            Self::Gateway | Self::SilentGateway => {
+            Self::Gateway | Self::SilentGateway | Self::Http2Gateway => {
                 let gateway = own.with_file_name("gateway");
                 if gateway.is_file() {
                     Ok(gateway)
@@ -83,11 +86,14 @@ impl Subject {
 }
 
 /// One provider, which is the origin, and all else as it is by default.
-fn gateway_config(origin: SocketAddr) -> Result<NamedTempFile, Failure> {
+fn gateway_config(origin: SocketAddr, subject: Subject) -> Result<NamedTempFile, Failure> {
     let file = NamedTempFile::with_suffix(".toml")?;
-    let config = format!(
+    let mut config = format!(
         "[[providers]]\nname = \"origin\"\nbase_url = \"http://{origin}/v1\"\nauth = \"none\"\nmodels = [\"*\"]\n"
     );
+    if subject == Subject::Http2Gateway {
+        config += "[providers.client]\nhttp_version = \"http2\"\n";
+    }
     fs::write(file.path(), config)?;
     Ok(file)
 }

@@ -31,16 +31,18 @@ struct Held {
 pub(super) async fn measure(origin: &Program, effort: Effort) -> Result<Table, Failure> {
     let bare = held(Subject::PassThrough, origin, effort).await?;
     let gateway = held(Subject::Gateway, origin, effort).await?;
+    let over_http2 = per_stream(Subject::Http2Gateway, origin).await?;
     let streams = format!("per open stream, of {OPEN_STREAMS} (KB)");
     let mut table = Table::new("Gateway: resident memory", ["when", "pass-through", "gateway", "target"]);
     for (name, bare, gateway, unit, at_most, unit_name) in [
-        ("idle (MB)", bare.idle, gateway.idle, MB, 15.0, " MB"),
-        ("after load (MB)", bare.after_load, gateway.after_load, MB, 25.0, " MB"),
-        (&*streams, bare.per_stream, gateway.per_stream, KB, 20.0, " KB"),
+        ("idle (MB)", Some(bare.idle), gateway.idle, MB, 15.0, " MB"),
+        ("after load (MB)", Some(bare.after_load), gateway.after_load, MB, 25.0, " MB"),
+        (&*streams, Some(bare.per_stream), gateway.per_stream, KB, 20.0, " KB"),
+        ("the same, with HTTP/2 to the origin (KB)", None, over_http2, KB, 20.0, " KB"),
     ] {
         table.row(vec![
             name.to_owned(),
-            format!("{:.1}", bare / unit),
+            bare.map(|bare| format!("{:.1}", bare / unit)).unwrap_or_default(),
             format!("{:.1}", gateway / unit),
             verdict(gateway / unit, at_most, unit_name),
         ]);

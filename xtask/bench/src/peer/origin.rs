@@ -7,8 +7,11 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::{BodyExt, Either, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{Failure, dialect::OPENAI};
@@ -50,8 +53,10 @@ pub(super) async fn serve(listener: TcpListener) -> Result<(), Failure> {
         stream.set_nodelay(true)?;
         let canned = Arc::clone(&canned);
         let service = service_fn(move |request| answer(Arc::clone(&canned), request));
-        // Whoever closes a connection in the middle of an answer meant to.
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // Whoever closes a connection in the middle of an answer meant to.
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
     }
 }
 
