@@ -26,7 +26,7 @@ use bytes::BytesMut;
 use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 /// The most bytes read ahead. Whether a client has left behind more than that is not known before its answer is over.
@@ -36,11 +36,26 @@ const MOST_AHEAD: usize = 64 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heads(Arc<Seen>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
+    connected: Instant,
     begun: AtomicU64,
     served: AtomicU64,
+    /// When the last answer was over, in milliseconds since the connection was there.
+    served_at: AtomicU64,
     is_http2: AtomicBool,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            connected: Instant::now(),
+            begun: AtomicU64::default(),
+            served: AtomicU64::default(),
+            served_at: AtomicU64::default(),
+            is_http2: AtomicBool::default(),
+        }
+    }
 }
 
 impl Heads {
@@ -61,10 +76,10 @@ impl Heads {
         !self.0.is_http2.load(Relaxed) && !self.is_serving()
     }
 
-    /// How many requests there have been, if all of them are over.
-    fn idle_since(&self) -> Option<u64> {
-        let begun = self.begun();
-        (begun > 0 && !self.is_serving()).then_some(begun)
+    /// Since when there is nothing to do, after a request.
+    fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.begun() > 0 && !self.is_serving();
+        is_idle.then(|| self.0.connected + Duration::from_millis(self.0.served_at.load(Relaxed)))
     }
 
     fn is_serving(&self) -> bool {
@@ -83,6 +98,9 @@ pub(crate) struct Serving(Arc<Seen>);
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        // Nobody may read on for a while: whoever does looks at the clock.
+        let served_at = u64::try_from(self.0.connected.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.served_at.store(served_at, Relaxed);
         self.0.served.fetch_add(1, Relaxed);
     }
 }
@@ -96,8 +114,8 @@ pin_project! {
         heads: Heads,
         // How many heads had come when the timer was set, and the timer.
         head: Option<(u64, Pin<Box<Sleep>>)>,
-        // How many requests were over when the timer was set, and the timer.
-        idle: Option<(u64, Pin<Box<Sleep>>)>,
+        // Set for when the connection will have been idle for too long, or for when to look again.
+        idle: Option<Pin<Box<Sleep>>>,
         // Runs while the client takes nothing.
         write: Option<Pin<Box<Sleep>>>,
         ahead: BytesMut,
@@ -180,13 +198,18 @@ impl<T: AsyncRead> AsyncRead for CutSlow<T> {
         if is_late {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")));
         }
-        let idle_since = this.heads.idle_since();
-        if this.idle.as_ref().map(|(since, _)| *since) != idle_since {
-            *this.idle = idle_since.map(|since| (since, Box::pin(sleep(this.limits.idle))));
-        }
-        let is_forgotten = this.idle.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
-        if is_forgotten {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection was idle for too long")));
+        let limit = this.limits.idle;
+        let idle = this.idle.get_or_insert_with(|| Box::pin(sleep(limit)));
+        while idle.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let until = this.heads.idle_since().unwrap_or(now) + limit;
+            if until <= now {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the connection was idle for too long",
+                )));
+            }
+            idle.as_mut().reset(until);
         }
         Poll::Pending
     }
@@ -227,10 +250,7 @@ impl<T: AsyncRead + AsyncWrite> AsyncWrite for CutSlow<T> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-        time::Instant,
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
 
@@ -288,16 +308,24 @@ mod tests {
             client.write_all(b"head").await.unwrap();
             read(&mut server).await.unwrap();
             let serving = heads.note(is_http2);
-            assert!(tokio::time::timeout(IDLE * 2, read(&mut server)).await.is_err(), "an answer may take its time");
-            drop(serving);
-            let begun = Instant::now();
-            assert!(tokio::time::timeout(IDLE / 2, read(&mut server)).await.is_err(), "it waits");
+            let (ended, begun) = (IDLE * 7 / 3, Instant::now());
+            let answer = async {
+                sleep(ended).await;
+                drop(serving);
+                std::future::pending::<()>().await;
+            };
+            // The reader is not told when the answer is over.
+            tokio::select! {
+                _ = read(&mut server) => panic!("closed after {:?}", begun.elapsed()),
+                () = answer => {}
+                () = sleep(ended + IDLE / 2) => {}
+            }
             if is_http2 {
                 client.write_all(b"ping").await.unwrap();
                 read(&mut server).await.unwrap();
             }
             assert_eq!(read(&mut server).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-            assert_eq!(begun.elapsed(), IDLE, "HTTP/2: {is_http2}");
+            assert_eq!(begun.elapsed().as_secs(), (ended + IDLE).as_secs(), "HTTP/2: {is_http2}");
         }
     }
 

@@ -64,6 +64,10 @@ async fn a_connection_that_asks_for_nothing_is_closed_after_a_while() {
     let gateway = Gateway::start(&format!("[server]\nidle_timeout = \"300ms\"\n{SIMULATED}")).await;
     let head = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     assert!(raw(gateway.address, head.as_bytes()).await.ends_with("ok\n"), "and then it is closed");
+    for stream in [false, true] {
+        let answer = raw(gateway.address, CHAT.request("", &chat("m", stream)).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let request = Request::get(gateway.url("/healthz")).body(Full::<Bytes>::default()).unwrap();

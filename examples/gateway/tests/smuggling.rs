@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-const CONFIG: &str = "[server]\nhead_timeout = \"500ms\"\nbody_timeout = \"500ms\"\nmax_body_bytes = 100000\n[simulated]\n\
+const CONFIG: &str = "[server]\nidle_timeout = \"500ms\"\nhead_timeout = \"500ms\"\nbody_timeout = \"500ms\"\nmax_body_bytes = 100000\n[simulated]\n\
                       models = [{ name = \"m\", first_token = \"1ms\", tokens_per_second = 100000.0 }, \
                       { name = \"e\", dimensions = 8 }]\n";
 
