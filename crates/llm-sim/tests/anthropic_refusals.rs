@@ -90,6 +90,12 @@ async fn a_request_names_the_version_of_the_api() {
             assert_eq!((answer.status(), &answer.json()["error"]["type"]), (400, &json!("invalid_request_error")));
             assert!(answer.text().contains("anthropic-version"));
         }
+        // The newest is what Anthropic's own clients send.
+        for version in ["2023-06-01", "2026-10-21"] {
+            let answer =
+                send(server.addr(), "POST", path, &[("anthropic-version", version)], &question(&json!({}))).await;
+            assert_eq!(answer.status(), 200, "{path} {version}");
+        }
     }
     assert!(server.log().iter().all(|call| call.ended == Some(Ended::Complete)));
 }

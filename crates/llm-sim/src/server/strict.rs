@@ -11,7 +11,7 @@ use super::dialect::VERSION_HEADER;
 use crate::{prompt_cache::marks, refusal::Refusal};
 
 /// The versions of the API that there are.
-const VERSIONS: [&str; 2] = ["2023-01-01", "2023-06-01"];
+const VERSIONS: [&str; 3] = ["2023-01-01", "2023-06-01", "2026-10-21"];
 
 /// The most marks for the prompt cache in one request.
 const MOST_MARKS: usize = 4;
