@@ -10,7 +10,7 @@ use crate::process;
 use crate::workspace;
 
 /// The providers of `gateway.toml` that serve its models.
-const PROVIDERS: [&str; 2] = ["simulated", "over-openai"];
+const PROVIDERS: [&str; 3] = ["simulated", "over-openai", "over-anthropic"];
 /// Where `gateway.toml` wants to be told the address of the running provider.
 const PLACEHOLDER: &str = "UPSTREAM";
 /// The operators' key, which the scripts know: it guards counters on this machine for as long as they run.
