@@ -34,13 +34,30 @@ impl<'t> Edits<'t> {
         self.edits.push((at..at, what.into()));
     }
 
+    /// Takes out a value that was read from a field of an object with other fields, and the field's name.
+    pub(crate) fn remove_field(&mut self, value: &Value<'_, '_>) {
+        let Range { start, mut end } = self.place(value);
+        // Before the value stand its name in quotes, none of which is escaped in a name that we know, and a colon.
+        let mut quotes = self.text[..start].iter().enumerate().rev().filter(|(_, byte)| **byte == b'"');
+        let name = quotes.nth(1).map_or(start, |(at, _)| at);
+        let before = self.text[..name].trim_ascii_end();
+        let start = if before.ends_with(b",") {
+            before.len() - 1
+        } else {
+            let comma = self.text[end..].iter().position(|byte| *byte == b',');
+            end += comma.map_or(0, |at| at + 1);
+            name
+        };
+        self.edits.push((start..end, String::new()));
+    }
+
     /// The text with all changes made.
     pub(crate) fn apply(mut self) -> Bytes {
         if self.edits.is_empty() {
             return self.text.clone();
         }
-        // Stable: what is inserted behind a value comes after what replaces it.
-        self.edits.sort_by_key(|(place, _)| place.start);
+        // What is inserted at a place comes before what is removed from it.
+        self.edits.sort_by_key(|(place, _)| (place.start, place.end));
         let inserted: usize = self.edits.iter().map(|(_, what)| what.len()).sum();
         let mut out = BytesMut::with_capacity(self.text.len() + inserted);
         let mut copied = 0;

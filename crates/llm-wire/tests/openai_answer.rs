@@ -79,6 +79,89 @@ fn reasoning_and_refusals_are_told_from_text() {
 }
 
 #[test]
+fn signed_and_encrypted_reasoning_is_read_and_goes_back_as_it_came() {
+    let answer = read("openrouter_signed");
+    let reasoning: Vec<_> = answer.choices[0]
+        .parts
+        .iter()
+        .filter_map(|part| match &part.content {
+            PartContent::Reasoning(reasoning) => Some(reasoning.clone()),
+            _ => None,
+        })
+        .collect();
+    let said = |text: &str, signature: Option<&str>, redacted: Option<&str>| Reasoning {
+        text: text.into(),
+        signature: signature.map(Into::into),
+        redacted: redacted.map(Into::into),
+    };
+    let expected =
+        [said("Let me think.", Some("c2lnbmVk"), None), said("Sum.", None, None), said("", None, Some("b3BhcXVl"))];
+    assert_eq!(reasoning, expected);
+
+    let original: serde_json::Value =
+        serde_json::from_slice(&fixtures::read("answers/openrouter_signed.json")).unwrap();
+    let again = written(&Output::Chat(answer), &Head::default(), &request());
+    let details = |answer: &serde_json::Value| answer["choices"][0]["message"]["reasoning_details"].clone();
+    assert_eq!(details(&again), details(&original));
+}
+
+#[test]
+fn details_of_which_nothing_is_signed_stay_as_they_are() {
+    for details in [
+        r#"[{"type":"reasoning.text","text":"hm","format":null}]"#,
+        r#"[{"type":"reasoning.text","text":"hm","signature":""}]"#,
+        r#"[{"type":"reasoning.later","signature":"s"}]"#,
+        r#"[{"signature":"s"}]"#,
+        r#"[7]"#,
+        r#"{"type":"reasoning.text","signature":"s"}"#,
+    ] {
+        let body = format!(
+            r#"{{"choices":[{{"index":0,"message":{{"reasoning":"hm","reasoning_details":{details},"content":"a"}}}}]}}"#
+        );
+        let Output::Chat(chat) = decode_chat_answer(Bytes::from(body)).unwrap() else { panic!("not a chat") };
+        let unsigned = PartContent::Reasoning(Reasoning { text: "hm".into(), ..Reasoning::default() });
+        assert_eq!(chat.choices[0].parts, [unsigned.into(), Part::text("a")], "{details}");
+        let again = encode_answer(&Output::Chat(chat), &Head::default(), &request());
+        assert!(std::str::from_utf8(&again).unwrap().contains(&format!(r#""reasoning_details":{details}"#)));
+    }
+}
+
+#[test]
+fn pieces_of_reasoning_that_a_client_did_not_join_are_joined() {
+    let body = r#"{"choices":[{"index":0,"message":{"content":"a","reasoning_details":[
+        {"type":"reasoning.text","text":"a","index":0},{"type":"reasoning.text","text":"b","index":0},
+        {"type":"reasoning.text","signature":"s","index":0},{"type":"reasoning.text","text":"c","index":1},
+        {"type":"reasoning.text","text":"d","signature":"t","index":2}]}}]}"#;
+    let Output::Chat(chat) = decode_chat_answer(Bytes::from(body)).unwrap() else { panic!("not a chat") };
+    let said = |text: &str, signature: Option<&str>| {
+        let signature = signature.map(Into::into);
+        Part::from(PartContent::Reasoning(Reasoning { text: text.into(), signature, redacted: None }))
+    };
+    assert_eq!(chat.choices[0].parts[..3], [said("ab", Some("s")), said("c", None), said("d", Some("t"))]);
+
+    let apart = r#"{"choices":[{"index":0,"message":{"content":"a","reasoning_content":"hm","reasoning_details":[
+        {"type":"reasoning.text","signature":"s"}]}}]}"#;
+    let Output::Chat(chat) = decode_chat_answer(Bytes::from(apart)).unwrap() else { panic!("not a chat") };
+    assert_eq!(chat.choices[0].parts[0], said("hm", Some("s")), "the text is where it usually is");
+}
+
+#[test]
+fn a_numeric_id_of_a_tool_call_is_one() {
+    let body =
+        r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":7,"function":{"name":"f","arguments":"{}"}}]}}]}"#;
+    let Output::Chat(chat) = decode_chat_answer(Bytes::from(body)).unwrap() else { panic!("not a chat") };
+    assert_eq!(chat.choices[0].parts, [PartContent::ToolCall(ToolCall::function("7", "f", "{}")).into()]);
+    let odd = body.replace("\"id\":7", "\"id\":{}");
+    assert_eq!(refused(&odd), ErrorKind::Undecodable);
+}
+
+#[test]
+fn empty_lines_before_an_answer_are_none_of_it() {
+    let body = [b"\n\n \n".to_vec(), fixtures::read("answers/deepseek.json")].concat();
+    assert_eq!(decode_chat_answer(Bytes::from(body)).unwrap(), Output::Chat(read("deepseek")));
+}
+
+#[test]
 fn an_error_in_a_200_is_an_error() {
     let body = |name: &str| String::from_utf8(fixtures::read(&format!("answers/{name}.json"))).unwrap();
     assert_eq!(refused(&body("error_in_200")), ErrorKind::Overloaded);
@@ -119,6 +202,7 @@ fn every_answer_that_was_read_is_written_as_the_same() {
         "snowflake_tool",
         "deepseek",
         "mistral_thinking",
+        "openrouter_signed",
         "vllm",
     ] {
         let answer = Output::Chat(read(name));

@@ -9,7 +9,7 @@ use llm_core::{
 };
 use llm_wire::{
     EncodeOptions,
-    openai::{self, decode_chat, decode_embed, encode_request},
+    openai::{self, Variant, decode_chat, decode_embed, encode_request},
 };
 
 fn chat(body: &str) -> Chat {
@@ -137,7 +137,8 @@ fn what_is_written_from_types_is_read_as_the_same() {
     let mut request = decode_chat(Bytes::from_static(FULL.as_bytes())).unwrap();
     request.payload_mut();
     assert!(request.wire().is_none(), "a touched payload has no bytes");
-    let written = encode_request(&request, &EncodeOptions::new("gpt-x")).unwrap();
+    let options = EncodeOptions { variant: &Variant::COMPATIBLE, ..EncodeOptions::new("gpt-x") };
+    let written = encode_request(&request, &options).unwrap();
     let again = decode_chat(written.clone()).unwrap();
     assert_eq!(again.payload(), request.payload());
 
@@ -392,7 +393,8 @@ fn what_this_dialect_cannot_say_is_refused_by_name() {
     let request = LlmRequest::chat("m").user("x").message(message).build();
     let error = encode_request(&request, &EncodeOptions::new("m")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
-    assert!(error.message().starts_with("messages[1]: content part 0"), "{error}");
+    assert!(error.message().starts_with("messages[1].content[0]: "), "{error}");
+    assert_eq!(error.detail().unwrap().param.as_deref(), Some("messages[1].content[0]"));
 }
 
 #[test]

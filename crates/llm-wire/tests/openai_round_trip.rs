@@ -4,15 +4,15 @@
 
 use bytes::{Bytes, BytesMut};
 use llm_core::{
-    Accumulator, Audio, Chat, ChatOutput, Choice, ChoiceEvent, Event, File, FinishReason, Frame, Head, Image, Json,
-    LlmRequest, Message, Output, Part, PartContent, Payload, Reasoning, ReasoningDelta, ReasoningEffort,
+    Accumulator, Audio, Chat, ChatOutput, Choice, ChoiceEvent, Dialect, Event, File, FinishReason, Frame, Head, Image,
+    Json, LlmRequest, Message, Output, Part, PartContent, Payload, Reasoning, ReasoningDelta, ReasoningEffort,
     ResponseFormat, Role, Source, Start, Stop, Tool, ToolCall, ToolCallDelta, ToolCallKind, ToolChoice, ToolResult,
     Usage,
 };
 use llm_wire::{
     EncodeOptions,
     openai::{
-        StreamDecoder, StreamEncoder, decode_chat, decode_chat_answer, decode_embed_answer, decode_models,
+        StreamDecoder, StreamEncoder, Variant, decode_chat, decode_chat_answer, decode_embed_answer, decode_models,
         encode_answer, encode_request,
     },
     sse,
@@ -66,14 +66,21 @@ fn tool_call() -> impl Strategy<Value = ToolCall> {
     })
 }
 
-fn reasoning() -> impl Strategy<Value = Part> {
-    "[a-z\"\n]{1,12}".prop_map(|text| PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into())
+/// One that nobody signed, or several that are signed or encrypted: others cannot be told apart.
+fn reasoning() -> impl Strategy<Value = Vec<Part>> {
+    let text = || "[a-z\"\n]{1,12}";
+    let unsigned = text().prop_map(|text| Reasoning { text, ..Reasoning::default() });
+    let signed =
+        (text(), name()).prop_map(|(text, signature)| Reasoning { text, signature: Some(signature), redacted: None });
+    let encrypted = name().prop_map(|data| Reasoning { redacted: Some(data), ..Reasoning::default() });
+    let said = prop_oneof![vec(unsigned, 0..2), vec(prop_oneof![signed, encrypted], 1..4)];
+    said.prop_map(|said| said.into_iter().map(|reasoning| PartContent::Reasoning(reasoning).into()).collect())
 }
 
 /// Reasoning, content, tool calls: the order in which this dialect can say them.
 fn assistant_parts() -> impl Strategy<Value = Vec<Part>> {
     let calls = vec(tool_call().prop_map(|call| PartContent::ToolCall(call).into()), 0..3);
-    (option::of(reasoning()), vec(text().prop_map(Part::text), 0..3), calls)
+    (reasoning(), vec(text().prop_map(Part::text), 0..3), calls)
         .prop_map(|(reasoning, content, calls)| reasoning.into_iter().chain(content).chain(calls).collect())
 }
 
@@ -152,7 +159,7 @@ fn answer() -> impl Strategy<Value = ChatOutput> {
     let calls = vec(tool_call().prop_map(|call| PartContent::ToolCall(call).into()), 0..3);
     let content = "[a-z\"\n🌍]{1,9}".prop_map(Part::text);
     let refusal = "[a-z\"\n🌍]{1,9}".prop_map(|text| PartContent::Refusal(text).into());
-    let parts = (option::of(reasoning()), option::of(content), option::of(refusal), calls)
+    let parts = (reasoning(), option::of(content), option::of(refusal), calls)
         .prop_map(|(one, two, three, calls)| one.into_iter().chain(two).chain(three).chain(calls).collect());
     let logprobs = option::of(Just(Json::from_text(r#"{"content":[{"token":"a"}]}"#).unwrap()));
     let choices = vec((parts, finish(), logprobs), 1..4).prop_map(|choices| {
@@ -192,11 +199,12 @@ fn frames(answer: &ChatOutput) -> Vec<Frame> {
                 PartContent::Refusal(text) => {
                     frames.extend(pieces(text).into_iter().map(|text| frame(choice.index, Event::Refusal(text))))
                 }
-                PartContent::Reasoning(reasoning) => frames.extend(
-                    pieces(&reasoning.text)
-                        .into_iter()
-                        .map(|text| frame(choice.index, Event::Reasoning(ReasoningDelta::from(text)))),
-                ),
+                PartContent::Reasoning(Reasoning { text, signature, redacted }) => {
+                    let deltas = pieces(text).into_iter().map(ReasoningDelta::from);
+                    frames.extend(deltas.map(|delta| frame(choice.index, Event::Reasoning(delta))));
+                    let (text, signature, redacted) = (String::new(), signature.clone(), redacted.clone());
+                    frames.push(frame(choice.index, Event::Reasoning(ReasoningDelta { text, signature, redacted })));
+                }
                 PartContent::ToolCall(call) => {
                     let index = calls.next().unwrap();
                     let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
@@ -244,20 +252,26 @@ fn read_stream(bytes: BytesMut) -> ChatOutput {
     whole.finish()
 }
 
+/// For a server that takes all that this dialect can say.
+fn options(model: &str) -> EncodeOptions<'_> {
+    EncodeOptions { variant: &Variant::COMPATIBLE, ..EncodeOptions::new(model) }
+}
+
 proptest! {
     #[test]
     fn requests(chat in chat()) {
+        let chat = Chat { dialect: Some(Dialect::OpenAi), ..chat };
         let request = LlmRequest::new("m", Payload::Chat(chat));
-        let written = encode_request(&request, &EncodeOptions::new("m")).unwrap();
+        let written = encode_request(&request, &options("m")).unwrap();
         let again = decode_chat(written.clone()).unwrap();
         prop_assert_eq!(again.payload(), request.payload());
-        let passed_on = encode_request(&again, &EncodeOptions::new("m")).unwrap();
+        let passed_on = encode_request(&again, &options("m")).unwrap();
         prop_assert_eq!(passed_on, written, "an untouched request is its own bytes");
     }
 
     #[test]
     fn answers(answer in answer()) {
-        let answer = Output::Chat(answer);
+        let answer = Output::Chat(ChatOutput { dialect: Some(Dialect::OpenAi), ..answer });
         let request = LlmRequest::chat("m").user("x").build();
         let again = decode_chat_answer(encode_answer(&answer, &Head::default(), &request)).unwrap();
         prop_assert_eq!(again, answer);
@@ -286,9 +300,9 @@ proptest! {
         output_ceiling in option::of(1..5000_u64),
     ) {
         let request = LlmRequest::new("m", Payload::Chat(chat));
-        let body = encode_request(&request, &EncodeOptions::new("m")).unwrap();
+        let body = encode_request(&request, &options("m")).unwrap();
         let came = decode_chat(body).unwrap();
-        let options = EncodeOptions { include_usage, output_ceiling, ..EncodeOptions::new(&model) };
+        let options = EncodeOptions { include_usage, output_ceiling, ..options(&model) };
         let sent = decode_chat(encode_request(&came, &options).unwrap()).unwrap();
         prop_assert_eq!(sent.model(), &model);
         let Payload::Chat(mut expected) = came.payload().clone() else { panic!("a chat is a chat") };
@@ -298,6 +312,24 @@ proptest! {
             (limit, ceiling) => limit.or(ceiling),
         };
         prop_assert_eq!(sent.payload(), &Payload::Chat(expected));
+    }
+
+    #[test]
+    fn every_variant_can_be_read_again(chat in chat(), ceiling in option::of(1..5000_u64)) {
+        let own = LlmRequest::new("m", Payload::Chat(chat.clone()));
+        let own = decode_chat(encode_request(&own, &options("m")).unwrap()).unwrap();
+        for dialect in [None, Some(Dialect::OpenAi), Some(Dialect::Anthropic)] {
+            let typed = LlmRequest::new("m", Payload::Chat(Chat { dialect, ..chat.clone() }));
+            for variant in Variant::ALL {
+                let options = EncodeOptions { variant, output_ceiling: ceiling, include_usage: true, ..options("n") };
+                let spliced = decode_chat(encode_request(&own, &options).unwrap()).unwrap();
+                prop_assert_eq!(spliced.model(), "n");
+                match encode_request(&typed, &options) {
+                    Ok(written) => prop_assert!(decode_chat(written).is_ok()),
+                    Err(error) => prop_assert!(error.detail().is_some_and(|detail| detail.param.is_some())),
+                }
+            }
+        }
     }
 
     #[test]

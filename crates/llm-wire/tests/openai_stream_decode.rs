@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
-use llm_core::{Accumulator, ChatOutput, Error, ErrorKind, Event, FinishReason, Frame, PartContent, Usage};
+use llm_core::{Accumulator, ChatOutput, Error, ErrorKind, Event, FinishReason, Frame, PartContent, Reasoning, Usage};
 use llm_wire::{openai::StreamDecoder, sse};
 
 mod fixtures;
@@ -88,6 +88,7 @@ fn whole_streams_say_what_their_providers_meant() {
         ("openai_logprobs", "hi Stop\n"),
         ("azure_text", "ok ContentFilter\n"),
         ("openrouter_reasoning", "(think)done Stop\n"),
+        ("openrouter_signed", "(Let me think.)()done Stop\n"),
         ("deepseek_reasoning", "(First, think.)42 Stop\n"),
         ("mistral_thinking", "(Let me see.)Four. Stop\n"),
         ("mistral_tools", ":f({\"a\": 1}):g({\"b\":[1.0,2]}) ToolCalls\n"),
@@ -152,10 +153,13 @@ fn an_error_inside_a_stream_ends_it_as_the_error_it_is() {
 
 #[test]
 fn a_cut_stream_has_neither_a_finish_reason_nor_a_terminal_frame() {
-    let heard = hear_fixture("cut");
-    assert!(heard.error.is_none());
-    assert_eq!(told(&heard.output()), "par -\n");
-    assert!(!heard.frames.iter().any(Frame::is_last));
+    // Ollama loses the error that cut its stream.
+    for name in ["cut", "ollama_lost_error"] {
+        let heard = hear_fixture(name);
+        assert!(heard.error.is_none());
+        assert_eq!(told(&heard.output()), "par -\n");
+        assert!(!heard.frames.iter().any(Frame::is_last));
+    }
 }
 
 #[test]
@@ -286,6 +290,52 @@ fn an_empty_finish_reason_is_none_and_an_unknown_one_is_kept() {
 fn reasoning_sent_in_both_spellings_is_heard_once() {
     let heard = hear(&chunk(r#"{"delta":{"reasoning":"hm","reasoning_content":"hm","content":""}}"#));
     assert_eq!(told(&heard.output()), "(hm) -\n");
+}
+
+#[test]
+fn signatures_and_encrypted_reasoning_are_heard_and_no_text_twice() {
+    let reasoning = |heard: &Heard| {
+        let parts = heard.output().choices.remove(0).parts;
+        let said = parts.into_iter().filter_map(|part| match part.content {
+            PartContent::Reasoning(reasoning) => Some(reasoning),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    let signed = |text: &str, signature: &str| Reasoning {
+        text: text.into(),
+        signature: Some(signature.into()),
+        redacted: None,
+    };
+    let encrypted = |data: &str| Reasoning { redacted: Some(data.into()), ..Reasoning::default() };
+    let openrouter = hear_fixture("openrouter_signed");
+    assert_eq!(reasoning(&openrouter), [signed("Let me think.", "c2lnbmVk"), encrypted("b3BhcXVl")]);
+
+    // A signature with all that it is over, after the text: as it is written here.
+    let deltas = [
+        r#"{"reasoning_content":"a"}"#,
+        r#"{"reasoning_content":"b"}"#,
+        r#"{"reasoning_details":[{"type":"reasoning.text","text":"ab","signature":"s","index":0}]}"#,
+        r#"{"reasoning_content":"c"}"#,
+        r#"{"reasoning_details":[{"type":"reasoning.text","text":"c","signature":"t","index":1}]}"#,
+    ];
+    let stream: Vec<u8> = deltas.iter().flat_map(|delta| chunk(&format!(r#"{{"index":0,"delta":{delta}}}"#))).collect();
+    assert_eq!(reasoning(&hear(&stream)), [signed("ab", "s"), signed("c", "t")]);
+
+    // Text that is nowhere else.
+    let deltas = [
+        r#"{"reasoning_details":[{"type":"reasoning.text","text":"a"}]}"#,
+        r#"{"reasoning_details":[{"type":"reasoning.summary","summary":"b"},{"type":"reasoning.text","signature":"s"}]}"#,
+        r#"{"reasoning_details":[{"type":"reasoning.text","text":""},{"type":"x"}]}"#,
+        r#"{"reasoning_details":{"type":"reasoning.text","text":"no list"}}"#,
+    ];
+    let stream: Vec<u8> = deltas.iter().flat_map(|delta| chunk(&format!(r#"{{"index":0,"delta":{delta}}}"#))).collect();
+    assert_eq!(reasoning(&hear(&stream)), [signed("ab", "s")]);
+
+    // A whole answer as a frame: here the details say which text is signed.
+    let whole = r#"{"index":0,"message":{"reasoning":"ab","content":"c","reasoning_details":[
+        {"type":"reasoning.text","text":"a","signature":"s"},{"type":"reasoning.text","text":"b","signature":"t"}]}}"#;
+    assert_eq!(reasoning(&hear(&chunk(whole))), [signed("a", "s"), signed("b", "t")]);
 }
 
 #[test]

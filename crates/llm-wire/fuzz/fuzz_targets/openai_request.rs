@@ -6,7 +6,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use llm_wire::{
     EncodeOptions, anthropic,
-    openai::{decode_chat, decode_embed, encode_request},
+    openai::{Variant, decode_chat, decode_embed, encode_request},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -29,8 +29,14 @@ fuzz_target!(|bytes: &[u8]| {
         // All messages may have been left out.
         let _ = anthropic::decode_messages(written);
     }
+    for variant in Variant::ALL {
+        let spliced = encode_request(&request, &EncodeOptions { variant, ..splices });
+        decode_chat(spliced.expect("its own bytes can be sent")).expect("what is spliced can be read");
+    }
     request.payload_mut();
-    if let Ok(written) = encode_request(&request, &options) {
-        decode_chat(written).expect("what is written can be read");
+    for variant in Variant::ALL {
+        if let Ok(written) = encode_request(&request, &EncodeOptions { variant, ..options }) {
+            decode_chat(written).expect("what is written can be read");
+        }
     }
 });

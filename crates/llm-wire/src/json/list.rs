@@ -8,9 +8,6 @@ use serde_json::value::RawValue;
 
 use super::{Path, Value};
 
-/// The most items of an answer's list. Choices, parts and tool calls come by the dozen.
-const MAX_ANSWER_ITEMS: usize = 4_096;
-
 impl<'a> Value<'a, '_> {
     /// Reads a list of at most `most` items. It stops at the first item that `read` refuses, and at the first one too
     /// many.
@@ -25,13 +22,6 @@ impl<'a> Value<'a, '_> {
         let visitor = ListVisitor { at: &self.at, most, read, refused: &mut refused };
         let items = serde_json::Deserializer::from_str(self.text()).deserialize_seq(visitor);
         items.map_err(|_| refused.unwrap_or_else(|| self.error("expected a list")))
-    }
-
-    /// The items of a list in an answer.
-    pub(crate) fn array<'s>(&'s self) -> Result<Vec<Value<'a, 's>>, Error> {
-        let raws = self.list(MAX_ANSWER_ITEMS, |item| Ok(item.raw))?;
-        let items = raws.into_iter().enumerate();
-        Ok(items.map(|(index, raw)| Value { raw, at: Path::Item(&self.at, index) }).collect())
     }
 }
 

@@ -52,10 +52,8 @@ fn errors_name_the_place_and_not_the_value() {
     let body = br#"{"messages":[{"content":[{"type":"canary"}]}]}"#;
     let document = document(body, ErrorKind::InvalidRequest).unwrap();
     let messages = document.object().unwrap().required("messages").unwrap();
-    let messages = messages.array().unwrap();
-    let content = messages[0].object().unwrap().required("content").unwrap();
-    let parts = content.array().unwrap();
-    let error = parts[0].object().unwrap().required("type").unwrap().boolean().unwrap_err();
+    let read_part = |part: Value<'_, '_>| part.object()?.required("type")?.boolean();
+    let error = messages.list(9, |message| message.object()?.required("content")?.list(9, read_part)).unwrap_err();
     assert_eq!(error.message(), "messages[0].content[0].type: expected true or false");
     assert_eq!(error.detail().unwrap().param.as_deref(), Some("messages[0].content[0].type"));
 }

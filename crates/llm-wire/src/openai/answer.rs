@@ -5,8 +5,11 @@ use llm_core::{
     ChatOutput, Choice, Dialect, Error, ErrorKind, FinishReason, Other, Output, Part, PartContent, Reasoning, Start,
 };
 
-use super::{finish::decode_finish, tool, usage::decode_usage};
+use super::{finish::decode_finish, reasoning::take_details, tool, usage::decode_usage};
 use crate::json::{Object, Value, document};
+
+/// The most items of an answer's list. Choices, parts and tool calls come by the dozen.
+const MAX_ITEMS: usize = 4_096;
 
 /// Reads a whole answer to a chat.
 ///
@@ -29,10 +32,11 @@ pub fn decode_chat_answer(body: Bytes) -> Result<Output, Error> {
         model: optional_text(&mut root, "model"),
         created: root.take("created").and_then(|value| value.at_least(0).ok()),
     };
-    let choices = root.required("choices")?;
-    let choices = choices.array()?.into_iter().enumerate();
-    let choices = choices.map(|(place, value)| decode_choice(place, &value));
-    let mut choices = choices.collect::<Result<Vec<_>, _>>()?;
+    let mut place = 0;
+    let mut choices = root.required("choices")?.list(MAX_ITEMS, |choice| {
+        place += 1;
+        decode_choice(place - 1, &choice)
+    })?;
     choices.sort_by_key(|choice| choice.index);
     let usage = root.take("usage").and_then(|value| decode_usage(value.text()));
     root.take("object");
@@ -44,11 +48,12 @@ fn optional_text(root: &mut Object<'_, '_>, name: &'static str) -> Option<std::s
     if text.is_empty() { None } else { Some(text.into()) }
 }
 
-fn decode_choice(place: usize, value: &Value<'_, '_>) -> Result<Choice, Error> {
+/// Reads the choice at `place` of the list, which is its index unless it says another.
+fn decode_choice(place: u32, value: &Value<'_, '_>) -> Result<Choice, Error> {
     let mut object = value.object()?;
     let index = match object.take("index") {
         Some(value) => u32::try_from(value.at_least(0)?).map_err(|_| value.error("is too large"))?,
-        None => u32::try_from(place).unwrap_or(u32::MAX),
+        None => place,
     };
     let finish_name = object.take("finish_reason").map(|value| value.string()).transpose()?.unwrap_or_default();
     let message = object.required("message")?;
@@ -79,11 +84,14 @@ fn decode_message(message: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
     message.take("role");
     // Some servers send both spellings with the same text.
     let reasoning = [message.take("reasoning_content"), message.take("reasoning")];
-    if let Some(value) = reasoning.into_iter().flatten().find(Value::is_string) {
-        let text = value.string()?.into_owned();
-        if !text.is_empty() {
-            parts.push(PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into());
-        }
+    let plain = reasoning.into_iter().flatten().find(Value::is_string);
+    let plain = plain.map(|value| value.string()).transpose()?.filter(|text| !text.is_empty());
+    match take_details(message, plain.as_deref()) {
+        Some(mut signed) => parts.append(&mut signed),
+        None => parts.extend(plain.map(|text| {
+            let text = text.into_owned();
+            Part::from(PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }))
+        })),
     }
     if let Some(content) = message.take("content") {
         parts.append(&mut decode_answer_content(&content)?);
@@ -93,9 +101,7 @@ fn decode_message(message: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
         parts.push(PartContent::Refusal(refusal.string()?.into_owned()).into());
     }
     if let Some(calls) = message.take("tool_calls") {
-        for value in &calls.array()? {
-            parts.push(tool::decode_call(value)?);
-        }
+        parts.append(&mut calls.list(MAX_ITEMS, |call| tool::decode_call(&call, tool::answer_id))?);
     }
     if let Some(call) = message.take("function_call") {
         parts.push(tool::decode_function_call(&call)?);
@@ -111,7 +117,8 @@ pub(crate) fn decode_answer_content(value: &Value<'_, '_>) -> Result<Vec<Part>, 
     if !value.is_array() {
         return Err(value.error("expected a string or a list of parts"));
     }
-    value.array()?.iter().filter_map(|part| decode_answer_part(part).transpose()).collect()
+    let parts = value.list(MAX_ITEMS, |part| decode_answer_part(&part))?;
+    Ok(parts.into_iter().flatten().collect())
 }
 
 /// Reads a part; one whose text is missing or `null` is none.
@@ -135,11 +142,9 @@ fn decode_answer_part(value: &Value<'_, '_>) -> Result<Option<Part>, Error> {
 }
 
 fn join_texts(list: &Value<'_, '_>) -> Result<String, Error> {
-    let mut joined = String::new();
-    for value in &list.array()? {
-        if let Some(text) = value.object()?.take("text") {
-            joined.push_str(&text.string()?);
-        }
-    }
-    Ok(joined)
+    let texts = list.list(MAX_ITEMS, |item| {
+        let text = item.object()?.take("text");
+        text.map(|text| text.string()).transpose()
+    })?;
+    Ok(texts.into_iter().flatten().collect())
 }

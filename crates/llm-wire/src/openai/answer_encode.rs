@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use llm_core::{CallId, ChatOutput, Choice, Head, LlmRequest, PartContent, Start, clock};
+use llm_core::{CallId, ChatOutput, Choice, Dialect, Head, LlmRequest, PartContent, Start, clock};
 
 use super::{
     finish::encode_finish,
+    message::extra_of,
+    reasoning::encode_details,
     tool::{encode_call, nested_extra},
     usage::encode_usage,
 };
@@ -55,38 +57,46 @@ pub(crate) fn encode_chat_answer(chat: &ChatOutput, head: &Head, request: &LlmRe
     };
     Stamp::new(start, call, request.model()).write("chat.completion", &mut object);
     let mut choices = object.array("choices");
+    // Unknown fields of another dialect mean nothing here.
+    let with_extra = chat.dialect.is_none_or(|dialect| dialect == Dialect::OpenAi);
     for choice in &chat.choices {
-        encode_choice(choice, call, choices.object());
+        encode_choice(choice, call, with_extra, choices.object());
     }
     choices.end();
     if let Some(usage) = &chat.usage {
         encode_usage(usage, object.object("usage"));
     }
-    object.extra(&chat.extra, &["id", "object", "created", "model", "choices", "usage"]);
+    if with_extra {
+        object.extra(&chat.extra, &["id", "object", "created", "model", "choices", "usage"]);
+    }
     object.end();
     out.freeze()
 }
 
-fn encode_choice(choice: &Choice, call: CallId, mut object: ObjectWriter<'_>) {
+fn encode_choice(choice: &Choice, call: CallId, with_extra: bool, mut object: ObjectWriter<'_>) {
     object.field("index", &choice.index);
-    encode_message(choice, call, object.object("message"));
+    encode_message(choice, call, with_extra, object.object("message"));
     object.field("logprobs", &choice.logprobs);
     object.field("finish_reason", &choice.finish.as_ref().map(encode_finish));
-    object.extra(&choice.extra, &["index", "message", "logprobs", "finish_reason"]);
+    if with_extra {
+        // Which text ended the answer is said in Anthropic's dialect, and an answer that was put together from a stream
+        // does not say which dialect that was.
+        object.extra(&choice.extra, &["index", "message", "logprobs", "finish_reason", "stop_sequence"]);
+    }
     object.end();
 }
 
-fn encode_message(choice: &Choice, call: CallId, mut message: ObjectWriter<'_>) {
+fn encode_message(choice: &Choice, call: CallId, with_extra: bool, mut message: ObjectWriter<'_>) {
     let mut text: Option<String> = None;
     let mut refusal: Option<String> = None;
-    let mut reasoning: Option<String> = None;
+    let mut reasoning = Vec::new();
     let mut calls = Vec::new();
     for part in &choice.parts {
         match &part.content {
             PartContent::Text(more) => text.get_or_insert_default().push_str(more),
             PartContent::Refusal(more) => refusal.get_or_insert_default().push_str(more),
-            PartContent::Reasoning(more) => reasoning.get_or_insert_default().push_str(&more.text),
-            PartContent::ToolCall(call) => calls.push((call, &part.extra)),
+            PartContent::Reasoning(more) => reasoning.push((more, extra_of(part, with_extra))),
+            PartContent::ToolCall(call) => calls.push((call, extra_of(part, with_extra))),
             // Parts of other dialects' answers that have no place in this one.
             PartContent::Image(_)
             | PartContent::Audio(_)
@@ -98,14 +108,18 @@ fn encode_message(choice: &Choice, call: CallId, mut message: ObjectWriter<'_>) 
     message.field("role", "assistant");
     message.field("content", &text);
     message.field("refusal", &refusal);
-    message.optional("reasoning_content", reasoning.filter(|text| !text.is_empty()));
+    let thought: String = reasoning.iter().map(|(reasoning, _)| &*reasoning.text).collect();
+    message.optional("reasoning_content", Some(thought).filter(|text| !text.is_empty()));
+    encode_details(&reasoning, &mut message);
     if !calls.is_empty() {
         let mut list = message.array("tool_calls");
         for (index, (tool_call, extra)) in (0..).zip(calls) {
-            encode_call(tool_call, &invented_call_id(call, choice.index, index), extra, list.object());
+            encode_call(tool_call, &invented_call_id(call, choice.index, index), &extra, list.object());
         }
         list.end();
     }
-    nested_extra(&choice.extra, "message", &mut message);
+    if with_extra {
+        nested_extra(&choice.extra, "message", &mut message);
+    }
     message.end();
 }

@@ -1,16 +1,18 @@
 //! A Chat Completions request, written from its types.
 
 use bytes::{Bytes, BytesMut};
-use llm_core::{Chat, Dialect, Error, ResponseFormat};
+use llm_core::{Chat, Error, LlmRequest, ReasoningEffort, ResponseFormat, Sampling, Thinking};
 
 use super::{
-    message_encode::encode_message,
+    Variant,
+    foreign::{self, Terms},
+    message_encode::{Place, encode_message},
     tool::{encode_choice, encode_tool, nested_extra},
 };
 use crate::{EncodeOptions, json::ObjectWriter};
 
 /// What is written from typed fields, and so never from unknown ones.
-const TYPED: [&str; 21] = [
+const TYPED: [&str; 20] = [
     "model",
     "messages",
     "tools",
@@ -27,57 +29,76 @@ const TYPED: [&str; 21] = [
     "max_completion_tokens",
     "max_tokens",
     "stop",
-    "seed",
     "n",
     "stream",
     "stream_options",
     "reasoning_effort",
 ];
 
-pub(crate) fn encode_chat(chat: &Chat, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
-    // Unknown fields of another dialect mean nothing here, and some providers refuse what they do not know.
-    let with_extra = chat.dialect.is_none_or(|dialect| dialect == Dialect::OpenAi);
+pub(crate) fn encode_chat(request: &LlmRequest, chat: &Chat, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
+    let terms = Terms::new(request, chat, options);
+    foreign::check(chat, &terms)?;
+    let (with_extra, variant) = (terms.with_extra(), terms.variant);
     let mut out = BytesMut::with_capacity(1024);
     let mut object = ObjectWriter::begin(&mut out);
     object.field("model", options.model);
 
     let mut messages = object.array("messages");
     for (index, message) in chat.system.iter().enumerate() {
-        encode_message(message, &format!("system[{index}]"), with_extra, &mut messages)?;
+        encode_message(message, Place::System(index), &terms, &mut messages)?;
     }
     for (index, message) in chat.messages.iter().enumerate() {
-        encode_message(message, &format!("messages[{index}]"), with_extra, &mut messages)?;
+        encode_message(message, Place::Message(index), &terms, &mut messages)?;
     }
     messages.end();
 
     if !chat.tools.is_empty() {
         let mut tools = object.array("tools");
-        for tool in &chat.tools {
-            encode_tool(tool, &mut tools, with_extra);
+        for (index, tool) in chat.tools.iter().enumerate() {
+            encode_tool(tool, index, &terms, &mut tools)?;
         }
         tools.end();
     }
-    if let Some(choice) = &chat.tool_choice {
-        encode_choice(choice, &mut object);
+    // Without tools there is nothing to choose, and OpenAI refuses a choice. Who says so in this dialect finds out.
+    if terms.is_callers() || !chat.tools.is_empty() {
+        if let Some(choice) = chat.tool_choice.as_ref().filter(|_| variant.takes("tool_choice")) {
+            encode_choice(choice, variant, &mut object);
+        }
+        object.optional("parallel_tool_calls", chat.parallel_tool_calls);
     }
-    object.optional("parallel_tool_calls", chat.parallel_tool_calls);
     encode_response_format(chat, with_extra, &mut object);
-    encode_sampling(chat, &mut object);
-    object.optional("max_completion_tokens", options.limit(chat.max_output_tokens));
+    encode_sampling(chat, variant, &mut object);
+    object.optional(variant.output_limit, options.limit(chat.max_output_tokens));
     match &chat.stop.0[..] {
         [] => {}
         [text] => object.field("stop", text),
         texts => object.field("stop", texts),
     }
-    object.optional("seed", chat.seed);
-    object.optional("n", chat.n);
-    object.optional("reasoning_effort", chat.reasoning_effort.as_ref().map(|effort| effort.as_str()));
+    object.optional(variant.seed, chat.seed);
+    object.optional("n", chat.n.filter(|_| variant.takes("n")));
+    object.optional("reasoning_effort", effort(chat).map(|effort| effort.as_str()));
     encode_stream(chat, options, with_extra, &mut object);
     if with_extra {
-        object.extra(&chat.extra, &TYPED);
+        // A field of the server's own name for the seed is unknown, unless it is written from its type.
+        let seed = if chat.seed.is_some() { variant.seed } else { "seed" };
+        object.extra(&chat.extra, &[&TYPED[..], &[seed]].concat());
+    } else if let Some(user) = foreign::end_user(chat) {
+        if variant.takes("user") { object.field("user", &user) } else { terms.note("metadata.user_id") }
     }
     object.end();
     Ok(out.freeze())
+}
+
+/// How much the model may think: a budget of tokens has no place here, so it becomes the level that is meant for about
+/// as many.
+fn effort(chat: &Chat) -> Option<&ReasoningEffort> {
+    let budgeted = match chat.thinking {
+        Some(Thinking::Budget(0..2_048)) => Some(&ReasoningEffort::Low),
+        Some(Thinking::Budget(2_048..8_192)) => Some(&ReasoningEffort::Medium),
+        Some(Thinking::Budget(8_192..)) => Some(&ReasoningEffort::High),
+        Some(Thinking::Disabled | Thinking::Adaptive) | None => None,
+    };
+    chat.reasoning_effort.as_ref().or(budgeted)
 }
 
 fn encode_stream(chat: &Chat, options: &EncodeOptions<'_>, with_extra: bool, object: &mut ObjectWriter<'_>) {
@@ -87,7 +108,7 @@ fn encode_stream(chat: &Chat, options: &EncodeOptions<'_>, with_extra: bool, obj
     object.field("stream", &true);
     let include_usage = chat.include_usage || options.include_usage;
     let known = chat.extra.get("stream_options").filter(|_| with_extra);
-    if include_usage || known.is_some() {
+    if options.variant.stream_options && (include_usage || known.is_some()) {
         let mut stream_options = object.object("stream_options");
         if include_usage {
             stream_options.field("include_usage", &true);
@@ -99,16 +120,18 @@ fn encode_stream(chat: &Chat, options: &EncodeOptions<'_>, with_extra: bool, obj
     }
 }
 
-fn encode_sampling(chat: &Chat, object: &mut ObjectWriter<'_>) {
-    let sampling = &chat.sampling;
-    object.optional("temperature", sampling.temperature);
-    object.optional("top_p", sampling.top_p);
-    object.optional("top_k", sampling.top_k);
-    object.optional("frequency_penalty", sampling.frequency_penalty);
-    object.optional("presence_penalty", sampling.presence_penalty);
-    object.optional("logit_bias", sampling.logit_bias.as_ref());
-    object.optional("logprobs", sampling.logprobs);
-    object.optional("top_logprobs", sampling.top_logprobs);
+/// Writes what is taken. Of what is not, only what changes nothing has come this far.
+fn encode_sampling(chat: &Chat, variant: &Variant, object: &mut ObjectWriter<'_>) {
+    let Sampling { temperature, top_p, top_k, frequency_penalty, presence_penalty, logit_bias, logprobs, top_logprobs } =
+        &chat.sampling;
+    object.optional("temperature", *temperature);
+    object.optional("top_p", *top_p);
+    object.optional("top_k", top_k.filter(|_| variant.takes("top_k")));
+    object.optional("frequency_penalty", frequency_penalty.filter(|_| variant.takes("frequency_penalty")));
+    object.optional("presence_penalty", presence_penalty.filter(|_| variant.takes("presence_penalty")));
+    object.optional("logit_bias", logit_bias.as_ref().filter(|_| variant.takes("logit_bias")));
+    object.optional("logprobs", logprobs.filter(|_| variant.takes("logprobs")));
+    object.optional("top_logprobs", top_logprobs.filter(|_| variant.takes("logprobs")));
 }
 
 fn encode_response_format(chat: &Chat, with_extra: bool, object: &mut ObjectWriter<'_>) {

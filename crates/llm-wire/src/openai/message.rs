@@ -2,7 +2,7 @@
 
 use llm_core::{Error, Extra, Message, Other, Part, PartContent, Reasoning, Role, ToolResult};
 
-use super::{part::decode_content, tool};
+use super::{part::decode_content, reasoning::take_details, tool};
 use crate::json::{Object, Value};
 
 /// The most tool calls of one message. Models ask for a few dozen at once at most.
@@ -45,9 +45,13 @@ fn decode_assistant(object: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
         None => object.take("reasoning"),
         known => known,
     };
-    if let Some(value) = reasoning {
-        let text = value.string()?.into_owned();
-        parts.push(PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }).into());
+    let plain = reasoning.map(|value| value.string()).transpose()?;
+    match take_details(object, plain.as_deref()) {
+        Some(mut signed) => parts.append(&mut signed),
+        None => parts.extend(plain.map(|text| {
+            let text = text.into_owned();
+            Part::from(PartContent::Reasoning(Reasoning { text, ..Reasoning::default() }))
+        })),
     }
     if let Some(content) = object.take("content") {
         parts.append(&mut decode_content(&content)?);
@@ -63,14 +67,14 @@ fn decode_assistant(object: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
 
 /// A tool call that the model made earlier: its result names it, so it must have an id.
 fn decode_asked_call(value: &Value<'_, '_>) -> Result<Part, Error> {
-    let part = tool::decode_call(value)?;
+    let part = tool::decode_call(value, |id| id.string())?;
     if matches!(&part.content, PartContent::ToolCall(call) if call.id.is_empty()) {
         return Err(value.error("the id is required"));
     }
     Ok(part)
 }
 
-/// The unknown fields of a part, where they may be sent on.
+/// The unknown fields of a part, where they may be written.
 pub(crate) fn extra_of(part: &Part, with_extra: bool) -> Extra {
     if with_extra { part.extra.clone() } else { Extra::new() }
 }

@@ -1,57 +1,123 @@
 //! Messages of a request, written from their types.
 
-use llm_core::{Error, Message, Part, PartContent, Role, ToolResult};
+use std::fmt;
 
-use super::{message::extra_of, part::encode_part, tool::encode_call};
+use llm_core::{Error, Extra, Message, Part, PartContent, Reasoning, Role, ToolResult};
+
+use super::{
+    SentReasoning,
+    foreign::{Terms, refuse},
+    message::extra_of,
+    part::encode_part,
+    reasoning::encode_details,
+    tool::encode_call,
+};
 use crate::json::{ArrayWriter, ObjectWriter};
 
-/// Writes a message; `place` is its name in errors.
+/// Where a message stands in the request, for errors and for the names of what is left out.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    System(usize),
+    Message(usize),
+}
+
+impl Place {
+    fn list(self) -> &'static str {
+        match self {
+            Self::System(_) => "system",
+            Self::Message(_) => "messages",
+        }
+    }
+
+    fn refuse(self, part: usize, what: &str) -> Error {
+        refuse(format!("{self}.content[{part}]"), what)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(index) => write!(f, "system[{index}]"),
+            Self::Message(index) => write!(f, "messages[{index}]"),
+        }
+    }
+}
+
+/// A part and its place in the message.
+type Placed<'m> = (usize, &'m Part);
+
+/// Writes a message.
 ///
 /// Results of tools are messages of their own here, and come before whatever else the message says.
 pub(crate) fn encode_message(
     message: &Message,
-    place: &str,
-    with_extra: bool,
+    place: Place,
+    terms: &Terms<'_>,
     list: &mut ArrayWriter<'_>,
 ) -> Result<(), Error> {
     let mut others = Vec::with_capacity(message.parts.len());
     let mut has_results = false;
-    for part in &message.parts {
+    terms.note_extra(place.list(), &message.extra);
+    for (index, part) in message.parts.iter().enumerate() {
+        note_rest(part, place, terms);
         match &part.content {
             PartContent::ToolResult(result) => {
                 has_results = true;
-                encode_result(result, message, place, with_extra, list)?;
+                encode_result(result, message, (place, index), terms, list)?;
             }
             PartContent::Other(other) if message.role == Role::Tool && other.kind == "function" => {
                 has_results = true;
                 list.item(&other.json);
             }
-            _ => others.push(part),
+            _ => others.push((index, part)),
         }
     }
     if has_results && others.is_empty() {
         return Ok(());
     }
+    let role = match message.role {
+        Role::Developer if terms.variant.developer => "developer",
+        Role::System | Role::Developer => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => return Err(place.refuse(0, "anything but results of tools in a message of a tool")),
+    };
     let mut object = list.object();
+    object.field("role", role);
     match message.role {
-        Role::System => encode_plain("system", &others, place, with_extra, &mut object)?,
-        Role::Developer => encode_plain("developer", &others, place, with_extra, &mut object)?,
-        Role::User => encode_plain("user", &others, place, with_extra, &mut object)?,
-        Role::Assistant => encode_assistant(&others, place, with_extra, &mut object)?,
-        Role::Tool => return Err(unsayable(place, "a tool message holds results of tools only")),
+        Role::Assistant => encode_assistant(&others, place, terms, &mut object)?,
+        Role::System | Role::Developer | Role::User | Role::Tool => encode_content(&others, place, terms, &mut object)?,
     }
-    end_message(message, with_extra, object);
+    end_message(message, place, terms, object);
     Ok(())
 }
 
-fn unsayable(place: &str, what: &str) -> Error {
-    Error::invalid_request(format!("{place}: {what}"))
+/// Notes what is said about a part and has no place here.
+fn note_rest(part: &Part, place: Place, terms: &Terms<'_>) {
+    if part.cache.is_some() {
+        terms.note(match place {
+            Place::System(_) => "system.cache_control",
+            Place::Message(_) => "messages.cache_control",
+        });
+    }
+    terms.note_extra(place.list(), &part.extra);
 }
 
-fn end_message(message: &Message, with_extra: bool, mut object: ObjectWriter<'_>) {
-    object.optional("name", message.name.as_ref());
-    if with_extra {
-        object.extra(&message.extra, &["role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content"]);
+fn end_message(message: &Message, place: Place, terms: &Terms<'_>, mut object: ObjectWriter<'_>) {
+    if terms.variant.takes("name") {
+        object.optional("name", message.name.as_ref());
+    } else if message.name.is_some() {
+        terms.note(match place {
+            Place::System(_) => "system.name",
+            Place::Message(_) => "messages.name",
+        });
+    }
+    if terms.with_extra() {
+        let written = match terms.variant.reasoning {
+            SentReasoning::Nothing => "reasoning_content",
+            SentReasoning::Text(name) | SentReasoning::TextAlways(name) | SentReasoning::TextAndDetails(name) => name,
+        };
+        object.extra(&message.extra, &["role", "content", "name", "tool_calls", "tool_call_id", written]);
     }
     object.end();
 }
@@ -59,69 +125,93 @@ fn end_message(message: &Message, with_extra: bool, mut object: ObjectWriter<'_>
 fn encode_result(
     result: &ToolResult,
     message: &Message,
-    place: &str,
-    with_extra: bool,
+    (place, index): (Place, usize),
+    terms: &Terms<'_>,
     list: &mut ArrayWriter<'_>,
 ) -> Result<(), Error> {
+    let content: Vec<_> = result.content.iter().map(|part| (index, part)).collect();
+    for (_, part) in &content {
+        // Some servers look at pictures here, so whoever speaks their dialect may send them.
+        if part.as_text().is_none() && !terms.is_callers() {
+            return Err(place.refuse(index, "a result of a tool that is no text"));
+        }
+        note_rest(part, place, terms);
+    }
+    if result.is_error {
+        terms.note("messages.is_error");
+    }
     let mut object = list.object();
     object.field("role", "tool");
     object.field("tool_call_id", &result.call_id);
-    encode_content(&result.content.iter().collect::<Vec<_>>(), place, with_extra, &mut object)?;
+    encode_content(&content, place, terms, &mut object)?;
     match message.role {
-        Role::Tool => end_message(message, with_extra, object),
+        Role::Tool => end_message(message, place, terms, object),
         // The rest of the message follows, and its other fields with it.
         Role::System | Role::Developer | Role::User | Role::Assistant => object.end(),
     }
     Ok(())
 }
 
-fn encode_plain(
-    role: &str,
-    parts: &[&Part],
-    place: &str,
-    with_extra: bool,
-    object: &mut ObjectWriter<'_>,
-) -> Result<(), Error> {
-    object.field("role", role);
-    encode_content(parts, place, with_extra, object)
-}
-
 fn encode_assistant(
-    parts: &[&Part],
-    place: &str,
-    with_extra: bool,
+    parts: &[Placed<'_>],
+    place: Place,
+    terms: &Terms<'_>,
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Error> {
-    object.field("role", "assistant");
     let mut content = Vec::with_capacity(parts.len());
     let mut calls = Vec::new();
-    let mut reasoning: Option<String> = None;
-    for &part in parts {
+    let mut reasoning = Vec::new();
+    for &(index, part) in parts {
         match &part.content {
-            PartContent::Reasoning(known) => reasoning.get_or_insert_default().push_str(&known.text),
+            PartContent::Reasoning(known) => reasoning.push((known, extra_of(part, terms.with_extra()))),
             PartContent::ToolCall(call) => calls.push((call, part)),
-            _ => content.push(part),
+            _ => content.push((index, part)),
         }
     }
-    object.optional("reasoning_content", reasoning);
-    if content.is_empty() {
-        object.raw("content", "null");
-    } else {
-        encode_content(&content, place, with_extra, object)?;
+    encode_reasoning(&reasoning, terms, object);
+    let is_silent = calls.is_empty() && !reasoning.is_empty() && terms.variant.reasoning == SentReasoning::Nothing;
+    match &content[..] {
+        // A turn of which nothing is left is refused unless it has a text.
+        [] if is_silent => object.field("content", ""),
+        [] => object.raw("content", "null"),
+        content => encode_content(content, place, terms, object)?,
     }
     if !calls.is_empty() {
         let mut list = object.array("tool_calls");
         for (call, part) in calls {
-            encode_call(call, &call.id, &extra_of(part, with_extra), list.object());
+            encode_call(call, &call.id, &extra_of(part, terms.with_extra()), list.object());
         }
         list.end();
     }
     Ok(())
 }
 
+fn encode_reasoning(said: &[(&Reasoning, Extra)], terms: &Terms<'_>, object: &mut ObjectWriter<'_>) {
+    let text = |always: bool| {
+        let text: String = said.iter().map(|(reasoning, _)| &*reasoning.text).collect();
+        (always || !said.is_empty()).then_some(text)
+    };
+    match terms.variant.reasoning {
+        SentReasoning::Nothing if said.is_empty() => {}
+        SentReasoning::Nothing => terms.note(terms.reasoning_name()),
+        SentReasoning::Text(name) => object.optional(name, text(false)),
+        SentReasoning::TextAlways(name) => object.optional(name, text(true)),
+        SentReasoning::TextAndDetails(name) => {
+            object.optional(name, text(false));
+            encode_details(said, object);
+        }
+    }
+}
+
 /// One plain text is written as a string, which every server takes; all else as a list.
-fn encode_content(parts: &[&Part], place: &str, with_extra: bool, object: &mut ObjectWriter<'_>) -> Result<(), Error> {
-    if let [part] = parts
+fn encode_content(
+    parts: &[Placed<'_>],
+    place: Place,
+    terms: &Terms<'_>,
+    object: &mut ObjectWriter<'_>,
+) -> Result<(), Error> {
+    let with_extra = terms.with_extra();
+    if let [(_, part)] = parts
         && let Some(text) = part.as_text()
         && (part.extra.is_empty() || !with_extra)
     {
@@ -129,9 +219,9 @@ fn encode_content(parts: &[&Part], place: &str, with_extra: bool, object: &mut O
         return Ok(());
     }
     let mut list = object.array("content");
-    for (index, part) in parts.iter().enumerate() {
-        encode_part(&part.content, &extra_of(part, with_extra), &mut list)
-            .ok_or_else(|| unsayable(place, &format!("content part {index} cannot be said to this provider")))?;
+    for (index, part) in parts {
+        encode_part(&part.content, &extra_of(part, with_extra), terms, &mut list)
+            .map_err(|what| place.refuse(*index, what))?;
     }
     list.end();
     Ok(())

@@ -2,7 +2,7 @@
 
 use llm_core::{Audio, Error, Extra, File, Image, Other, Part, PartContent, Source};
 
-use super::tool::nested_extra;
+use super::{foreign::Terms, tool::nested_extra};
 use crate::{
     json::{ArrayWriter, Object, ObjectWriter, Value},
     limits::MAX_PARTS,
@@ -90,13 +90,21 @@ fn encode_url(source: &Source) -> Option<String> {
     }
 }
 
-/// Writes a content part. `None` when this dialect has no such part.
-pub(crate) fn encode_part(part: &PartContent, extra: &Extra, list: &mut ArrayWriter<'_>) -> Option<()> {
+/// Writes a content part, or says what it is that cannot be sent.
+pub(crate) fn encode_part(
+    part: &PartContent,
+    extra: &Extra,
+    terms: &Terms<'_>,
+    list: &mut ArrayWriter<'_>,
+) -> Result<(), &'static str> {
     match part {
         PartContent::Text(text) => write_part("text", extra, list, |part| part.field("text", text)),
         PartContent::Refusal(text) => write_part("refusal", extra, list, |part| part.field("refusal", text)),
         PartContent::Image(image) => {
-            let url = encode_url(&image.source)?;
+            if matches!(image.source, Source::Url(_)) && !terms.variant.image_urls {
+                return Err("a picture by its address");
+            }
+            let url = encode_url(&image.source).ok_or("a picture by the id of an uploaded file")?;
             write_nested("image_url", extra, list, |nested| {
                 nested.field("url", &url);
                 nested.optional("detail", image.detail.as_ref());
@@ -108,19 +116,24 @@ pub(crate) fn encode_part(part: &PartContent, extra: &Extra, list: &mut ArrayWri
         }),
         PartContent::File(file) => {
             let (name, source) = match &file.source {
-                Source::Url(_) => return None,
-                Source::File(id) => ("file_id", id.clone()),
-                data @ Source::Data { .. } => ("file_data", encode_url(data)?),
+                Source::Url(_) => return Err("a document by its address"),
+                // Ids belong to one provider.
+                Source::File(_) if !terms.with_extra() => return Err("a document by the id of an uploaded file"),
+                Source::File(id) => ("file_id", Some(id.clone())),
+                data @ Source::Data { .. } => ("file_data", encode_url(data)),
             };
             write_nested("file", extra, list, |nested| {
-                nested.field(name, &source);
+                nested.optional(name, source);
                 nested.optional("filename", file.filename.as_ref());
             });
         }
-        PartContent::Other(other) => list.item(&other.json),
-        PartContent::Reasoning(_) | PartContent::ToolCall(_) | PartContent::ToolResult(_) => return None,
+        PartContent::Other(other) if terms.with_extra() => list.item(&other.json),
+        PartContent::Other(_) => return Err("content of this kind"),
+        PartContent::Reasoning(_) => return Err("reasoning that is not the model's"),
+        PartContent::ToolCall(_) => return Err("a call of a tool that is not the model's"),
+        PartContent::ToolResult(_) => return Err("a result of a tool within another"),
     }
-    Some(())
+    Ok(())
 }
 
 fn write_part(kind: &str, extra: &Extra, list: &mut ArrayWriter<'_>, fill: impl FnOnce(&mut ObjectWriter<'_>)) {

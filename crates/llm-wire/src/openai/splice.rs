@@ -6,7 +6,7 @@ use llm_core::{Error, ErrorKind, LlmRequest};
 use crate::{
     EncodeOptions,
     edits::{Edits, quoted},
-    json::{Object, document},
+    json::{Object, Value, document},
 };
 
 /// The caller's bytes with the options spliced in. `None` when they name no model, and so cannot be the request.
@@ -20,13 +20,18 @@ pub(crate) fn splice(request: &LlmRequest, body: &Bytes, options: &EncodeOptions
     }
     // New fields go behind the model, which is there in every request.
     let behind_model = edits.place(&model).end;
-    if request.is_stream() && options.include_usage {
+    if !options.variant.stream_options {
+        // It reports usage unasked, and refuses to be asked.
+        if let Some(stream_options) = root.get("stream_options") {
+            edits.remove_field(&stream_options);
+        }
+    } else if request.is_stream() && options.include_usage {
         splice_usage(&root, behind_model, &mut edits)?;
     }
     if let Some(ceiling) = options.output_ceiling
         && matches!(request.payload(), llm_core::Payload::Chat(_))
     {
-        splice_ceiling(&root, ceiling, behind_model, &mut edits)?;
+        splice_ceiling(&root, ceiling, options.variant.output_limit, behind_model, &mut edits)?;
     }
     Ok(Some(edits.apply()))
 }
@@ -53,31 +58,31 @@ fn splice_usage(root: &Object<'_, '_>, behind_model: usize, edits: &mut Edits<'_
     Ok(())
 }
 
-/// Lowers what the caller set under either name. A provider may heed only one of them, so each is lowered.
+/// Lowers what the caller set under either name, since a provider may heed only one of them. What surely is heeded is
+/// `name`, and the older name, which everybody knows.
 fn splice_ceiling(
     root: &Object<'_, '_>,
     ceiling: u64,
+    name: &'static str,
     behind_model: usize,
     edits: &mut Edits<'_>,
 ) -> Result<(), Error> {
-    let mut is_limited = false;
-    let mut null = None;
-    for name in ["max_completion_tokens", "max_tokens"] {
-        match root.get(name) {
-            Some(value) if value.is_null() => null = null.or(Some(value)),
-            Some(value) => {
-                is_limited = true;
-                if value.at_least(1)? > ceiling {
-                    edits.replace(&value, ceiling.to_string());
-                }
-            }
-            None => {}
+    let stated = |name| root.get(name).filter(|value: &Value<'_, '_>| !value.is_null());
+    let mut lowest = ceiling;
+    for value in ["max_completion_tokens", "max_tokens"].into_iter().filter_map(stated) {
+        let limit = value.at_least(1)?;
+        if limit > ceiling {
+            edits.replace(&value, ceiling.to_string());
         }
+        lowest = lowest.min(limit);
     }
-    match null {
-        _ if is_limited => {}
-        Some(value) => edits.replace(&value, ceiling.to_string()),
-        None => edits.insert(behind_model, format!(r#","max_completion_tokens":{ceiling}"#)),
+    let heeded = [name, "max_tokens"];
+    if heeded.into_iter().any(|name| stated(name).is_some()) {
+        return Ok(());
+    }
+    match heeded.into_iter().find_map(|name| root.get(name)) {
+        Some(null) => edits.replace(&null, lowest.to_string()),
+        None => edits.insert(behind_model, format!(r#","{name}":{lowest}"#)),
     }
     Ok(())
 }

@@ -1,19 +1,16 @@
 //! Stream frames, read.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use llm_core::{
     ChoiceEvent, Dialect, Error, ErrorKind, Event, FinishReason, Frame, Json, Other, PartContent, ReasoningDelta,
     Start, ToolCallDelta, ToolCallKind,
 };
-use serde::{
-    Deserialize,
-    de::{self, Deserializer, SeqAccess, Visitor},
-};
 use serde_json::value::RawValue;
 
 use super::{
     answer::{decode_answer_content, finish_error},
+    chunk::{Bounded, Chunk, ChunkChoice, Delta, Detail, Groq, MAX_ITEMS, ToolFragment},
     finish::decode_finish,
     tool::decode_id,
     tool_join::{Fragment, ToolCalls},
@@ -23,9 +20,6 @@ use crate::{
     json::{Text, document, parse_mended, without_lone_surrogates},
     sse,
 };
-
-/// The most choices of an answer, and the most fragments of tool calls in one of its deltas: OpenAI allows 128.
-const MAX_ITEMS: usize = 1024;
 
 /// The most events of one frame, so that many choices of many fragments each are bounded too.
 const MAX_EVENTS: usize = 8 * MAX_ITEMS;
@@ -44,123 +38,9 @@ pub struct StreamDecoder {
 struct ChoiceState {
     index: u32,
     is_finished: bool,
+    // Whether the text of reasoning comes in a field of its own, so that `reasoning_details` only repeat it.
+    has_plain_reasoning: bool,
     tool_calls: ToolCalls,
-}
-
-// What may be odd is kept unread: it is taken where it makes sense, and passed over where it does not.
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    created: Option<&'a RawValue>,
-    // Read one by one, so that the parts of no more than one are in memory.
-    #[serde(borrow, default)]
-    choices: Option<Bounded<&'a RawValue>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    x_groq: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-struct Groq<'a> {
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ChunkChoice<'a> {
-    #[serde(default)]
-    index: Option<u32>,
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-    // In place of the delta from servers that send a whole answer as a stream of one frame.
-    #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    finish_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    logprobs: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-struct Delta<'a> {
-    // A string, or Mistral's list of parts.
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tool_calls: Option<Bounded<ToolFragment<'a>>>,
-    // Old function calling: at most one call, without an id.
-    #[serde(borrow, default)]
-    function_call: Option<Called<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ToolFragment<'a> {
-    #[serde(default)]
-    index: Option<u32>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    function: Option<Called<'a>>,
-    #[serde(borrow, default)]
-    custom: Option<Called<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Called<'a> {
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    // Text; from some servers the object itself.
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-}
-
-/// A list of at most [`MAX_ITEMS`]. A longer one is refused before the rest of it is read.
-struct Bounded<T>(Vec<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(BoundedVisitor(PhantomData)).map(Self)
-    }
-}
-
-struct BoundedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_ITEMS}")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            if items.len() == MAX_ITEMS {
-                return Err(de::Error::invalid_length(MAX_ITEMS + 1, &self));
-            }
-            items.push(item);
-        }
-        Ok(items)
-    }
 }
 
 impl StreamDecoder {
@@ -247,14 +127,27 @@ impl StreamDecoder {
         let state = self.state(index)?;
         let mut say = |event| events.events_mut().push(ChoiceEvent { choice: index, event });
 
+        let is_whole = choice.delta.is_none();
         let delta = match (choice.delta, choice.message) {
             (Some(delta), _) => delta,
             (None, Some(message)) => serde_json::from_str(message.get()).map_err(|_| undecodable())?,
             (None, None) => Delta::default(),
         };
-        // Some servers send both spellings with the same text.
-        if let Some(text) = said(delta.reasoning_content).or_else(|| said(delta.reasoning)) {
+        let details = decode_details(delta.reasoning_details);
+        // Some servers send both spellings with the same text. In a whole answer the details say which piece of it is
+        // signed, in a stream they follow the piece.
+        let plain = said(delta.reasoning_content).or_else(|| said(delta.reasoning));
+        if let Some(text) = plain.filter(|_| !(is_whole && details.iter().any(is_kept))) {
+            state.has_plain_reasoning = true;
             say(Event::Reasoning(ReasoningDelta::from(text.into_owned())));
+        }
+        for mut detail in details {
+            if state.has_plain_reasoning {
+                detail.text.clear();
+            }
+            if is_kept(&detail) || !detail.text.is_empty() {
+                say(Event::Reasoning(detail));
+            }
         }
         if let Some(content) = delta.content {
             decode_content(content, &mut say)?;
@@ -315,6 +208,22 @@ impl ChoiceState {
         let name = name.map(Cow::into_owned);
         Ok(ToolCallDelta { index, id: id.map(str::to_owned), name, arguments, kind })
     }
+}
+
+/// Whether a provider has to recognise it when it comes back.
+fn is_kept(delta: &ReasoningDelta) -> bool {
+    delta.signature.is_some() || delta.redacted.is_some()
+}
+
+/// Reads `reasoning_details`; what is no list of them is passed over.
+fn decode_details(raw: Option<&RawValue>) -> Vec<ReasoningDelta> {
+    let list = raw.and_then(|raw| serde_json::from_str::<Bounded<Detail<'_>>>(raw.get()).ok());
+    let details = list.into_iter().flat_map(|list| list.0).map(|detail| ReasoningDelta {
+        text: said(detail.text).or_else(|| said(detail.summary)).unwrap_or_default().into_owned(),
+        signature: said(detail.signature).map(Cow::into_owned),
+        redacted: said(detail.data).map(Cow::into_owned),
+    });
+    details.collect()
 }
 
 fn decode_content(raw: &RawValue, say: &mut impl FnMut(Event)) -> Result<(), Error> {

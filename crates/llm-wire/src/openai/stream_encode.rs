@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::BytesMut;
 use llm_core::{
-    CallId, ChoiceEvent, Dialect, Error, Event, FinishReason, Frame, Head, LlmRequest, Payload, Start, ToolCallDelta,
-    ToolCallKind, Usage,
+    CallId, ChoiceEvent, Dialect, Error, Event, Extra, FinishReason, Frame, Head, LlmRequest, Payload, Reasoning,
+    ReasoningDelta, Start, ToolCallDelta, ToolCallKind, Usage,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use super::{
     answer_encode::{Stamp, invented_call_id},
     error::write_error,
     finish::encode_finish,
+    reasoning::encode_detail,
     tool::kind_names,
     usage::encode_usage,
 };
@@ -44,8 +45,32 @@ pub struct StreamEncoder {
     scratch: BytesMut,
 }
 
-/// A choice that has begun: its tool calls by their index.
-type Begun = BTreeMap<u32, BegunCall>;
+/// A choice that has begun.
+#[derive(Default)]
+struct Begun {
+    /// Its tool calls, by their index.
+    calls: BTreeMap<u32, BegunCall>,
+    /// The text of the reasoning that goes on: a signature is over all of it, and is written with all of it.
+    thought: String,
+    /// How many pieces of reasoning were signed or encrypted.
+    details: u32,
+}
+
+impl Begun {
+    /// Writes `reasoning_details` if a piece of reasoning ends with this event.
+    fn write_details(&mut self, event: &ReasoningDelta, delta: &mut ObjectWriter<'_>) {
+        self.thought.push_str(&event.text);
+        let ReasoningDelta { text: _, signature, redacted } = event.clone();
+        if signature.is_none() && redacted.is_none() {
+            return;
+        }
+        let text = std::mem::take(&mut self.thought);
+        let mut list = delta.array("reasoning_details");
+        encode_detail(&Reasoning { text, signature, redacted }, &Extra::new(), self.details, &mut list);
+        list.end();
+        self.details += 1;
+    }
+}
 
 /// A tool call that has begun. Readers join what fragments say, so its name is said once, if late.
 struct BegunCall {
@@ -139,7 +164,7 @@ impl StreamEncoder {
                 Event::Start(start) => self.see_start(start),
                 Event::ToolCall(delta) => {
                     let begun = self.begun.entry(*choice).or_default();
-                    begun.entry(delta.index).or_insert_with(|| BegunCall::new(delta.kind)).first_name(delta);
+                    begun.calls.entry(delta.index).or_insert_with(|| BegunCall::new(delta.kind)).first_name(delta);
                 }
                 Event::Usage(_) => self.usage = None,
                 Event::Text(_) | Event::Reasoning(_) | Event::Refusal(_) | Event::Logprobs(_) | Event::Finish(_) => {
@@ -174,7 +199,7 @@ impl StreamEncoder {
             }
             Event::Usage(usage) if self.wants_usage => self.usage.get_or_insert_default().merge(usage),
             Event::Usage(_) | Event::Other(_) => {}
-            Event::Reasoning(delta) if delta.text.is_empty() => {}
+            Event::Reasoning(delta) if says_nothing(delta) => {}
             Event::Finish(reason) => self.write_choice(choice, &[], Some(reason), out),
             Event::Text(_) | Event::Reasoning(_) | Event::Refusal(_) | Event::ToolCall(_) | Event::Logprobs(_) => {
                 self.write_choice(choice, group, None, out);
@@ -247,10 +272,14 @@ impl fmt::Debug for StreamEncoder {
     }
 }
 
+fn says_nothing(delta: &ReasoningDelta) -> bool {
+    delta.text.is_empty() && delta.signature.is_none() && delta.redacted.is_none()
+}
+
 /// The order of the fields of a delta; what comes in this order fits one chunk.
 fn rank(event: &Event) -> Option<u8> {
     match event {
-        Event::Reasoning(delta) if delta.text.is_empty() => None,
+        Event::Reasoning(delta) if says_nothing(delta) => None,
         Event::Reasoning(_) => Some(0),
         Event::Text(_) => Some(1),
         Event::Refusal(_) => Some(2),
@@ -270,10 +299,17 @@ fn fit_one_chunk(first: &ChoiceEvent, second: &ChoiceEvent) -> bool {
 
 fn write_delta(events: &[ChoiceEvent], begun: &mut Begun, call: CallId, delta: &mut ObjectWriter<'_>) {
     for ChoiceEvent { choice, event } in events {
+        // Whatever is said after it ends a piece of reasoning, whether or not it was signed.
+        if !matches!(event, Event::Reasoning(_) | Event::Logprobs(_)) {
+            begun.thought.clear();
+        }
         match event {
             Event::Text(text) => delta.field("content", text),
             Event::Refusal(text) => delta.field("refusal", text),
-            Event::Reasoning(reasoning) => delta.field("reasoning_content", &reasoning.text),
+            Event::Reasoning(reasoning) => {
+                delta.optional("reasoning_content", Some(&reasoning.text).filter(|text| !text.is_empty()));
+                begun.write_details(reasoning, delta);
+            }
             Event::ToolCall(tool_call) => {
                 let mut list = delta.array("tool_calls");
                 let id = || invented_call_id(call, *choice, tool_call.index);
@@ -292,8 +328,8 @@ fn write_tool_call(
     invent_id: impl FnOnce() -> String,
     mut object: ObjectWriter<'_>,
 ) {
-    let is_first = !begun.contains_key(&call.index);
-    let known = begun.entry(call.index).or_insert_with(|| BegunCall::new(call.kind));
+    let is_first = !begun.calls.contains_key(&call.index);
+    let known = begun.calls.entry(call.index).or_insert_with(|| BegunCall::new(call.kind));
     let (kind, text_name) = kind_names(known.kind);
     object.field("index", &call.index);
     if is_first {

@@ -1,9 +1,15 @@
 //! Tools, the choice among them and calls of them, both ways.
 
+use std::borrow::Cow;
+
 use llm_core::{
     Error, Extra, Function, Json, Other, Part, PartContent, Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind,
 };
 
+use super::{
+    Variant,
+    foreign::{Terms, refuse},
+};
 use crate::json::{ArrayWriter, Object, ObjectWriter, Value, fields_of};
 
 pub(crate) fn decode_tool(value: &Value<'_, '_>) -> Result<Tool, Error> {
@@ -30,11 +36,25 @@ fn object_json(value: &Value<'_, '_>) -> Result<Json, Error> {
     if value.is_object() { Ok(value.json()) } else { Err(value.error("expected an object")) }
 }
 
-pub(crate) fn encode_tool(tool: &Tool, list: &mut ArrayWriter<'_>, with_extra: bool) {
+pub(crate) fn encode_tool(
+    tool: &Tool,
+    index: usize,
+    terms: &Terms<'_>,
+    list: &mut ArrayWriter<'_>,
+) -> Result<(), Error> {
+    let with_extra = terms.with_extra();
     let function = match &tool.kind {
         ToolKind::Function(function) => function,
-        ToolKind::Other(other) => return list.item(&other.json),
+        ToolKind::Other(other) if with_extra => {
+            list.item(&other.json);
+            return Ok(());
+        }
+        ToolKind::Other(_) => return Err(refuse(format!("tools[{index}]"), "a tool of this kind")),
     };
+    if tool.cache.is_some() {
+        terms.note("tools.cache_control");
+    }
+    terms.note_extra("tools", &tool.extra);
     let extra = if with_extra { tool.extra.clone() } else { Extra::new() };
     let mut object = list.object();
     object.field("type", "function");
@@ -47,6 +67,7 @@ pub(crate) fn encode_tool(tool: &Tool, list: &mut ArrayWriter<'_>, with_extra: b
     nested.end();
     object.extra(&extra, &["type", "function"]);
     object.end();
+    Ok(())
 }
 
 /// Writes back the unknown fields of a nested object, see [`Object::rest_into`].
@@ -77,11 +98,11 @@ pub(crate) fn decode_choice(value: &Value<'_, '_>) -> Result<ToolChoice, Error> 
     Ok(ToolChoice::Function(nested.object()?.required("name")?.string()?.into_owned()))
 }
 
-pub(crate) fn encode_choice(choice: &ToolChoice, object: &mut ObjectWriter<'_>) {
+pub(crate) fn encode_choice(choice: &ToolChoice, variant: &Variant, object: &mut ObjectWriter<'_>) {
     match choice {
         ToolChoice::None => object.field("tool_choice", "none"),
         ToolChoice::Auto => object.field("tool_choice", "auto"),
-        ToolChoice::Required => object.field("tool_choice", "required"),
+        ToolChoice::Required => object.field("tool_choice", variant.must_call),
         ToolChoice::Other(json) => object.field("tool_choice", json),
         ToolChoice::Function(name) => {
             let mut choice = object.object("tool_choice");
@@ -94,10 +115,14 @@ pub(crate) fn encode_choice(choice: &ToolChoice, object: &mut ObjectWriter<'_>) 
     }
 }
 
-/// Reads one item of `tool_calls`. In requests ids are required; in answers some servers leave them out.
-pub(crate) fn decode_call(value: &Value<'_, '_>) -> Result<Part, Error> {
+/// Reads one item of `tool_calls`, and its id by `read_id`. In requests ids are required texts; in answers some servers
+/// leave them out, or number the calls.
+pub(crate) fn decode_call<'a>(
+    value: &Value<'a, '_>,
+    read_id: impl FnOnce(&Value<'a, '_>) -> Result<Cow<'a, str>, Error>,
+) -> Result<Part, Error> {
     let mut object = value.object()?;
-    let id = object.take("id").map(|value| value.string()).transpose()?.unwrap_or_default();
+    let id = object.take("id").map(|value| read_id(&value)).transpose()?.unwrap_or_default();
     let kind = object.take("type").map(|value| value.string()).transpose()?;
     let (kind, nested_name, text_name) = match kind.as_deref() {
         None | Some("function") => (ToolCallKind::Function, "function", "arguments"),
@@ -135,6 +160,12 @@ pub(crate) fn decode_function_call(value: &Value<'_, '_>) -> Result<Part, Error>
     let name = object.required("name")?.string()?;
     let arguments = object.take("arguments").map(|value| decode_arguments(&value)).transpose()?.unwrap_or_default();
     Ok(PartContent::ToolCall(ToolCall::function("", name, arguments)).into())
+}
+
+/// The id of a tool call in an answer, which some servers send as a number.
+pub(crate) fn answer_id<'a>(value: &Value<'a, '_>) -> Result<Cow<'a, str>, Error> {
+    let is_number = value.text().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if is_number { Ok(value.text().into()) } else { value.string() }
 }
 
 /// Writes one item of `tool_calls`, under `id` if the call has none of its own.
