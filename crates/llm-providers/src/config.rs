@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_core::ConfigError;
+use llm_wire::openai::Variant;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
@@ -18,6 +19,7 @@ use crate::{
 /// ```toml
 /// name = "azure-eu"
 /// base_url = "https://example.openai.azure.com/openai/v1"
+/// variant = "azure"
 /// auth = { header = "api-key" }
 /// keys = [{ name = "team", key_env = "AZURE_KEY" }, { name = "spare", key_file = "/run/secrets/azure" }]
 /// ```
@@ -35,6 +37,10 @@ pub struct ProviderConfig {
     /// too, in a place of its own: state that `base_url` along with it.
     #[serde(default)]
     pub dialect: Option<ProviderDialect>,
+    /// Which of the servers that speak OpenAI's dialect it is, by the name of a [`Variant`]: what it spells in its own
+    /// way and what it does not take. Defaults to the preset's, else to `compatible`. Other dialects have no variants.
+    #[serde(default)]
+    pub variant: Option<String>,
     /// Where the provider is, `http` or `https`, up to and without `/chat/completions`; in Anthropic's dialect without
     /// `/v1/messages`, though `/v1` may be there. Defaults to the preset's, as long as `dialect` is the preset's too.
     #[serde(default)]
@@ -53,8 +59,8 @@ pub struct ProviderConfig {
     #[serde(default)]
     pub auth: Option<Auth>,
     /// Whether to ask for a usage report in streams although the caller did not; the extra chunk is kept from the
-    /// caller. Defaults to the preset's, else to `true`: without a report usage is only estimated. Anthropic's dialect
-    /// reports unasked.
+    /// caller. Defaults to `true`: without a report usage is only estimated. Anthropic's dialect and Mistral report
+    /// unasked.
     #[serde(default)]
     pub include_usage: Option<bool>,
     /// The largest whole answer that is read, in bytes. Defaults to 64 MiB: OpenAI's API reference allows 2,048 texts
@@ -111,6 +117,7 @@ impl ProviderConfig {
             name: name.into(),
             models: Vec::new(),
             dialect: None,
+            variant: None,
             base_url: None,
             headers: BTreeMap::new(),
             keys: Vec::new(),
@@ -162,6 +169,7 @@ impl fmt::Debug for ProviderConfig {
             .field("name", &self.name)
             .field("models", &self.models)
             .field("dialect", &self.dialect)
+            .field("variant", &self.variant)
             .field("base_url", &base_url)
             .field("headers", &self.headers.keys())
             .field("keys", &self.keys)
@@ -199,6 +207,7 @@ impl ProviderLayer {
             name,
             models: _,
             dialect,
+            variant,
             base_url,
             headers,
             mut keys,
@@ -212,6 +221,7 @@ impl ProviderLayer {
         }
         let preset = Preset::find(&name);
         let dialect = dialect.or(preset.map(|preset| preset.dialect)).unwrap_or_default();
+        let variant = check_variant(variant.as_deref(), dialect, preset)?;
         // A key is for one place: elsewhere, the preset's is not used unasked.
         let preset_key = preset.filter(|_| base_url.is_none()).and_then(|preset| preset.key_env);
         // And a place is for one dialect.
@@ -246,7 +256,8 @@ impl ProviderLayer {
             base_url,
             headers,
             keys,
-            include_usage: include_usage.or(preset.map(|preset| preset.include_usage)).unwrap_or(true),
+            include_usage: include_usage.unwrap_or(true),
+            variant,
             max_answer_bytes: match max_answer_bytes {
                 Some(0) => return Err(ConfigError::new("max_answer_bytes", "it must be at least 1")),
                 Some(bytes) => bytes,
@@ -255,6 +266,23 @@ impl ProviderLayer {
             catalog: None,
             name: name.into(),
         }))
+    }
+}
+
+fn check_variant(
+    name: Option<&str>,
+    dialect: ProviderDialect,
+    preset: Option<&'static Preset>,
+) -> Result<&'static Variant, ConfigError> {
+    match (name, dialect) {
+        (None, _) => Ok(preset.map_or(&Variant::COMPATIBLE, |preset| preset.variant)),
+        (Some(_), ProviderDialect::Anthropic) => {
+            Err(ConfigError::new("variant", "there are variants of OpenAI's dialect only"))
+        }
+        (Some(name), ProviderDialect::OpenAi) => Variant::find(name).ok_or_else(|| {
+            let known: Vec<_> = Variant::ALL.iter().map(|variant| variant.name).collect();
+            ConfigError::new("variant", format!("it must be one of {}", known.join(", ")))
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ use llm_core::{
     Target,
     catalog::{Catalog, Model},
 };
+use llm_wire::openai::Variant;
 use tower_layer::Layer;
 
 use crate::{
@@ -34,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) headers: HeaderMap,
     pub(crate) keys: Keys,
     pub(crate) include_usage: bool,
+    pub(crate) variant: &'static Variant,
     pub(crate) max_answer_bytes: usize,
     pub(crate) catalog: Option<Arc<Catalog>>,
 }
@@ -62,6 +64,7 @@ impl ProviderLayer {
             headers,
             keys: Keys { header, keys: Vec::new() },
             include_usage: true,
+            variant: &Variant::COMPATIBLE,
             max_answer_bytes: MAX_ANSWER_BYTES,
             catalog: None,
         })
@@ -78,9 +81,17 @@ impl ProviderLayer {
     }
 
     /// Whether to ask for a usage report in streams although the caller did not. Defaults to `true`: without a report
-    /// usage is only estimated. It changes nothing in Anthropic's dialect, which reports unasked.
+    /// usage is only estimated. It changes nothing in Anthropic's dialect, nor for a [variant](Self::variant) of OpenAI's
+    /// that takes no such question: they report unasked.
     pub fn include_usage(mut self, include_usage: bool) -> Self {
         Arc::make_mut(&mut self.settings).include_usage = include_usage;
+        self
+    }
+
+    /// Which of the servers that speak OpenAI's dialect it is, see the table in [`openai`](llm_wire::openai). Defaults to
+    /// [`Variant::COMPATIBLE`]. It changes nothing in Anthropic's dialect.
+    pub fn variant(mut self, variant: &'static Variant) -> Self {
+        Arc::make_mut(&mut self.settings).variant = variant;
         self
     }
 
@@ -125,6 +136,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("name", &self.name)
             .field("dialect", &self.dialect)
+            .field("variant", &self.variant.name)
             .field("base_url", &self.base_url)
             .field("keys", &names)
             .finish_non_exhaustive()

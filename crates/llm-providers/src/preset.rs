@@ -1,5 +1,7 @@
 //! Providers that are known by name, so that a configuration need not spell out where they are.
 
+use llm_wire::openai::Variant;
+
 use crate::ProviderDialect;
 
 /// What is known of a well-known provider. A configuration under its name takes from here what it does not state.
@@ -13,33 +15,38 @@ pub struct Preset {
     pub base_url: &'static str,
     /// The environment variable that its own tools read the key from; absent for a provider that wants no key.
     pub key_env: Option<&'static str>,
-    /// Whether streams may be asked for a usage report. Mistral reports unasked, and refuses the field that asks.
-    pub include_usage: bool,
+    /// How it differs from OpenAI, where it speaks its dialect.
+    pub variant: &'static Variant,
 }
 
 impl Preset {
     /// Every known provider.
     pub const ALL: &[Self] = &[
-        Self::keyed("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        Self::keyed("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", &Variant::OPENAI),
         Self {
             dialect: ProviderDialect::Anthropic,
-            ..Self::keyed("anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY")
+            ..Self::keyed("anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", &Variant::COMPATIBLE)
         },
-        Self::keyed("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-        Self::keyed("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-        Self { include_usage: false, ..Self::keyed("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY") },
-        Self::keyed("deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY"),
-        Self::keyed("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
-        Self::keyless("ollama", "http://localhost:11434/v1"),
-        Self::keyless("vllm", "http://localhost:8000/v1"),
+        Self::keyed("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", &Variant::OPENROUTER),
+        Self::keyed("groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", &Variant::GROQ),
+        Self::keyed("mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", &Variant::MISTRAL),
+        Self::keyed("deepseek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", &Variant::DEEPSEEK),
+        Self::keyed("xai", "https://api.x.ai/v1", "XAI_API_KEY", &Variant::XAI),
+        Self::keyless("ollama", "http://localhost:11434/v1", &Variant::OLLAMA),
+        Self::keyless("vllm", "http://localhost:8000/v1", &Variant::VLLM),
     ];
 
-    const fn keyless(name: &'static str, base_url: &'static str) -> Self {
-        Self { name, dialect: ProviderDialect::OpenAi, base_url, key_env: None, include_usage: true }
+    const fn keyless(name: &'static str, base_url: &'static str, variant: &'static Variant) -> Self {
+        Self { name, dialect: ProviderDialect::OpenAi, base_url, key_env: None, variant }
     }
 
-    const fn keyed(name: &'static str, base_url: &'static str, key_env: &'static str) -> Self {
-        Self { key_env: Some(key_env), ..Self::keyless(name, base_url) }
+    const fn keyed(
+        name: &'static str,
+        base_url: &'static str,
+        key_env: &'static str,
+        variant: &'static Variant,
+    ) -> Self {
+        Self { key_env: Some(key_env), ..Self::keyless(name, base_url, variant) }
     }
 
     /// The provider of this name.
@@ -58,6 +65,13 @@ mod tests {
         for (at, preset) in Preset::ALL.iter().enumerate() {
             assert_eq!(Preset::ALL.iter().position(|other| other.name == preset.name), Some(at));
             preset.base_url.parse::<BaseUrl>().unwrap();
+        }
+    }
+
+    #[test]
+    fn every_preset_of_openais_dialect_is_the_variant_of_its_name() {
+        for preset in Preset::ALL.iter().filter(|preset| preset.dialect == ProviderDialect::OpenAi) {
+            assert_eq!(preset.variant.name, preset.name);
         }
     }
 }

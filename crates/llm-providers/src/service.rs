@@ -19,7 +19,7 @@ use llm_core::{
     ConfigError, Error, Head, LlmRequest, LlmResponse, Payload, Provenance, Target, TokenCount, TokenFamily,
     estimate_prompt, watch,
 };
-use llm_wire::{EncodeOptions, openai::Variant};
+use llm_wire::EncodeOptions;
 use tower::BoxError;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -134,7 +134,7 @@ impl Settings {
             include_usage: self.include_usage,
             output_ceiling: request.context().output_ceiling(),
             max_output: self.facts(target).and_then(|model| model.max_output),
-            variant: &Variant::COMPATIBLE,
+            variant: self.variant,
         };
         let body = self.dialect.encode(request, &options)?;
         let mut http = Request::new(Full::new(body));

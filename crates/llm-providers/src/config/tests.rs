@@ -65,6 +65,28 @@ fn a_known_providers_key_is_not_sent_elsewhere_unasked() {
 }
 
 #[test]
+fn a_variant_is_known_by_name_and_a_known_provider_has_its_own() {
+    let variant = |text: &str| {
+        let shown = format!("{:?}", layer(text).unwrap());
+        shown.split("variant: \"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(variant(KEYED), "compatible");
+    assert_eq!(variant(&format!("{KEYED}variant = \"mistral\"")), "mistral");
+    assert_eq!(variant("name = \"xai\""), "xai");
+    assert_eq!(variant("name = \"xai\"\nvariant = \"openai\""), "openai");
+    let elsewhere = "name = \"groq\"\nbase_url = \"https://p.example\"\nkeys = [{ key = \"sk-canary\" }]";
+    assert_eq!(variant(elsewhere), "groq", "a provider is what its name says, wherever it is");
+    assert_eq!(
+        refused(&format!("{KEYED}variant = \"Mistral\"")),
+        "variant: it must be one of compatible, openai, azure, openrouter, groq, mistral, deepseek, xai, ollama, vllm"
+    );
+    assert_eq!(
+        refused(&format!("{KEYED}dialect = \"anthropic\"\nvariant = \"openai\"")),
+        "variant: there are variants of OpenAI's dialect only"
+    );
+}
+
+#[test]
 fn a_dialect_is_known_by_name_and_a_known_provider_speaks_its_own() {
     assert!(format!("{:?}", layer(KEYED).unwrap()).contains("OpenAi"));
     assert!(format!("{:?}", layer(&format!("{KEYED}dialect = \"openai\"")).unwrap()).contains("OpenAi"));

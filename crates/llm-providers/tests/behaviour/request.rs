@@ -6,6 +6,7 @@ use crate::support::{Http, chat, data, layer, streamed, whole};
 use bytes::Bytes;
 use llm_core::{ErrorKind, LlmRequest, Target};
 use llm_providers::{Auth, KeyConfig, Provider, ProviderConfig, ProviderLayer};
+use llm_wire::openai::Variant;
 use tower::{Layer, Service, ServiceExt};
 
 const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":7,"model":"small-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}"#;
@@ -80,6 +81,31 @@ async fn usage_is_asked_for_in_streams_unless_turned_off() {
     config.include_usage = Some(false);
     ProviderLayer::try_from(config).unwrap().layer(http.clone()).oneshot(chat(stream)).await.unwrap();
     assert_eq!(http.last_request().body(), stream);
+}
+
+#[tokio::test]
+async fn a_provider_gets_what_its_variant_takes() {
+    let stream = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+    let ask = |layer: ProviderLayer, http: Http| async move {
+        let mut request = chat(stream);
+        request.context_mut().lower_output_ceiling(9);
+        layer.layer(http.clone()).oneshot(request).await.unwrap();
+        let own_bytes = http.last_request().body().clone();
+        let built = LlmRequest::chat("m").user("hi").with(|chat| chat.seed = Some(7)).build();
+        layer.layer(http.clone()).oneshot(built).await.unwrap();
+        (own_bytes, http.last_request().body().clone())
+    };
+    let http = Http::events([data("data: [DONE]\n\n")]);
+    let expected = (
+        stream.replace(r#""m""#, r#""m","max_tokens":9"#).into(),
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"random_seed":7}"#.into(),
+    );
+    let mut config = config();
+    config.variant = Some("mistral".to_owned());
+    assert_eq!(ask(ProviderLayer::try_from(config).unwrap(), http.clone()).await, expected);
+    assert_eq!(ask(layer().variant(&Variant::MISTRAL), http.clone()).await, expected);
+    let (own_bytes, built) = ask(layer(), http).await;
+    assert_ne!((&own_bytes, &built), (&expected.0, &expected.1), "it is OpenAI's own spelling unless set");
 }
 
 #[tokio::test]
