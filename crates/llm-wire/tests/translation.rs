@@ -390,6 +390,7 @@ fn requests_with_settings() -> Vec<Case> {
         to_anthropic("limit on the output", json!({"max_tokens": 7}), json!({"max_tokens": 7})),
         to_anthropic("limit on the output", json!({}), json!({"max_tokens": 4096})),
         to_openai("limit on the output", json!({"max_tokens": 7}), json!({"max_completion_tokens": 7})),
+        refused_by_openai("limit on the output", json!({"max_tokens": 0}), "max_tokens"),
         to_anthropic("stop texts", json!({"stop": "END"}), json!({"stop_sequences": ["END"]})),
         to_openai("stop texts", json!({"stop_sequences": ["A", "B"]}), json!({"stop": ["A", "B"]})),
         to_anthropic("stream", json!({"stream": true}), json!({"stream": true})),

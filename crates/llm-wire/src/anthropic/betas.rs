@@ -45,14 +45,6 @@ impl Betas {
         Ok(Some(betas).filter(|betas| !betas.0.is_empty()))
     }
 
-    /// Adds the features of `others` that are not here yet.
-    ///
-    /// # Errors
-    /// As for [`from_headers`](Self::from_headers).
-    pub fn merge(&mut self, others: &Self) -> Result<(), Error> {
-        others.0.iter().try_for_each(|name| self.add(name))
-    }
-
     fn add(&mut self, name: &str) -> Result<(), Error> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if name.len() > MAX_NAME || !name.bytes().all(is_name) {
