@@ -20,9 +20,15 @@ impl Effort {
 }
 
 /// The value in the middle. Zero when there are none.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value that `share` of the values are below. Zero when there are none.
+pub fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let place = (values.len() as f64 * share) as usize;
+    values.get(place).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -33,5 +39,11 @@ mod tests {
     fn one_odd_value_does_not_move_the_median() {
         assert!((median(vec![3.0, 900.0, 1.0, 2.0, 2.5]) - 2.5).abs() < f64::EPSILON);
         assert!(median(Vec::new()).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_tenth_is_below_the_quantile_of_a_tenth() {
+        let values = (0..100).rev().map(f64::from).collect();
+        assert!((quantile(values, 0.1) - 10.0).abs() < f64::EPSILON);
     }
 }

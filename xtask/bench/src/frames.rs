@@ -22,7 +22,7 @@ pub fn run(effort: Effort) -> Result<(), Failure> {
     let columns = ["operation", "ns a frame", "frames a second", "allocations a frame", "bytes allocated a frame"];
     let mut table = Table::new(heading, columns);
     for (mut operation, allocated) in operations().into_iter().zip(allocated) {
-        let nanoseconds = operation.nanoseconds(effort) / EVENTS as f64;
+        let nanoseconds = operation.nanoseconds(effort)? / EVENTS as f64;
         table.row(vec![
             operation.name.clone(),
             format!("{nanoseconds:.0}"),

@@ -1,10 +1,17 @@
 //! Something small that is done many times over: how long it takes, and what it allocates.
 
-use std::{env, fmt, process::Command, time::Instant};
+use std::{
+    env, fmt,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     Failure,
     effort::{Effort, median},
+    program::cpu_nanoseconds,
 };
 
 /// One thing to do, always with the same input.
@@ -27,24 +34,31 @@ impl Operation {
         (self.run)();
     }
 
-    /// How many nanoseconds it takes: the median of several rounds after one for warming up.
-    pub fn nanoseconds(&mut self, effort: Effort) -> f64 {
+    /// How many nanoseconds of processor time it takes: the median of several rounds after one for warming up.
+    pub fn nanoseconds(&mut self, effort: Effort) -> Result<f64, Failure> {
         let rounds = effort.pick(1, 9);
-        // About as long as the clock needs to be exact, and short enough to meet few interruptions.
-        let round_nanoseconds = effort.pick(100_000, 20_000_000);
+        let warming_up = Duration::from_millis(effort.pick(1, 40) as u64);
         let started = Instant::now();
         let mut runs = 0;
-        while (started.elapsed().as_nanos() as usize) < round_nanoseconds {
+        while started.elapsed() < warming_up {
             self.run();
             runs += 1;
         }
-        let round = |_| {
-            let started = Instant::now();
+        let mut each = Vec::with_capacity(rounds);
+        for _ in 0..rounds {
+            let before = own_cpu_nanoseconds()?;
             (0..runs).for_each(|_| self.run());
-            started.elapsed().as_nanos() as f64 / f64::from(runs)
-        };
-        median((0..rounds).map(round).collect())
+            each.push((own_cpu_nanoseconds()? - before) as f64 / f64::from(runs));
+        }
+        Ok(median(each))
     }
+}
+
+/// Nanoseconds of processor time that this thread has had. Time in which others had the processor is not in it.
+fn own_cpu_nanoseconds() -> Result<u64, Failure> {
+    // The system brings the figure up to date when a thread gives way, and else only now and then.
+    thread::yield_now();
+    cpu_nanoseconds(Path::new("/proc/thread-self"))
 }
 
 impl fmt::Debug for Operation {

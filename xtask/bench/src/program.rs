@@ -148,9 +148,7 @@ impl Program {
     pub fn cpu_nanoseconds(&self) -> Result<u64, Failure> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let ran = text.split(' ').next().ok_or("a thread's schedstat is empty")?;
-            sum += ran.parse::<u64>()?;
+            sum += cpu_nanoseconds(&thread?.path())?;
         }
         Ok(sum)
     }
@@ -179,4 +177,10 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Nanoseconds of processor time of the thread with this folder in `/proc`.
+pub(crate) fn cpu_nanoseconds(thread: &Path) -> Result<u64, Failure> {
+    let text = fs::read_to_string(thread.join("schedstat"))?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
 }

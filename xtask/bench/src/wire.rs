@@ -25,7 +25,7 @@ pub fn run(effort: Effort) -> Result<(), Failure> {
     let columns = ["operation", "µs", "MB/s", "allocations", "bytes allocated", "per byte of message"];
     let mut table = Table::new("Wire: whole messages (no target of their own; the gateway's are below)", columns);
     for (mut operation, allocated) in operations().into_iter().zip(allocated) {
-        let nanoseconds = operation.nanoseconds(effort);
+        let nanoseconds = operation.nanoseconds(effort)?;
         table.row(vec![
             operation.name.clone(),
             format!("{:.2}", nanoseconds / 1e3),

@@ -2,7 +2,7 @@
 
 use crate::{
     Failure,
-    effort::{Effort, median},
+    effort::{Effort, quantile},
     load::{Connection, Question},
     peer,
     program::{Program, Subject},
@@ -29,19 +29,20 @@ pub(super) async fn measure(origin: &Program, effort: Effort) -> Result<Table, F
             nanoseconds.push(connection.first_content(&question).await?);
         }
     }
-    let [direct, bare, gateway] = connections
-        .try_into()
-        .map(|all: [_; 3]| all.map(|(_, nanoseconds)| median(nanoseconds) / 1e3))
-        .map_err(|_| "there are three ways to the origin")?;
-    let columns = ["median of streams one by one", "direct", "pass-through", "gateway", "added", "target"];
+    let columns = ["of streams one by one", "direct", "pass-through", "gateway", "added", "target"];
     let mut table = Table::new("Gateway: time to the first content, in µs", columns);
-    table.row(vec![
-        "first content".into(),
-        format!("{direct:.0}"),
-        format!("{bare:.0}"),
-        format!("{gateway:.0}"),
-        format!("{:.0}", gateway - bare),
-        verdict(gateway - bare, TARGET, " µs"),
-    ]);
+    // The fastest are those that a busy machine disturbed least.
+    for (name, share) in [("median", 0.5), ("fastest tenth", 0.1)] {
+        let microseconds = |way: usize| quantile(connections[way].1.clone(), share) / 1e3;
+        let [direct, bare, gateway] = [0, 1, 2].map(microseconds);
+        table.row(vec![
+            name.into(),
+            format!("{direct:.0}"),
+            format!("{bare:.0}"),
+            format!("{gateway:.0}"),
+            format!("{:.0}", gateway - bare),
+            verdict(gateway - bare, TARGET, " µs"),
+        ]);
+    }
     Ok(table)
 }
