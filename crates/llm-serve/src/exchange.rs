@@ -3,22 +3,24 @@
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
-use llm_core::{Dialect, Error, HoldBack, LlmRequest, LlmResponse};
-use llm_wire::openai;
+use llm_core::{Error, HoldBack, LlmRequest, LlmResponse};
 use tokio::time::timeout;
 use tower::{BoxError, ServiceExt};
 use tower_service::Service;
 
 use crate::{
     DoorBody, DoorOptions, ResponseFuture,
-    intake::{Decode, take_in},
+    dialect::CallerDialect,
+    endpoint::Endpoint,
+    intake::take_in,
     refusal::Refusal,
     responder::Responder,
     stream::{Awaited, EventStream},
 };
 
-/// Answers a `POST` with the help of a clone of `service`, which is readied when the request has been understood.
-pub(crate) fn post<S, B>(service: &S, decode: Decode, options: DoorOptions, request: Request<B>) -> ResponseFuture
+/// Answers a `POST` to an endpoint with the help of a clone of `service`, which is readied when the request has been
+/// understood.
+pub(crate) fn post<S, B>(service: &S, endpoint: Endpoint, options: DoorOptions, request: Request<B>) -> ResponseFuture
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
     S::Error: Into<Error>,
@@ -27,14 +29,14 @@ where
     B::Error: Into<BoxError>,
 {
     if request.method() != Method::POST {
-        let responder = Responder::new(request.headers(), &options);
+        let responder = Responder::new(endpoint.dialect(), request.headers(), &options);
         return ResponseFuture::ready(responder.refuse(&Refusal::wrong_method("POST")));
     }
-    ResponseFuture::call(exchange(service.clone(), decode, options, request))
+    ResponseFuture::call(exchange(service.clone(), endpoint, options, request))
 }
 
 /// Takes the request in, calls the service, and answers whatever comes of it.
-async fn exchange<S, B>(service: S, decode: Decode, options: DoorOptions, request: Request<B>) -> Response<DoorBody>
+async fn exchange<S, B>(service: S, endpoint: Endpoint, options: DoorOptions, request: Request<B>) -> Response<DoorBody>
 where
     S: Service<LlmRequest, Response = LlmResponse> + Send + 'static,
     S::Error: Into<Error>,
@@ -43,31 +45,37 @@ where
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
-    let responder = Responder::new(&parts.headers, &options);
-    let request = match take_in(parts, body, decode, &options).await {
+    let dialect = endpoint.dialect();
+    let responder = Responder::new(dialect, &parts.headers, &options);
+    let request = match take_in(parts, body, endpoint, &options).await {
         Ok(request) => request,
         Err(refusal) => return responder.refuse(&refusal),
     };
     let responder = responder.of_call(request.context());
     let answered = if request.is_stream() {
-        stream(service, request, &options, &responder).await
+        stream(service, request, dialect, &options, &responder).await
     } else {
-        whole(service, request, &responder).await
+        whole(service, request, dialect, &responder).await
     };
     answered.unwrap_or_else(|error| responder.refuse(&error.into()))
 }
 
-async fn whole<S>(service: S, request: LlmRequest, responder: &Responder) -> Result<Response<DoorBody>, Error>
+async fn whole<S>(
+    service: S,
+    request: LlmRequest,
+    dialect: CallerDialect,
+    responder: &Responder,
+) -> Result<Response<DoorBody>, Error>
 where
     S: Service<LlmRequest, Response = LlmResponse>,
     S::Error: Into<Error>,
 {
     let LlmResponse { head, body } = service.oneshot(request.clone()).await.map_err(Into::into)?;
     let own_bytes: Option<Bytes> =
-        body.wire().filter(|wire| wire.dialect == Dialect::OpenAi).map(|wire| wire.bytes.clone());
+        body.wire().filter(|wire| wire.dialect == dialect.wire()).map(|wire| wire.bytes.clone());
     let bytes = match own_bytes {
         Some(bytes) => bytes,
-        None => openai::encode_answer(&body.collect().await?, &head, &request),
+        None => dialect.encode_answer(&body.collect().await?, &head, &request),
     };
     Ok(responder.answer(&head, bytes))
 }
@@ -75,6 +83,7 @@ where
 async fn stream<S>(
     service: S,
     request: LlmRequest,
+    dialect: CallerDialect,
     options: &DoorOptions,
     responder: &Responder,
 ) -> Result<Response<DoorBody>, Error>
@@ -84,23 +93,18 @@ where
     S::Future: Send,
 {
     let mut answer: Awaited = Box::pin(until_content(service, request.clone()));
-    let Some(head_after) = options.head_after else {
-        return Ok(begin(answer.await?, &request, options, responder));
+    let answered = match options.head_after {
+        Some(head_after) => timeout(head_after, &mut answer).await.ok(),
+        None => Some(answer.as_mut().await),
     };
-    match timeout(head_after, &mut answer).await {
-        Ok(answered) => Ok(begin(answered?, &request, options, responder)),
-        Err(_) => Ok(responder.stream(None, DoorBody::stream(EventStream::awaited(answer, &request, options)))),
-    }
-}
-
-fn begin(
-    response: LlmResponse,
-    request: &LlmRequest,
-    options: &DoorOptions,
-    responder: &Responder,
-) -> Response<DoorBody> {
-    let head = response.head.clone();
-    responder.stream(Some(&head), DoorBody::stream(EventStream::answer(response, request, options)))
+    let (head, events) = match answered {
+        Some(answered) => {
+            let response = answered?;
+            (Some(response.head.clone()), EventStream::answer(response, &request, dialect, options))
+        }
+        None => (None, EventStream::awaited(answer, &request, dialect, options)),
+    };
+    Ok(responder.stream(head.as_ref(), DoorBody::stream(events)))
 }
 
 /// The answer, once it has content: a failure before that can still be a status. Where a layer below has waited

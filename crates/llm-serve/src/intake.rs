@@ -7,13 +7,11 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError};
 use llm_core::{CacheDirective, Caller, Context, Error, ErrorKind, LlmRequest, Sensitivity, TraceParent};
+use llm_wire::anthropic::Betas;
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
 
-use crate::{DoorOptions, refusal::Refusal};
-
-/// How a door's dialect reads a body.
-pub(crate) type Decode = fn(Bytes) -> Result<LlmRequest, Error>;
+use crate::{DoorOptions, dialect::CallerDialect, endpoint::Endpoint, refusal::Refusal};
 
 /// The most bytes of headers that are worth reading. Clients of models send under 2 KiB, and http servers allow
 /// hundreds.
@@ -24,7 +22,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 pub(crate) async fn take_in<B>(
     parts: Parts,
     body: B,
-    decode: Decode,
+    endpoint: Endpoint,
     options: &DoorOptions,
 ) -> Result<LlmRequest, Refusal>
 where
@@ -32,13 +30,20 @@ where
     B::Error: Into<BoxError>,
 {
     check_head(&parts.headers)?;
+    let betas = match endpoint.dialect() {
+        CallerDialect::OpenAi => None,
+        CallerDialect::Anthropic => Betas::from_headers(&parts.headers)?,
+    };
     let body = timeout(options.body_timeout, read(body, options.max_body_bytes))
         .await
         .unwrap_or_else(|_| Err(Refusal::slow_body()))?;
-    let mut request = decode(body)?;
+    let mut request = endpoint.decode(body)?;
     fill_context(request.context_mut(), &parts);
     if let Some(parent) = parts.headers.get("traceparent").and_then(TraceParent::parse) {
         request.extensions_mut().insert(parent);
+    }
+    if let Some(betas) = betas {
+        request.extensions_mut().insert(betas);
     }
     Ok(request)
 }

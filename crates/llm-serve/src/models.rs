@@ -7,13 +7,19 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use llm_core::{Error, ErrorKind};
-use llm_wire::openai::{self, ModelInfo};
+use llm_wire::{
+    anthropic,
+    openai::{self, ModelInfo},
+};
 use percent_encoding::percent_decode_str;
 use tower_service::Service;
 
-use crate::{DoorBody, DoorOptions, ResponseFuture, refusal::Refusal, responder::Responder};
+use crate::{
+    DoorBody, DoorOptions, ResponseFuture, dialect::CallerDialect, endpoint::relative, page::Page, refusal::Refusal,
+    responder::Responder,
+};
 
 /// The models that a door tells of. Clones share the list, which can be replaced while doors are open.
 ///
@@ -60,7 +66,8 @@ impl fmt::Debug for ModelList {
     }
 }
 
-/// Serves OpenAI's `GET /v1/models` and `GET /v1/models/{id}`. An id may hold slashes, bare or percent-encoded.
+/// Serves `GET /v1/models` and `GET /v1/models/{id}` as [`Door::new`](crate::Door::new) does: in Anthropic's shape to
+/// who sends an `anthropic-version`, else in OpenAI's. An id may hold slashes, bare or percent-encoded.
 ///
 /// See the [crate docs](crate).
 #[derive(Clone, Debug)]
@@ -85,28 +92,41 @@ impl<B> Service<Request<B>> for Models {
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let path = request.uri().path();
-        let path = path.strip_prefix("/v1").unwrap_or(path);
+        let path = relative(request.uri().path());
         let path = path.strip_prefix("/models").unwrap_or(path);
-        let path = path.strip_suffix('/').unwrap_or(path);
         let id = path.strip_prefix('/').unwrap_or(path);
-        ResponseFuture::ready(answer(&self.list, id, request.method(), request.headers()))
+        let dialect = CallerDialect::of(request.uri(), request.headers());
+        ResponseFuture::ready(answer(&self.list, id, dialect, &request))
     }
 }
 
 /// Tells of the model `id`, percent-encoded, or of all where it is empty.
-pub(crate) fn answer(list: &ModelList, id: &str, method: &Method, headers: &HeaderMap) -> Response<DoorBody> {
-    let responder = Responder::new(headers, &DoorOptions::new());
-    if !matches!(*method, Method::GET | Method::HEAD) {
+pub(crate) fn answer<B>(
+    list: &ModelList,
+    id: &str,
+    dialect: CallerDialect,
+    request: &Request<B>,
+) -> Response<DoorBody> {
+    let responder = Responder::new(dialect, request.headers(), &DoorOptions::new());
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return responder.refuse(&Refusal::wrong_method("GET, HEAD"));
     }
     let models = list.snapshot();
-    if id.is_empty() {
-        return responder.json(StatusCode::OK, openai::encode_models(&models));
-    }
-    let id = percent_decode_str(id).decode_utf8_lossy();
-    match models.iter().find(|model| model.id == *id) {
-        Some(model) => responder.json(StatusCode::OK, openai::encode_model(model)),
-        None => responder.refuse(&Error::new(ErrorKind::UnknownModel, "there is no such model").into()),
-    }
+    let told = if id.is_empty() {
+        match dialect {
+            CallerDialect::OpenAi => Ok(openai::encode_models(&models)),
+            CallerDialect::Anthropic => {
+                Page::find(&models, request.uri()).map(|page| anthropic::encode_models(page.models, page.has_more))
+            }
+        }
+    } else {
+        let id = percent_decode_str(id).decode_utf8_lossy();
+        let model = models.iter().find(|model| model.id == *id);
+        model.map(|model| dialect.encode_model(model)).ok_or_else(unknown)
+    };
+    told.map_or_else(|error| responder.refuse(&error.into()), |body| responder.tell(body))
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::UnknownModel, "there is no such model")
 }

@@ -55,7 +55,7 @@ impl DoorOptions {
         self
     }
 
-    /// After how much silence on a stream a comment is sent, so that nobody on the way takes it for dead. Defaults
+    /// After how much silence on a stream a comment or ping is sent, so that nobody on the way takes it for dead. Defaults
     /// to 15 seconds: proxies give up after 30 or more, and the HTML standard advises about 15. Zero turns it off.
     pub const fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval;

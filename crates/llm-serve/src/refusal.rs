@@ -3,11 +3,12 @@
 use http::StatusCode;
 use llm_core::{Error, ErrorKind};
 
-/// An error and the status it is answered with. Most errors have a status of their own; what http itself gets wrong
-/// (path, method, media type) has none among the kinds.
+/// An error and what http says of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
+    /// Absent where it follows from the error's kind. What is wrong with the http request itself (path, method, media
+    /// type) has no kind.
+    pub(crate) status: Option<StatusCode>,
     pub(crate) error: Error,
     /// The methods that would have been right.
     pub(crate) allow: Option<&'static str>,
@@ -15,7 +16,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     fn invalid(status: StatusCode, message: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { status, error: Error::invalid_request(message), allow: None }
+        Self { status: Some(status), error: Error::invalid_request(message), allow: None }
     }
 
     pub(crate) fn unknown_path() -> Self {
@@ -42,7 +43,7 @@ impl Refusal {
     /// Whether the caller's client should send the same request again: the failure must be one that can pass, and
     /// what we were allowed to try must not be used up.
     pub(crate) fn should_retry(&self, allowance_is_spent: bool) -> bool {
-        if self.status == StatusCode::REQUEST_TIMEOUT {
+        if self.status == Some(StatusCode::REQUEST_TIMEOUT) {
             return true;
         }
         // Own refusals that pass by themselves. Their class says no because *we* must not try again.
@@ -53,8 +54,7 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let status = StatusCode::from_u16(error.class().status).expect("every kind has the status of an error");
-        Self { status, error, allow: None }
+        Self { status: None, error, allow: None }
     }
 }
 

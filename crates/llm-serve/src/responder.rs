@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use llm_core::{AttemptRecord, CacheStatus, CallId, Context, Error, Head, NanoUsd, Served, Target, Trail};
-use llm_wire::openai;
+use llm_core::{AttemptRecord, CacheStatus, CallId, Context, Head, NanoUsd, Served, Target, Trail};
 
 use crate::{
     DoorBody, DoorOptions,
+    dialect::CallerDialect,
     refusal::{Refusal, origin},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Anthropic's name for it.
+const BARE_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ERROR_KIND: HeaderName = HeaderName::from_static("x-llm-error-kind");
@@ -27,27 +30,10 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
-/// Turns a request away as a door would: for layers of the host's before the doors, such as one that checks keys.
-///
-/// `headers` are the request's; its `x-request-id` is sent back. What the response says is in the
-/// [crate docs](crate#headers).
-///
-/// ```
-/// use http::HeaderMap;
-/// use llm_core::{Error, ErrorKind};
-///
-/// let error = Error::new(ErrorKind::Unauthenticated, "there is no such key");
-/// let response = llm_serve::refuse(&HeaderMap::new(), &error);
-/// assert_eq!(response.status(), 401);
-/// assert_eq!(response.headers()["x-should-retry"], "false");
-/// ```
-pub fn refuse(headers: &HeaderMap, error: &Error) -> Response<DoorBody> {
-    Responder::new(headers, &DoorOptions::new()).refuse(&error.clone().into())
-}
-
 /// Makes the response of one exchange out of whatever became of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Responder {
+    dialect: CallerDialect,
     /// The id that the caller, or a layer of the host's, gave the request.
     request_id: Option<HeaderValue>,
     /// The call, once the request is understood.
@@ -56,29 +42,25 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    pub(crate) fn new(headers: &HeaderMap, options: &DoorOptions) -> Self {
+    pub(crate) fn new(dialect: CallerDialect, headers: &HeaderMap, options: &DoorOptions) -> Self {
         // An id is a word, not a letter: a longer one is not sent back.
         const LONGEST_ID: usize = 128;
         let request_id = headers.get(REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= LONGEST_ID).cloned();
-        Self { request_id, context: None, provenance: options.provenance_headers }
+        Self { dialect, request_id, context: None, provenance: options.provenance_headers }
     }
 
     pub(crate) fn of_call(self, context: &Context) -> Self {
         Self { context: Some(context.clone()), ..self }
     }
 
-    /// A response with a whole body.
-    pub(crate) fn json(&self, status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<DoorBody> {
-        let mut response = Response::new(DoorBody::full(body.into()));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-        self.name_request(response.headers_mut());
-        response
+    /// What is told without a call.
+    pub(crate) fn tell(&self, body: Bytes) -> Response<DoorBody> {
+        self.json(StatusCode::OK, self.request_id(), body)
     }
 
     /// A whole answer.
-    pub(crate) fn answer(&self, head: &Head, body: bytes::Bytes) -> Response<DoorBody> {
-        let mut response = self.json(StatusCode::OK, body);
+    pub(crate) fn answer(&self, head: &Head, body: Bytes) -> Response<DoorBody> {
+        let mut response = self.tell(body);
         self.tell_provenance(response.headers_mut(), Some(head));
         self.tell_cost(response.headers_mut(), Some(head));
         response
@@ -92,7 +74,7 @@ impl Responder {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // nginx holds back what it proxies unless it is told not to.
         headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        self.name_request(headers);
+        self.name_request(headers, self.request_id());
         self.tell_provenance(headers, head);
         response
     }
@@ -105,7 +87,10 @@ impl Responder {
             let was_attempted = origin == "upstream" || !context.trail().attempts().is_empty();
             was_attempted && context.calls_left() == 0
         });
-        let mut response = self.json(refusal.status, openai::encode_error(error));
+        let id = self.request_id();
+        let body = self.dialect.encode_error(error, id.to_str().ok());
+        let status = refusal.status.unwrap_or_else(|| self.dialect.status(error.kind()));
+        let mut response = self.json(status, id, body);
         let headers = response.headers_mut();
         headers.insert(ERROR_KIND, HeaderValue::from_static(error.kind().as_str()));
         headers.insert(ERROR_ORIGIN, HeaderValue::from_static(origin));
@@ -129,12 +114,28 @@ impl Responder {
         response
     }
 
-    fn name_request(&self, headers: &mut HeaderMap) {
+    fn json(&self, status: StatusCode, id: HeaderValue, body: Bytes) -> Response<DoorBody> {
+        let mut response = Response::new(DoorBody::full(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        self.name_request(response.headers_mut(), id);
+        response
+    }
+
+    fn request_id(&self) -> HeaderValue {
         let own_id = || {
             let id = self.context.as_ref().map_or_else(CallId::random, Context::id);
             HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits make a header value")
         };
-        headers.insert(REQUEST_ID, self.request_id.clone().unwrap_or_else(own_id));
+        self.request_id.clone().unwrap_or_else(own_id)
+    }
+
+    fn name_request(&self, headers: &mut HeaderMap, id: HeaderValue) {
+        match self.dialect {
+            CallerDialect::OpenAi => {}
+            CallerDialect::Anthropic => _ = headers.insert(BARE_REQUEST_ID, id.clone()),
+        }
+        headers.insert(REQUEST_ID, id);
     }
 
     fn tell_provenance(&self, headers: &mut HeaderMap, head: Option<&Head>) {

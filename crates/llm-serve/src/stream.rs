@@ -9,10 +9,11 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use llm_core::{Body, Error, Head, LlmRequest, LlmResponse, Trail};
-use llm_wire::{openai::StreamEncoder, sse};
+use llm_wire::sse;
 
 use crate::{
     DoorOptions,
+    dialect::{CallerDialect, StreamEncoder},
     heartbeat::Heartbeat,
     responder::{cost_of, dollars},
 };
@@ -20,11 +21,10 @@ use crate::{
 /// The inner service's answer, when it comes.
 pub(crate) type Awaited = Pin<Box<dyn Future<Output = Result<LlmResponse, Error>> + Send>>;
 
-const HEARTBEAT: Bytes = Bytes::from_static(b": \n\n");
-
 /// The events of one answer, one piece of bytes each, handed on as soon as the frame they come from is there.
 pub(crate) struct EventStream {
     source: Source,
+    dialect: CallerDialect,
     heartbeat: Heartbeat,
     buffer: BytesMut,
     /// Where the cost of the call will be, if the stream is to end with it.
@@ -47,18 +47,28 @@ enum Source {
 }
 
 impl EventStream {
-    pub(crate) fn answer(response: LlmResponse, request: &LlmRequest, options: &DoorOptions) -> Self {
-        let encoder = StreamEncoder::new(&response.head, request);
-        Self::new(Source::Answer { body: response.body, encoder }, request, options)
+    pub(crate) fn answer(
+        response: LlmResponse,
+        request: &LlmRequest,
+        dialect: CallerDialect,
+        options: &DoorOptions,
+    ) -> Self {
+        let encoder = dialect.stream_encoder(&response.head, request);
+        Self::new(Source::Answer { body: response.body, encoder }, request, dialect, options)
     }
 
-    pub(crate) fn awaited(answer: Awaited, request: &LlmRequest, options: &DoorOptions) -> Self {
-        Self::new(Source::Awaited { answer, request: request.clone() }, request, options)
+    pub(crate) fn awaited(
+        answer: Awaited,
+        request: &LlmRequest,
+        dialect: CallerDialect,
+        options: &DoorOptions,
+    ) -> Self {
+        Self::new(Source::Awaited { answer, request: request.clone() }, request, dialect, options)
     }
 
-    fn new(source: Source, request: &LlmRequest, options: &DoorOptions) -> Self {
+    fn new(source: Source, request: &LlmRequest, dialect: CallerDialect, options: &DoorOptions) -> Self {
         let bill = options.cost_comment.then(|| request.context().trail());
-        Self { source, heartbeat: Heartbeat::new(options.heartbeat), buffer: BytesMut::new(), bill }
+        Self { source, dialect, heartbeat: Heartbeat::new(options.heartbeat), buffer: BytesMut::new(), bill }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -72,11 +82,11 @@ impl EventStream {
                 Source::Awaited { answer, request } => match answer.as_mut().poll(cx) {
                     Poll::Pending => return self.poll_heartbeat(cx).map(Some),
                     Poll::Ready(Ok(response)) => {
-                        let encoder = StreamEncoder::new(&response.head, request);
+                        let encoder = self.dialect.stream_encoder(&response.head, request);
                         self.source = Source::Answer { body: response.body, encoder };
                     }
                     Poll::Ready(Err(error)) => {
-                        StreamEncoder::new(&Head::default(), request).fail(&error, &mut self.buffer);
+                        self.dialect.stream_encoder(&Head::default(), request).fail(&error, &mut self.buffer);
                         self.source = Source::Over;
                     }
                 },
@@ -114,7 +124,7 @@ impl EventStream {
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         ready!(self.heartbeat.poll_due(cx));
         self.heartbeat.note_write();
-        Poll::Ready(HEARTBEAT)
+        Poll::Ready(self.dialect.heartbeat())
     }
 }
 

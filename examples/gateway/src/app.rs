@@ -1,6 +1,6 @@
 //! What callers see: the doors, and the http layers around them.
 
-use std::{any::Any, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -10,14 +10,14 @@ use axum::{
     response::Response,
     routing::get,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use llm_core::{Caller, Error, ErrorKind, TraceParent};
-use llm_serve::{DoorOptions, ModelInfo, OpenAiDoor};
+use llm_serve::{Door, DoorOptions, ModelInfo, Refuser};
 use llm_stack::Stack;
 use tokio::sync::watch;
 use tower::{Layer, ServiceBuilder};
 use tower_http::{
-    catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
@@ -49,7 +49,7 @@ pub(crate) fn app(
         .head_after(Some(server.head_after))
         .provenance_headers(server.provenance_headers)
         .cost_comment(server.cost_comment);
-    let door = OpenAiDoor::new(stats.layer(stack.service()), models(stack)).options(options);
+    let door = Door::new(stats.layer(stack.service()), models(stack)).options(options);
     let mut doors = Router::new().fallback_service(door);
     if keys.is_empty() {
         let names = Names { hosts: Hosts::new(server.listen, &server.hosts), are_known: server.knows_its_names() };
@@ -82,7 +82,7 @@ fn around(inside: Router) -> Router {
         .layer(PropagateRequestIdLayer::new(request_id))
         // Leaves event streams alone: a compressor would hold events back.
         .layer(CompressionLayer::new())
-        .layer(CatchPanicLayer::custom(panicked));
+        .layer(middleware::from_fn(catch_panics));
     inside.layer(layers)
 }
 
@@ -132,7 +132,7 @@ fn span(request: &Request) -> Span {
 /// Refuses what a proxy before the gateway may have understood otherwise, and takes nothing more on its connection.
 async fn expect_plain(request: Request, next: Next) -> Response {
     let Some(ambiguity) = find_ambiguity(&request) else { return next.run(request).await };
-    let mut response = refuse(request.headers(), &Error::invalid_request(ambiguity));
+    let mut response = refuse(&request, &Error::invalid_request(ambiguity));
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -154,7 +154,7 @@ async fn expect_own_names(State(names): State<Names>, request: Request, next: Ne
     } else {
         return next.run(request).await;
     };
-    refuse(request.headers(), &Error::new(ErrorKind::Forbidden, message))
+    refuse(&request, &Error::new(ErrorKind::Forbidden, message))
 }
 
 /// Lets callers with a key in, as whoever the key stands for. Without any configured keys everybody may come in.
@@ -168,7 +168,7 @@ async fn authenticate(State(keys): State<Keys>, mut request: Request, next: Next
             Some(_) => "the api key is not known here",
             None => "an api key is needed: send it as `Authorization: Bearer <key>`",
         };
-        return refuse(request.headers(), &Error::new(ErrorKind::Unauthenticated, message));
+        return refuse(&request, &Error::new(ErrorKind::Unauthenticated, message));
     };
     let names = [("tenant", &caller.tenant), ("user", &caller.user), ("workflow", &caller.workflow)];
     for (field, name) in names {
@@ -180,16 +180,18 @@ async fn authenticate(State(keys): State<Keys>, mut request: Request, next: Next
     next.run(request).await
 }
 
-fn refuse(headers: &HeaderMap, error: &Error) -> Response {
-    llm_serve::refuse(headers, error).map(Body::new)
+/// Refuses in the caller's dialect.
+fn refuse(request: &Request, error: &Error) -> Response {
+    Refuser::new(request).refuse(error).map(Body::new)
 }
 
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    error!("serving a request panicked");
-    let mut response = refuse(&HeaderMap::new(), &Error::internal("the gateway failed while serving the request"));
-    // The request is not known here. Its own id, which is in the log, is set further out where none is.
-    response.headers_mut().remove("x-request-id");
-    response
+/// Answers for what panics, so that the connection and its other requests live on.
+async fn catch_panics(request: Request, next: Next) -> Response {
+    let refuser = Refuser::new(&request);
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        error!("serving a request panicked");
+        refuser.refuse(&Error::internal("the gateway failed while serving the request")).map(Body::new)
+    })
 }
 
 /// Whether new requests are welcome: not any more once the gateway was told to stop.
@@ -209,7 +211,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_with_the_id_of_its_request() {
+    async fn a_panic_is_answered_in_the_callers_dialect_with_the_id_of_its_request() {
         let seen = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&seen);
         let failing = async move |request: Request| -> &'static str {
@@ -217,15 +219,17 @@ mod tests {
             panic!("of the test")
         };
         let app = around(Router::new().route("/", get(failing)));
-        for own in [Some("mine-1"), None] {
+        for (own, is_anthropics) in [(Some("mine-1"), false), (Some("mine-2"), true), (None, false), (None, true)] {
             let request = Request::get("/");
             let request = if let Some(id) = own { request.header("x-request-id", id) } else { request };
+            let request = if is_anthropics { request.header("anthropic-version", "2023-06-01") } else { request };
             let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
             let id = response.headers().get("x-request-id");
             assert!(id.is_some());
             assert_eq!(id, seen.lock().unwrap().as_ref(), "the id that the request had");
             assert!(own.is_none_or(|own| id.is_some_and(|id| id == own)));
+            assert_eq!(response.headers().get("request-id"), id.filter(|_| is_anthropics));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use llm_stack::Stack;
 use tokio::net::TcpListener;
 
-/// Prints the address, the models and two commands that work when they are pasted.
+/// Prints the address, the models and commands that work when they are pasted.
 pub(crate) fn print(
     listener: &TcpListener,
     admin: Option<&TcpListener>,
@@ -28,17 +28,18 @@ fn text(address: SocketAddr, stack: &Stack, is_open: bool) -> String {
     let key = if is_open { "" } else { " -H \"authorization: Bearer $KEY\"" };
     // An example for which anything but a chat model would be an odd choice.
     let model = stack.models().first().map_or("MODEL", |model| &model.name);
-    let curl = |flags: &str, stream: &str| {
+    let curl = |flags: &str, path: &str, more: &str| {
         format!(
-            "  curl{flags} http://{address}/v1/chat/completions{key} -H 'content-type: application/json' \
-             -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]{stream}}}'\n"
+            "  curl{flags} http://{address}/v1/{path}{key} -H 'content-type: application/json' \
+             -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]{more}}}'\n"
         )
     };
     format!(
-        "listening on http://{address}\n{}\nask for a whole answer, or for a stream:\n{}{}",
+        "listening on http://{address}\n{}\nask for a whole answer, or for a stream:\n{}{}or in Anthropic's dialect:\n{}",
         summary(stack),
-        curl("", ""),
-        curl(" -N", ",\"stream\":true"),
+        curl("", "chat/completions", ""),
+        curl(" -N", "chat/completions", ",\"stream\":true"),
+        curl("", "messages", ",\"max_tokens\":100"),
     )
 }
 

@@ -40,7 +40,7 @@ use crate::{
     stats::Stats,
 };
 
-/// An OpenAI-compatible gateway for language models.
+/// An OpenAI- and Anthropic-compatible gateway for language models.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

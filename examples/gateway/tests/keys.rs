@@ -44,6 +44,9 @@ async fn no_key_and_a_wrong_key_are_told_apart_and_never_repeated() {
         assert_eq!(answer.header("x-should-retry"), Some("false"));
     }
     assert_ne!(none.error_message(), wrong.error_message());
+    let anthropics = gateway.post("/v1/messages", String::new()).await;
+    assert_eq!((anthropics.status, &anthropics.json()["type"]), (StatusCode::UNAUTHORIZED, &"error".into()));
+    assert_eq!(anthropics.json()["error"]["type"], "authentication_error");
     assert!(!wrong.text().contains("canary"));
     assert_eq!(gateway.get("/v1/models").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(gateway.get("/healthz").await.status, StatusCode::OK, "probes have no key");

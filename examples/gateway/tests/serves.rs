@@ -6,8 +6,8 @@ mod harness;
 
 use std::process::Command;
 
-use harness::{Gateway, chat};
-use http::StatusCode;
+use harness::{Answer, Gateway, chat};
+use http::{Method, StatusCode};
 use serde_json::json;
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn the_commands_that_it_prints_work_when_pasted() {
     let commands = loop {
         let commands: Vec<String> =
             said().lines().filter(|line| line.trim().starts_with("curl")).map(str::to_owned).collect();
-        if commands.len() == 2 {
+        if commands.len() == 3 {
             break commands;
         }
         tokio::task::yield_now().await;
@@ -52,6 +52,10 @@ async fn the_commands_that_it_prints_work_when_pasted() {
     let streamed = String::from_utf8(streamed.stdout).unwrap();
     assert!(streamed.matches("\"delta\"").count() > 3, "{streamed}");
     assert!(streamed.ends_with("data: [DONE]\n\n"), "{streamed}");
+    let message = paste(commands[2].clone()).await.unwrap();
+    let message: serde_json::Value = serde_json::from_slice(&message.stdout).unwrap();
+    assert_eq!(message["type"], "message");
+    assert!(!message["content"][0]["text"].as_str().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -100,4 +104,45 @@ async fn embeddings_come_in_the_form_that_was_asked_for() {
     assert!(floats["data"][0]["embedding"].as_array().unwrap().len() > 8);
     let base64 = gateway.post("/v1/embeddings", ask("base64")).await.json();
     assert!(base64["data"][1]["embedding"].is_string());
+}
+
+#[tokio::test]
+async fn clients_of_anthropic_are_served_in_their_own_dialect() {
+    let gateway = Gateway::start_bare().await;
+    let ask = async |method: Method, path: &str, body: String| {
+        let mut request = gateway.request(method, path, body);
+        request.headers_mut().insert("anthropic-version", "2023-06-01".parse().unwrap());
+        Answer::read(gateway.send(request).await).await
+    };
+    let message = |more: serde_json::Value| {
+        let mut body = json!({ "model": "llama-3-8b", "messages": [{ "role": "user", "content": "Hello!" }] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string()
+    };
+    let whole = ask(Method::POST, "/v1/messages?beta=true", message(json!({ "max_tokens": 50 }))).await;
+    let text = whole.json()["content"][0]["text"].as_str().unwrap().to_owned();
+    assert!(!text.is_empty());
+    assert_eq!(whole.header("request-id"), whole.header("x-request-id"));
+
+    let stream = ask(Method::POST, "/v1/messages", message(json!({ "max_tokens": 50, "stream": true }))).await.text();
+    let deltas = stream.lines().filter_map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line.strip_prefix("data: ")?).unwrap();
+        event["delta"]["text"].as_str().map(str::to_owned)
+    });
+    assert_eq!(deltas.collect::<String>(), text);
+    assert!(stream.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "{stream}");
+
+    let count = ask(Method::POST, "/v1/messages/count_tokens", message(json!({}))).await;
+    assert!(count.json()["input_tokens"].as_u64().unwrap() > 0, "{}", count.text());
+    let page = ask(Method::GET, "/v1/models?limit=1", String::new()).await.json();
+    assert_eq!((page["data"].as_array().unwrap().len(), &page["has_more"]), (1, &true.into()));
+    for (path, body, status, kind) in [
+        ("/v1/messages", message(json!({})), 400, "invalid_request_error"),
+        ("/v1/messages", message(json!({ "max_tokens": 1, "model": "mystery" })), 404, "not_found_error"),
+        ("/v1/messages/batches", String::new(), 404, "invalid_request_error"),
+    ] {
+        let refused = ask(Method::POST, path, body).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["error"]["type"]), (status, &kind.into()), "{path}");
+        assert_eq!(refused.json()["request_id"], refused.header("request-id").unwrap());
+    }
 }
