@@ -279,12 +279,17 @@ impl Progress {
     pub(crate) fn see_output(&mut self, output: &Output, at: Instant) {
         self.frames = 1;
         self.reported = output.usage().copied();
+        // A report of the output of a whole answer holds, so nobody needs to count it.
+        let is_counted = self.reported.is_none_or(|usage| usage.output == 0);
         match output {
             Output::Chat(chat) => {
                 for choice in &chat.choices {
                     self.finish = choice.finish.clone().or(self.finish.take());
                     for part in &choice.parts {
                         self.see_part(&part.content);
+                        if is_counted {
+                            self.count_part(&part.content);
+                        }
                     }
                 }
             }
@@ -298,17 +303,24 @@ impl Progress {
     }
 
     fn see_part(&mut self, content: &PartContent) {
+        let has_content = match content {
+            PartContent::Text(text) | PartContent::Refusal(text) => !text.is_empty(),
+            PartContent::Reasoning(reasoning) => !reasoning.text.is_empty() || reasoning.redacted.is_some(),
+            PartContent::ToolCall(_)
+            | PartContent::Image(_)
+            | PartContent::Audio(_)
+            | PartContent::File(_)
+            | PartContent::ToolResult(_)
+            | PartContent::Other(_) => true,
+        };
+        self.content_events += u64::from(has_content);
+    }
+
+    fn count_part(&mut self, content: &PartContent) {
         match content {
-            PartContent::Text(text) | PartContent::Refusal(text) => {
-                self.content_events += u64::from(!text.is_empty());
-                self.text.add(text);
-            }
-            PartContent::Reasoning(reasoning) => {
-                self.content_events += u64::from(!reasoning.text.is_empty() || reasoning.redacted.is_some());
-                self.text.add(&reasoning.text);
-            }
+            PartContent::Text(text) | PartContent::Refusal(text) => self.text.add(text),
+            PartContent::Reasoning(reasoning) => self.text.add(&reasoning.text),
             PartContent::ToolCall(call) => {
-                self.content_events += 1;
                 self.text.add(&call.name);
                 self.text.add(&call.arguments);
             }
@@ -316,7 +328,7 @@ impl Progress {
             | PartContent::Audio(_)
             | PartContent::File(_)
             | PartContent::ToolResult(_)
-            | PartContent::Other(_) => self.content_events += 1,
+            | PartContent::Other(_) => {}
         }
     }
 }

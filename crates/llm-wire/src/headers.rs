@@ -60,6 +60,9 @@ const OUTPUT_TOKENS: &[Names] = &[names(
     "anthropic-ratelimit-output-tokens-reset",
 )];
 
+/// How the names of all limits begin.
+const PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
+
 /// Where providers put the id under which they know a call: OpenAI, Azure and Groq; Anthropic; Azure API management;
 /// OpenRouter; DeepSeek; Mistral.
 const REQUEST_IDS: &[&str] =
@@ -74,6 +77,11 @@ const LONGEST_REQUEST_ID: usize = 128;
 /// beside it. A reset is an instant (RFC 3339, epoch seconds or milliseconds), a duration as Go writes it (`6m0s`) or
 /// bare seconds; one in the past is zero.
 pub fn rate_limits(headers: &HeaderMap, now: SystemTime) -> Option<RateLimits> {
+    // Many servers tell nothing, and looking for every name costs more than looking through all that are there.
+    let is_limit = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if !headers.keys().any(|name| is_limit(name.as_str())) {
+        return None;
+    }
     let limits = RateLimits {
         requests: quota(headers, REQUESTS, now),
         tokens: quota(headers, TOKENS, now),

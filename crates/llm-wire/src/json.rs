@@ -79,9 +79,15 @@ pub(crate) struct Value<'a, 'p> {
     at: Path<'p>,
 }
 
-/// Checks that `body` is one JSON value of sane depth, and if it is a request, of sane size. Errors in it, and in
-/// everything read from it, are of `kind`.
-pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Value<'_, 'static>, Error> {
+/// A text that is to be one JSON value.
+pub(crate) struct Document<'a> {
+    text: &'a str,
+    at: Path<'static>,
+}
+
+/// Checks that `body` is text of sane depth, and if it is a request, of sane size. Errors in it, and in everything read
+/// from it, are of `kind`.
+pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Document<'_>, Error> {
     let at = Path::Root(kind);
     let extent = Extent::of(body);
     if extent.depth > MAX_DEPTH {
@@ -91,10 +97,33 @@ pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Value<'_, 'static
     if kind == ErrorKind::InvalidRequest && extent.fields > MAX_REQUEST_FIELDS {
         return Err(at.error(format_args!("must have at most {MAX_REQUEST_FIELDS} fields in all objects together")));
     }
+    known_document(body, kind)
+}
+
+/// The same for a body that was read as a document before, and so is known to be sane.
+pub(crate) fn known_document(body: &[u8], kind: ErrorKind) -> Result<Document<'_>, Error> {
+    let at = Path::Root(kind);
     let text = std::str::from_utf8(body).map_err(|_| at.error("not valid UTF-8"))?;
-    let raw = serde_json::from_str::<&RawValue>(text)
-        .map_err(|error| at.error(format_args!("not valid JSON at line {} column {}", error.line(), error.column())))?;
-    Ok(Value { raw, at })
+    Ok(Document { text, at })
+}
+
+impl<'a> Document<'a> {
+    /// The fields of the object that the document is. They are read straight from the text, which nearly always is one.
+    pub(crate) fn object<'s>(&'s self) -> Result<Object<'a, 's>, Error> {
+        match serde_json::from_str(self.text) {
+            Ok(fields) => Object::of(fields, &self.at),
+            // It may be another value, or none.
+            Err(_) => self.value()?.object().map(|object| Object { at: &self.at, ..object }),
+        }
+    }
+
+    /// The value that the document is.
+    pub(crate) fn value(&self) -> Result<Value<'a, 'static>, Error> {
+        let raw = serde_json::from_str::<&RawValue>(self.text).map_err(|error| {
+            self.at.error(format_args!("not valid JSON at line {} column {}", error.line(), error.column()))
+        })?;
+        Ok(Value { raw, at: self.at })
+    }
 }
 
 /// How deep and how large a document is, from its punctuation alone.
@@ -223,13 +252,8 @@ impl<'a, 'p> Value<'a, 'p> {
         if !self.is_object() {
             return Err(self.error("expected an object"));
         }
-        let fields: Fields<'a> = serde_json::from_str(self.text()).map_err(|_| self.error("not a valid object"))?;
-        let fields = match fields {
-            Fields::Read(fields) => fields,
-            Fields::Repeated => return Err(self.error("a field is given twice")),
-            Fields::TooMany => return Err(self.error(format_args!("more than {MAX_FIELDS} fields"))),
-        };
-        Ok(Object { fields, at: &self.at })
+        let fields = serde_json::from_str(self.text()).map_err(|_| self.error("not a valid object"))?;
+        Object::of(fields, &self.at)
     }
 }
 
@@ -244,6 +268,14 @@ pub(crate) struct Object<'a, 'p> {
 }
 
 impl<'a, 'p> Object<'a, 'p> {
+    fn of(fields: Fields<'a>, at: &'p Path<'p>) -> Result<Self, Error> {
+        match fields {
+            Fields::Read(fields) => Ok(Self { fields, at }),
+            Fields::Repeated => Err(at.error("a field is given twice")),
+            Fields::TooMany => Err(at.error(format_args!("more than {MAX_FIELDS} fields"))),
+        }
+    }
+
     /// Takes a field out; `null` is taken out too, and is no value.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<Value<'a, 'p>> {
         let value = self.get(name)?;

@@ -13,9 +13,9 @@ use llm_wire::{
 };
 use proptest::{collection::vec, option, prelude::*};
 
-/// Text with everything that needs escaping or more than one byte, and never empty.
+/// Text with everything that needs escaping or more than one byte, and never blank.
 fn text() -> impl Strategy<Value = String> {
-    "[a-z\"\\\\\n\t {}:ü🌍\u{2028}]{1,12}"
+    "[a-z\"\\\\\n\t {}:ü🌍\u{2028}]{0,11}[a-z]"
 }
 
 fn name() -> impl Strategy<Value = String> {

@@ -20,11 +20,12 @@ const MAX_BLOCKS: usize = 4_096;
 /// is no answer.
 pub fn decode_answer(body: Bytes) -> Result<Output, Error> {
     let document = document(&body, ErrorKind::Undecodable)?;
-    let is_answer = document.object().is_ok_and(|root| root.get("content").is_some() && root.get("error").is_none());
+    let root = document.object();
+    let is_answer = root.as_ref().is_ok_and(|root| root.get("content").is_some() && root.get("error").is_none());
     if !is_answer && let Some(error) = crate::error::decode_in_band(&body) {
         return Err(error);
     }
-    let mut root = document.object()?;
+    let mut root = root?;
     let start = Start { id: optional_text(&mut root, "id"), model: optional_text(&mut root, "model"), created: None };
     let parts = root.required("content")?.list(MAX_BLOCKS, |block| decode_block(&block))?;
     let finish = root.take("stop_reason").and_then(|value| decode_finish(&value.string().ok()?));

@@ -60,7 +60,7 @@ fn errors_name_the_place_and_not_the_value() {
 
 #[test]
 fn whole_numbers_may_be_spelled_as_floats() {
-    let integer = |text: &str| document(text.as_bytes(), ErrorKind::Internal).unwrap().integer();
+    let integer = |text: &str| document(text.as_bytes(), ErrorKind::Internal).unwrap().value().unwrap().integer();
     assert_eq!(integer("16").unwrap(), 16);
     assert_eq!(integer("1.6e1").unwrap(), 16);
     assert_eq!(integer("-0").unwrap(), 0);

@@ -19,14 +19,12 @@ const MAX_ITEMS: usize = 4_096;
 pub fn decode_chat_answer(body: Bytes) -> Result<Output, Error> {
     let document = document(&body, ErrorKind::Undecodable)?;
     // The usual answer has choices first and no error: only what looks otherwise is read a second time.
-    let is_error = match document.object() {
-        Ok(root) => root.get("choices").is_none() || root.get("error").is_some(),
-        Err(_) => true,
-    };
-    if is_error && let Some(error) = crate::error::decode_in_band(&body) {
+    let root = document.object();
+    let is_answer = root.as_ref().is_ok_and(|root| root.get("choices").is_some() && root.get("error").is_none());
+    if !is_answer && let Some(error) = crate::error::decode_in_band(&body) {
         return Err(error);
     }
-    let mut root = document.object()?;
+    let mut root = root?;
     let start = Start {
         id: optional_text(&mut root, "id"),
         model: optional_text(&mut root, "model"),

@@ -6,12 +6,12 @@ use llm_core::{Error, ErrorKind, LlmRequest};
 use crate::{
     EncodeOptions,
     edits::{Edits, quoted},
-    json::{Object, Value, document},
+    json::{Object, Value, known_document},
 };
 
 /// The caller's bytes with the options spliced in. `None` when they name no model, and so cannot be the request.
 pub(crate) fn splice(request: &LlmRequest, body: &Bytes, options: &EncodeOptions<'_>) -> Result<Option<Bytes>, Error> {
-    let document = document(body, ErrorKind::InvalidRequest)?;
+    let document = known_document(body, ErrorKind::InvalidRequest)?;
     let root = document.object()?;
     let Some(model) = root.get("model").filter(|model| model.is_string()) else { return Ok(None) };
     let mut edits = Edits::new(body);

@@ -234,7 +234,7 @@ fn decode_content(raw: &RawValue, say: &mut impl FnMut(Event)) -> Result<(), Err
         }
         return Ok(());
     }
-    for part in decode_answer_content(&document(raw.get().as_bytes(), ErrorKind::Undecodable)?)? {
+    for part in decode_answer_content(&document(raw.get().as_bytes(), ErrorKind::Undecodable)?.value()?)? {
         match part.content {
             PartContent::Text(text) => say(Event::Text(text)),
             PartContent::Refusal(text) => say(Event::Refusal(text)),
