@@ -8,7 +8,7 @@ mod harness;
 
 use harness::{
     Answer, Gateway, chat,
-    doors::{CHAT, DOORS, Door},
+    doors::{CHAT, COUNT_TOKENS, DOORS, Door, MESSAGES},
 };
 use http::{HeaderValue, Method};
 
@@ -224,6 +224,23 @@ async fn a_name_that_stands_twice_in_an_object_is_refused() {
         ),
     ] {
         is_refused(&gateway, &CHAT, name, body).await;
+    }
+    let with_block =
+        |block: &str| format!(r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":[{block}]}}]}}"#);
+    for door in [MESSAGES, COUNT_TOKENS] {
+        let with = |fields: &str| door.body("m", fields);
+        for (name, body) in [
+            ("a block's text", with_block(r#"{"type":"text","text":"x","text":"y"}"#)),
+            ("a block's type", with_block(r#"{"type":"text","type":"image","text":"x"}"#)),
+            ("a source", with_block(r#"{"type":"image","source":{"type":"url","url":"http://a","url":"http://b"}}"#)),
+            ("a result", with_block(r#"{"type":"tool_result","tool_use_id":"a","tool_use_id":"b","content":"x"}"#)),
+            ("a system block", with(r#""system":[{"type":"text","text":"x","text":"y"}]"#)),
+            ("a tool", with(r#""tools":[{"name":"f","name":"g","input_schema":{"type":"object"}}]"#)),
+            ("a choice of tools", with(r#""tool_choice":{"type":"auto","type":"any"}"#)),
+            ("a budget of thought", with(r#""thinking":{"type":"enabled","budget_tokens":1024,"budget_tokens":2048}"#)),
+        ] {
+            is_refused(&gateway, &door, name, body).await;
+        }
     }
     is_served(&gateway).await;
 }

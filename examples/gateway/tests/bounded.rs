@@ -39,8 +39,10 @@ async fn ten_thousand_names_do_not_grow_what_operators_see() {
             request.headers_mut().insert(HeaderName::from_static(name), value);
         }
         assert_eq!(Answer::read(gateway.send(request).await).await.status, 404);
-        let answer = gateway.get(&format!("/v1/models/canary-{number}")).await;
-        assert_eq!(answer.status, 404);
+        if number.is_multiple_of(10) {
+            let answer = gateway.get(&format!("/v1/models/canary-{number}")).await;
+            assert_eq!(answer.status, 404);
+        }
     };
     let round = async |numbers: std::ops::Range<usize>| {
         stream::iter(numbers).for_each_concurrent(16, ask).await;

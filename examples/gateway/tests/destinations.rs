@@ -68,7 +68,7 @@ async fn no_field_of_a_body_leads_anywhere() {
         for fields in anywhere.iter().chain(&nested) {
             let answer = gateway.post(door.path, door.body(model(&door), fields)).await;
             assert_eq!(answer.status, 200, "{} {fields}: {}", door.path, answer.text());
-            calls += 1;
+            calls += usize::from(door.reaches_provider());
         }
     }
     // Images, files and tools are looked at by the provider, if it can, and never fetched here.
@@ -129,13 +129,13 @@ async fn no_header_leads_anywhere() {
             request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
             let answer = Answer::read(gateway.send(request).await).await;
             assert_eq!(answer.status, 200, "{} {name}: {}", door.path, answer.text());
-            calls += 1;
+            calls += usize::from(door.reaches_provider());
         }
         let mut request = gateway.request(Method::POST, door.path, door.body(model(&door), ""));
         let forwarded = format!("for={address};host=\"{address}\";proto=http");
         request.headers_mut().insert("forwarded", forwarded.parse().unwrap());
         assert_eq!(gateway.send(request).await.status(), 200, "{}", door.path);
-        calls += 1;
+        calls += usize::from(door.reaches_provider());
     }
     canary.is_untouched().await;
     is_at_its_own_address(&server, calls);
@@ -168,7 +168,7 @@ async fn no_host_and_no_request_target_leads_anywhere() {
         ] {
             let answers = raw_and_leave(gateway.address, format!("{head}{rest}").as_bytes()).await;
             assert_eq!(statuses(&answers).first(), Some(&status), "{head}: {answers}");
-            calls += usize::from(status == "200");
+            calls += usize::from(status == "200" && door.reaches_provider());
         }
     }
     let tunnel = format!("CONNECT {address} HTTP/1.1\r\nhost: {address}\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -216,13 +216,18 @@ async fn no_name_of_a_model_leads_anywhere() {
         for door in DOORS {
             for name in &names {
                 let answer = gateway.post(door.path, door.body(name, "")).await;
+                if models.contains('*') && !door.reaches_provider() {
+                    assert_eq!(answer.status, 200, "{} {name}: {}", door.path, answer.text());
+                    continue;
+                }
                 assert_eq!(answer.status, 404, "{} {name}: {}", door.path, answer.text());
                 door.error_message(&answer);
             }
         }
         canary.is_untouched().await;
         // A provider that takes any model is asked, at its own address and path; any other is not even asked.
-        let calls = if models.contains('*') { DOORS.len() * names.len() } else { 0 };
+        let doors = DOORS.iter().filter(|door| models.contains('*') && door.reaches_provider()).count();
+        let calls = doors * names.len();
         is_at_its_own_address(&server, calls);
     }
 }

@@ -239,8 +239,8 @@ async fn no_secret_is_in_any_log_however_a_call_ends() {
     }
     assert_eq!(
         gateway.until_idle().await,
-        server.log().len() as u64,
-        "the provider saw every call that was understood"
+        server.log().len() as u64 + 4,
+        "the provider saw every call that was understood, but those for a count of tokens"
     );
     let said = gateway.said();
     assert!(said.contains("tenant=\"acme\"") && said.contains("h2::"), "the log is as loud as it can be");

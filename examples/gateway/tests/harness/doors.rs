@@ -13,6 +13,8 @@ pub(crate) struct Door {
     /// Where its errors hold their sentence, as a JSON pointer, and the fields that are always the same.
     message: &'static str,
     marks: &'static [(&'static str, &'static str)],
+    /// What its errors say of a caller without a good key.
+    pub(crate) unauthenticated: &'static str,
 }
 
 /// The door for chats of OpenAI's dialect.
@@ -21,16 +23,34 @@ pub(crate) const CHAT: Door = Door {
     needs: r#""messages":[{"role":"user","content":"Hello!"}]"#,
     message: "/error/message",
     marks: &[],
+    unauthenticated: "invalid_api_key",
 };
 
 /// The door for embeddings of OpenAI's dialect.
-pub(crate) const EMBEDDINGS: Door =
-    Door { path: "/v1/embeddings", needs: r#""input":"Hello!""#, message: "/error/message", marks: &[] };
+pub(crate) const EMBEDDINGS: Door = Door { path: "/v1/embeddings", needs: r#""input":"Hello!""#, ..CHAT };
+
+/// The door for chats of Anthropic's dialect.
+pub(crate) const MESSAGES: Door = Door {
+    path: "/v1/messages",
+    needs: r#""max_tokens":500,"messages":[{"role":"user","content":"Hello!"}]"#,
+    message: "/error/message",
+    marks: &[("/type", "error")],
+    unauthenticated: "authentication_error",
+};
+
+/// The door that counts the tokens of a chat of Anthropic's dialect.
+pub(crate) const COUNT_TOKENS: Door =
+    Door { path: "/v1/messages/count_tokens", needs: r#""messages":[{"role":"user","content":"Hello!"}]"#, ..MESSAGES };
 
 /// Every door that takes a body.
-pub(crate) const DOORS: [Door; 2] = [CHAT, EMBEDDINGS];
+pub(crate) const DOORS: [Door; 4] = [CHAT, EMBEDDINGS, MESSAGES, COUNT_TOKENS];
 
 impl Door {
+    /// Whether its calls reach a provider: one without an endpoint for them is not asked for token counts.
+    pub(crate) fn reaches_provider(&self) -> bool {
+        self.path != COUNT_TOKENS.path
+    }
+
     /// The smallest good body, with further fields before its last brace.
     pub(crate) fn body(&self, model: &str, more: &str) -> String {
         let comma = if more.is_empty() { "" } else { "," };
