@@ -27,9 +27,11 @@ struct Client {
     script: &'static str,
 }
 
-const CLIENTS: [Client; 3] = [
+const CLIENTS: [Client; 5] = [
     Client { name: "openai (Python)", language: Language::Python, script: "openai_python.py" },
+    Client { name: "anthropic (Python)", language: Language::Python, script: "anthropic_python.py" },
     Client { name: "openai (Node)", language: Language::Node, script: "openai_node.mjs" },
+    Client { name: "anthropic (Node)", language: Language::Node, script: "anthropic_node.mjs" },
     Client { name: "ai (Node)", language: Language::Node, script: "ai_node.mjs" },
 ];
 

@@ -1,0 +1,300 @@
+// The official Node client for Anthropic, unchanged, against the gateway. checks.py tells how it is called.
+
+import assert from "node:assert";
+import Anthropic from "@anthropic-ai/sdk";
+import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
+import { z } from "zod";
+
+import {
+  GATEWAY,
+  GOOD_KEY,
+  KEYED,
+  PNG,
+  WRONG_KEYS,
+  callsBegun,
+  check,
+  checkOnce,
+  counts,
+  expect,
+  expectLeft,
+  failure,
+  raises,
+  refused,
+  run,
+} from "./checks.mjs";
+
+const QUESTION = [{ role: "user", content: "Why is the sky blue?" }];
+// The model calls every tool that is named.
+const TOOL_QUESTION = [{ role: "user", content: "What are weather and time in Oslo?" }];
+
+const tool = (name, description) => ({
+  name,
+  description,
+  input_schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+});
+const TOOLS = [tool("get_weather", "The weather in a city."), tool("get_time", "The time of day in a city.")];
+const City = z.object({ name: z.string(), inhabitants: z.number().int(), rivers: z.array(z.string()) });
+
+// Without retries: a check sees the first answer.
+const connect = (options = {}) =>
+  new Anthropic({ baseURL: GATEWAY, apiKey: "any-key", authToken: null, maxRetries: 0, timeout: 30_000, ...options });
+const client = connect();
+
+const asked = (model, options) => ({ model, messages: QUESTION, max_tokens: 1_000, ...options });
+const ask = (model, options = {}, requestOptions = {}) => client.messages.create(asked(model, options), requestOptions);
+// Reads a stream to its end: the message that its events make.
+const read = (model, options = {}) => client.messages.stream(asked(model, options)).finalMessage();
+
+const textOf = (message) => message.content.map((block) => (block.type === "text" ? block.text : "")).join("");
+const callsOf = (message) => message.content.filter((block) => block.type === "tool_use");
+
+function expectAnswer(message) {
+  expect([message.type, message.role, message.stop_reason], ["message", "assistant", "end_turn"], "the message");
+  assert.ok(textOf(message), "the answer is empty");
+  const { input_tokens: input, output_tokens: output } = message.usage;
+  assert.ok(input > 0 && output > 0, `the usage is ${JSON.stringify(message.usage)}`);
+}
+
+check("chat", async (at) => {
+  const message = await ask(at("sim-chat"), { system: "Be brief." });
+  expectAnswer(message);
+  assert.ok(message._request_id, "the answer has no request id");
+});
+
+check("stream with usage", async (at) => {
+  expectAnswer(await read(at("sim-chat")));
+});
+
+check("stream in raw events", async (at) => {
+  const events = [];
+  for await (const event of await ask(at("sim-chat"), { stream: true })) events.push(event.type);
+  expect(events[0], "message_start", "the first event");
+  expect(events.slice(-2), ["message_delta", "message_stop"], "the last events");
+  const count = (name) => events.filter((event) => event === name).length;
+  expect([count("content_block_start"), count("content_block_stop")], [1, 1], "the number of blocks");
+  assert.ok(count("content_block_delta") > 3, "the answer came in too few pieces");
+});
+
+check("stream in single bytes", async (at) => {
+  expectAnswer(await read(at("sim-bytewise")));
+});
+
+check("stream with a late start", async (at) => {
+  expectAnswer(await read(at("sim-late")));
+  // Its head has been sent by then, so the failure can only be told within the stream.
+  const error = await raises(Anthropic.APIError, () => read(at("sim-late-500")));
+  expect(error.type, "api_error", "the type");
+});
+
+check("features in beta", async (at) => {
+  expectAnswer(await client.beta.messages.create(asked(at("sim-chat"), { betas: ["context-1m-2025-08-07"] })));
+});
+
+check("tool round trip", async (at) => {
+  const first = await ask(at("sim-chat"), { messages: TOOL_QUESTION, tools: TOOLS });
+  expect(first.stop_reason, "tool_use", "the stop reason");
+  expect(callsOf(first).map((call) => call.name), ["get_weather", "get_time"], "the called tools");
+  const results = callsOf(first).map((call) => {
+    expect(typeof call.input.city, "string", "the type of the city");
+    return { type: "tool_result", tool_use_id: call.id, content: '{"celsius": 4}' };
+  });
+  const turns = [{ role: "assistant", content: first.content }, { role: "user", content: results }];
+  expectAnswer(await ask(at("sim-chat"), { messages: [...TOOL_QUESTION, ...turns], tools: TOOLS }));
+});
+
+check("tool calls in a stream", async (at) => {
+  const message = await read(at("sim-chat"), { messages: TOOL_QUESTION, tools: TOOLS });
+  expect(message.stop_reason, "tool_use", "the stop reason");
+  expect(callsOf(message).map((call) => call.name), ["get_weather", "get_time"], "the called tools");
+  expect(callsOf(message).map((call) => typeof call.input.city), ["string", "string"], "the types of the cities");
+});
+
+check("chosen tool", async (at) => {
+  const message = await ask(at("sim-chat"), { tools: TOOLS, tool_choice: { type: "tool", name: "get_time" } });
+  expect(callsOf(message).map((call) => call.name), ["get_time"], "the called tools");
+});
+
+check("thinking", async (at) => {
+  const options = { max_tokens: 4_000, thinking: { type: "enabled", budget_tokens: 1_024 } };
+  for (const message of [await ask(at("sim-reasons"), options), await read(at("sim-reasons"), options)]) {
+    expect(message.content.map((block) => block.type), ["thinking", "text"], "the blocks");
+    assert.ok(message.content[0].thinking, "the thoughts are empty");
+    // The thoughts go back with the rest, as clients do it.
+    const turns = [{ role: "assistant", content: message.content }, { role: "user", content: "And the sea?" }];
+    const second = await ask(at("sim-reasons"), { ...options, messages: [...QUESTION, ...turns] });
+    assert.ok(textOf(second), "the second answer is empty");
+  }
+});
+
+check("structured output", async (at) => {
+  const format = zodOutputFormat(City);
+  const message = await client.messages.parse(asked(at("sim-chat"), { output_config: { format } }));
+  City.parse(message.parsed_output);
+});
+
+check("vision", async (at) => {
+  const image = { type: "image", source: { type: "base64", media_type: "image/png", data: PNG } };
+  const content = [image, { type: "text", text: "What is this?" }];
+  expectAnswer(await ask(at("sim-chat"), { messages: [{ role: "user", content }] }));
+});
+
+check("token count", async (at) => {
+  const count = async (content) => {
+    const messages = [{ role: "user", content }];
+    return (await client.messages.countTokens({ model: at("sim-chat"), messages })).input_tokens;
+  };
+  const [few, more] = [await count("Why?"), await count("Why is the sky blue, and the sea?")];
+  assert.ok(0 < few && few < more, "a longer prompt has no more tokens");
+});
+
+check("twenty streams at once", async (at) => {
+  const messages = await Promise.all(Array.from({ length: 20 }, () => read(at("sim-chat"))));
+  messages.forEach(expectAnswer);
+});
+
+check("cancel in mid stream", async (at) => {
+  await expectLeft(at("sim-slow"), async () => {
+    const stream = await ask(at("sim-slow"), { stream: true, max_tokens: 10_000 });
+    let events = 0;
+    for await (const _event of stream) {
+      if (++events === 6) break;
+    }
+    stream.controller.abort();
+  });
+});
+
+check("cancel before the answer", async (at) => {
+  await expectLeft(at("sim-hangs"), async () => {
+    const controller = new AbortController();
+    const call = ask(at("sim-hangs"), {}, { signal: controller.signal });
+    const ended = raises(Anthropic.APIUserAbortError, () => call);
+    await counts(1);
+    controller.abort();
+    await ended;
+  });
+});
+
+check("timeout of the client", async (at) => {
+  const call = () => ask(at("sim-hangs"), {}, { timeout: 1_000 });
+  await expectLeft(at("sim-hangs"), () => raises(Anthropic.APIConnectionTimeoutError, call));
+});
+
+// What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
+const FAILURES = [
+  ["sim-400", 400, Anthropic.BadRequestError, "invalid_request_error"],
+  ["sim-401", 502, Anthropic.InternalServerError, "api_error"],
+  ["sim-402", 429, Anthropic.RateLimitError, "rate_limit_error"],
+  ["sim-403", 502, Anthropic.InternalServerError, "api_error"],
+  ["sim-404", 404, Anthropic.NotFoundError, "not_found_error"],
+  ["sim-413", 413, Anthropic.ContentTooLargeError, "request_too_large"],
+  ["sim-429", 429, Anthropic.RateLimitError, "rate_limit_error"],
+  ["sim-500", 502, Anthropic.InternalServerError, "api_error"],
+  ["sim-503", 529, Anthropic.OverloadedError, "overloaded_error"],
+  ["sim-504", 504, Anthropic.GatewayTimeoutError, "timeout_error"],
+  ["sim-529", 529, Anthropic.OverloadedError, "overloaded_error"],
+  ["sim-small", 400, Anthropic.BadRequestError, "invalid_request_error"],
+  ["sim-policy", 400, Anthropic.BadRequestError, "invalid_request_error"],
+  ["sim-no-answer", 502, Anthropic.InternalServerError, "api_error"],
+  ["sim-not-there", 404, Anthropic.NotFoundError, "not_found_error"],
+];
+
+check("failures before content", async (at) => {
+  for (const [model, status, errorType, type] of FAILURES) {
+    for (const stream of [false, true]) {
+      const what = `${model} (stream: ${stream})`;
+      const error = await refused(errorType, status, () => ask(at(model), { stream }), what);
+      assert.ok(error.message && error.requestID, `the error of ${what} says too little`);
+      expect(error.type, type, `the type of ${what}`);
+    }
+  }
+});
+
+check("failures in mid stream", async (at) => {
+  for (const model of ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]) {
+    // A stream has no status by then, so the client has no class for the error, but its type.
+    const error = await raises(Anthropic.APIError, () => read(at(model)), model);
+    expect(error.type, "api_error", `the type of ${model}`);
+  }
+});
+
+check("a cut answer is no answer", async (at) => {
+  for (const model of ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]) {
+    await refused(Anthropic.InternalServerError, 502, () => ask(at(model)), model);
+  }
+});
+
+checkOnce("retries that help", async (at) => {
+  // Two refusals that ask for a second each, then an answer.
+  const [before, started] = [await callsBegun(), performance.now()];
+  const answer = await ask(at("sim-third-time"), {}, { maxRetries: 2 });
+  const took = performance.now() - started;
+  assert.ok(textOf(answer), "the answer is empty");
+  expect((await callsBegun()) - before, 3, "the number of requests");
+  assert.ok(took >= 1_900, `the client did not wait as long as it was told to: it took ${took} ms`);
+});
+
+checkOnce("retries only where they may help", async (at) => {
+  const requests = { "sim-400": 1, "sim-401": 1, "sim-402": 1, "sim-404": 1, "sim-413": 1, "sim-small": 1 };
+  Object.assign(requests, { "sim-429": 3, "sim-500": 3, "sim-503": 3, "sim-no-answer": 3 });
+  for (const [model, wanted] of Object.entries(requests)) {
+    const before = await callsBegun();
+    await failure(() => ask(at(model), {}, { maxRetries: 2 }), model);
+    expect((await callsBegun()) - before, wanted, `the number of requests to ${model}`);
+  }
+});
+
+checkOnce("provider out of reach", async () => {
+  await refused(Anthropic.InternalServerError, 502, () => ask("nobody/nothing"));
+});
+
+checkOnce("models", async () => {
+  const list = async (options) => {
+    const names = [];
+    for await (const model of client.models.list(options)) names.push(model.id);
+    return names.sort();
+  };
+  const listed = await list({});
+  for (const name of ["sim-chat", "sim-slow", "sim-embed"]) assert.ok(listed.includes(name), `${name} is not listed`);
+  // In pages, of which the client fetches the next by itself.
+  expect(await list({ limit: 2 }), listed, "what is listed in small pages");
+  const model = await client.models.retrieve("sim-chat");
+  expect([model.id, model.type], ["sim-chat", "model"], "the model");
+  assert.ok(model.display_name && model.created_at, "the model says too little");
+  await refused(Anthropic.NotFoundError, 404, () => client.models.retrieve("no-such-model"));
+});
+
+checkOnce("wrong key", async () => {
+  for (const key of WRONG_KEYS) {
+    for (const options of [{ apiKey: key }, { apiKey: null, authToken: key }]) {
+      const stranger = connect({ baseURL: KEYED, ...options });
+      const call = () => stranger.messages.create(asked("sim-chat"));
+      const error = await refused(Anthropic.AuthenticationError, 401, call);
+      expect(error.type, "authentication_error", "the type");
+      assert.ok(!error.message.includes(key), "the error repeats the key");
+      await refused(Anthropic.AuthenticationError, 401, () => stranger.models.list());
+    }
+  }
+});
+
+checkOnce("right key", async () => {
+  for (const options of [{ apiKey: GOOD_KEY }, { apiKey: null, authToken: GOOD_KEY }]) {
+    expectAnswer(await connect({ baseURL: KEYED, ...options }).messages.create(asked("sim-chat")));
+  }
+});
+
+checkOnce("unknown model", async () => {
+  await refused(Anthropic.NotFoundError, 404, () => ask("no-such-model"));
+});
+
+checkOnce("too large a request", async () => {
+  const messages = [{ role: "user", content: "a".repeat(2_000_000) }];
+  const error = await refused(Anthropic.ContentTooLargeError, 413, () => ask("sim-chat", { messages }));
+  expect(error.type, "request_too_large", "the type");
+});
+
+checkOnce("bad request", async () => {
+  const error = await refused(Anthropic.BadRequestError, 400, () => ask("sim-chat", { max_tokens: -1 }));
+  expect(error.type, "invalid_request_error", "the type");
+});
+
+await run();

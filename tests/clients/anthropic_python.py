@@ -1,0 +1,390 @@
+"""The official Python client for Anthropic, unchanged, against the gateway. checks.py tells how it is called."""
+
+import asyncio
+import time
+
+import anthropic
+import pydantic
+
+from checks import (
+    GATEWAY,
+    GOOD_KEY,
+    KEYED,
+    PNG,
+    WRONG_KEYS,
+    calls_begun,
+    check,
+    check_once,
+    counts,
+    expect,
+    expect_left,
+    raises,
+    refused,
+    run,
+    seen_of,
+)
+
+QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
+# The model calls every tool that is named.
+TOOL_QUESTION = [{"role": "user", "content": "What are weather and time in Oslo?"}]
+
+
+def tool(name, description):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    return {"name": name, "description": description, "input_schema": schema}
+
+
+TOOLS = [tool("get_weather", "The weather in a city."), tool("get_time", "The time of day in a city.")]
+
+
+class City(pydantic.BaseModel):
+    name: str
+    inhabitants: int
+    rivers: list[str]
+
+
+def connect(address=GATEWAY, kind=anthropic.Anthropic, **options):
+    # Without retries: a check sees the first answer.
+    options = {"api_key": "any-key", "max_retries": 0, "timeout": 30, **options}
+    return kind(base_url=address, **options)
+
+
+CLIENT = connect()
+
+
+def ask(model, client=CLIENT, **options):
+    return client.messages.create(**{"model": model, "messages": QUESTION, "max_tokens": 1_000, **options})
+
+
+def read(model, client=CLIENT, **options):
+    """Reads a stream to its end: the message that its events make."""
+    options = {"model": model, "messages": QUESTION, "max_tokens": 1_000, **options}
+    with client.messages.stream(**options) as stream:
+        text = "".join(stream.text_stream)
+        message = stream.get_final_message()
+    expect(text, text_of(message), "the text in pieces")
+    return message
+
+
+def text_of(message):
+    return "".join(block.text for block in message.content if block.type == "text")
+
+
+def calls_of(message):
+    return [block for block in message.content if block.type == "tool_use"]
+
+
+def expect_answer(message):
+    expect((message.type, message.role, message.stop_reason), ("message", "assistant", "end_turn"), "the message")
+    assert text_of(message), "the answer is empty"
+    assert message.usage.input_tokens > 0, f"the prompt has {message.usage.input_tokens} tokens"
+    assert message.usage.output_tokens > 0, f"the answer has {message.usage.output_tokens} tokens"
+
+
+@check
+def chat(at):
+    message = ask(at("sim-chat"), system="Be brief.")
+    expect_answer(message)
+    assert message._request_id, "the answer has no request id"
+
+
+@check
+def length_limit(at):
+    message = ask(at("sim-chat"), max_tokens=5)
+    expect(message.stop_reason, "max_tokens", "the stop reason")
+    expect(message.usage.output_tokens, 5, "the length of the answer")
+
+
+@check
+def stream_with_usage(at):
+    expect_answer(read(at("sim-chat")))
+
+
+@check
+def stream_in_raw_events(at):
+    events = [event.type for event in ask(at("sim-chat"), stream=True)]
+    expect(events[0], "message_start", "the first event")
+    expect(events[-2:], ["message_delta", "message_stop"], "the last events")
+    for name in ["content_block_start", "content_block_stop"]:
+        expect(events.count(name), 1, f"the number of {name}")
+    assert events.count("content_block_delta") > 3, "the answer came in too few pieces"
+
+
+@check
+def stream_in_single_bytes(at):
+    expect_answer(read(at("sim-bytewise")))
+
+
+@check
+def stream_with_a_late_start(at):
+    expect_answer(read(at("sim-late")))
+    # Its head has been sent by then, so the failure can only be told within the stream.
+    error = raises(anthropic.APIStatusError, lambda: read(at("sim-late-500")))
+    expect(error.type, "api_error", "the type")
+
+
+@check
+def features_in_beta(at):
+    beta = "context-1m-2025-08-07"
+    options = {"model": at("sim-chat"), "messages": QUESTION, "max_tokens": 1_000, "betas": [beta]}
+    expect_answer(CLIENT.beta.messages.create(**options))
+    if at("").startswith("over-anthropic"):
+        expect(seen_of(at("sim-chat"))[-1]["betas"], [beta], "the features that the provider was asked for")
+
+
+@check
+def where_an_answer_comes_from(at):
+    options = {"model": at("sim-chat"), "messages": QUESTION, "max_tokens": 1_000}
+    raw = CLIENT.messages.with_raw_response.create(**options)
+    expect(raw.headers["x-llm-target"], at("sim-chat"), "the target")
+    assert float(raw.headers["x-llm-cost-usd"]) > 0, "the answer is free"
+    expect_answer(raw.parse())
+
+
+@check
+def tool_round_trip(at):
+    first = ask(at("sim-chat"), messages=TOOL_QUESTION, tools=TOOLS)
+    expect(first.stop_reason, "tool_use", "the stop reason")
+    calls = calls_of(first)
+    expect([call.name for call in calls], ["get_weather", "get_time"], "the called tools")
+    assert len({call.id for call in calls}) == 2, "two calls have one id"
+    assert all(isinstance(call.input["city"], str) for call in calls), "the city is not a string"
+    results = [{"type": "tool_result", "tool_use_id": call.id, "content": '{"celsius": 4}'} for call in calls]
+    turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+    expect_answer(ask(at("sim-chat"), messages=TOOL_QUESTION + turns, tools=TOOLS))
+
+
+@check
+def tool_calls_in_a_stream(at):
+    message = read(at("sim-chat"), messages=TOOL_QUESTION, tools=TOOLS)
+    expect(message.stop_reason, "tool_use", "the stop reason")
+    expect([call.name for call in calls_of(message)], ["get_weather", "get_time"], "the called tools")
+    assert all(isinstance(call.input["city"], str) for call in calls_of(message)), "the city is not a string"
+
+
+@check
+def one_tool_call_at_a_time(at):
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    message = ask(at("sim-chat"), messages=TOOL_QUESTION, tools=TOOLS, tool_choice=choice)
+    expect(len(calls_of(message)), 1, "the number of calls")
+
+
+@check
+def chosen_tool(at):
+    message = ask(at("sim-chat"), tools=TOOLS, tool_choice={"type": "tool", "name": "get_time"})
+    expect([call.name for call in calls_of(message)], ["get_time"], "the called tools")
+
+
+@check
+def thinking(at):
+    options = {"max_tokens": 4_000, "thinking": {"type": "enabled", "budget_tokens": 1_024}}
+    for message in [ask(at("sim-reasons"), **options), read(at("sim-reasons"), **options)]:
+        expect([block.type for block in message.content], ["thinking", "text"], "the blocks")
+        assert message.content[0].thinking, "the thoughts are empty"
+        # The thoughts go back with the rest, as clients do it.
+        turns = [{"role": "assistant", "content": message.content}, {"role": "user", "content": "And the sea?"}]
+        assert text_of(ask(at("sim-reasons"), messages=QUESTION + turns, **options)), "the second answer is empty"
+
+
+@check
+def structured_output(at):
+    options = {"model": at("sim-chat"), "messages": QUESTION, "max_tokens": 1_000, "output_format": City}
+    message = CLIENT.messages.parse(**options)
+    assert isinstance(message.parsed_output, City), "the answer is not a City"
+
+
+@check
+def vision(at):
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    expect_answer(
+        ask(at("sim-chat"), messages=[{"role": "user", "content": [image, {"type": "text", "text": "What is this?"}]}])
+    )
+
+
+@check
+def prompt_cache_breakpoints_are_taken(at):
+    system = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
+    expect_answer(ask(at("sim-chat"), system=system))
+
+
+@check
+def token_count(at):
+    def count(text):
+        messages = [{"role": "user", "content": text}]
+        return CLIENT.messages.count_tokens(model=at("sim-chat"), messages=messages).input_tokens
+
+    assert 0 < count("Why?") < count("Why is the sky blue, and the sea?"), "a longer prompt has no more tokens"
+
+
+@check
+def twenty_streams_at_once(at):
+    async def one(client):
+        async with client.messages.stream(model=at("sim-chat"), messages=QUESTION, max_tokens=1_000) as stream:
+            expect_answer(await stream.get_final_message())
+
+    async def all_of_them():
+        async with connect(kind=anthropic.AsyncAnthropic) as client:
+            await asyncio.gather(*(one(client) for _ in range(20)))
+
+    asyncio.run(all_of_them())
+
+
+@check
+def cancel_in_mid_stream(at):
+    def leave():
+        with CLIENT.messages.stream(model=at("sim-slow"), messages=QUESTION, max_tokens=10_000) as stream:
+            for number, _text in enumerate(stream.text_stream):
+                if number == 3:
+                    break
+
+    expect_left(at("sim-slow"), leave)
+
+
+@check
+def cancel_before_the_answer(at):
+    async def leave():
+        async with connect(kind=anthropic.AsyncAnthropic) as client:
+            options = {"model": at("sim-hangs"), "messages": QUESTION, "max_tokens": 10}
+            call = asyncio.create_task(client.messages.create(**options))
+            await asyncio.to_thread(counts, are_open=1)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+
+    expect_left(at("sim-hangs"), lambda: asyncio.run(leave()))
+
+
+@check
+def timeout_of_the_client(at):
+    call = lambda: ask(at("sim-hangs"), timeout=1)
+    expect_left(at("sim-hangs"), lambda: raises(anthropic.APITimeoutError, call))
+
+
+# What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
+FAILURES = [
+    ("sim-400", 400, anthropic.BadRequestError, "invalid_request_error"),
+    ("sim-401", 502, anthropic.InternalServerError, "api_error"),
+    ("sim-402", 429, anthropic.RateLimitError, "rate_limit_error"),
+    ("sim-403", 502, anthropic.InternalServerError, "api_error"),
+    ("sim-404", 404, anthropic.NotFoundError, "not_found_error"),
+    ("sim-413", 413, anthropic.RequestTooLargeError, "request_too_large"),
+    ("sim-429", 429, anthropic.RateLimitError, "rate_limit_error"),
+    ("sim-500", 502, anthropic.InternalServerError, "api_error"),
+    ("sim-503", 529, anthropic.OverloadedError, "overloaded_error"),
+    ("sim-504", 504, anthropic.DeadlineExceededError, "timeout_error"),
+    ("sim-529", 529, anthropic.OverloadedError, "overloaded_error"),
+    ("sim-small", 400, anthropic.BadRequestError, "invalid_request_error"),
+    ("sim-policy", 400, anthropic.BadRequestError, "invalid_request_error"),
+    ("sim-no-answer", 502, anthropic.InternalServerError, "api_error"),
+    ("sim-not-there", 404, anthropic.NotFoundError, "not_found_error"),
+]
+
+
+@check
+def failures_before_content(at):
+    for model, status, error_type, name in FAILURES:
+        for stream in [False, True]:
+            what = f"{model} (stream: {stream})"
+            error = refused(error_type, status, lambda: ask(at(model), stream=stream), what)
+            assert error.message and error.request_id, f"the error of {what} says too little"
+            expect(error.type, name, f"the type of {what}")
+
+
+@check
+def failures_in_mid_stream(at):
+    for model in ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]:
+        # The status of a stream is good by then, so the client has no class for the error, but its type.
+        error = raises(anthropic.APIStatusError, lambda: read(at(model)), model)
+        expect(error.type, "api_error", f"the type of {model}")
+
+
+@check
+def a_cut_answer_is_no_answer(at):
+    for model in ["sim-cut", "sim-reset", "sim-ends", "sim-garbage", "sim-error"]:
+        refused(anthropic.InternalServerError, 502, lambda: ask(at(model)), model)
+
+
+@check_once
+def retries_that_help(at):
+    # Two refusals that ask for a second each, then an answer.
+    before, started = calls_begun(), time.monotonic()
+    answer = ask(at("sim-third-time"), connect(max_retries=anthropic.DEFAULT_MAX_RETRIES))
+    took = time.monotonic() - started
+    assert text_of(answer), "the answer is empty"
+    expect(calls_begun() - before, 3, "the number of requests")
+    assert took >= 1.9, f"the client did not wait as long as it was told to: it took {took} s"
+
+
+@check_once
+def retries_only_where_they_may_help(at):
+    client = connect(max_retries=anthropic.DEFAULT_MAX_RETRIES)
+    requests = {"sim-400": 1, "sim-401": 1, "sim-402": 1, "sim-404": 1, "sim-413": 1, "sim-small": 1}
+    requests |= {"sim-429": 3, "sim-500": 3, "sim-503": 3, "sim-no-answer": 3}
+    for model, wanted in requests.items():
+        before = calls_begun()
+        raises(anthropic.APIStatusError, lambda: ask(at(model), client), model, exactly=False)
+        expect(calls_begun() - before, wanted, f"the number of requests to {model}")
+
+
+@check_once
+def provider_out_of_reach(_):
+    refused(anthropic.InternalServerError, 502, lambda: ask("nobody/nothing"))
+
+
+@check_once
+def models(_):
+    listed = {model.id for model in CLIENT.models.list()}
+    missing = {"sim-chat", "sim-slow", "sim-embed"} - listed
+    assert not missing, f"not listed: {sorted(missing)}"
+    # In pages, of which the client fetches the next by itself.
+    expect({model.id for model in CLIENT.models.list(limit=2)}, listed, "what is listed in small pages")
+    model = CLIENT.models.retrieve("sim-chat")
+    expect((model.id, model.type), ("sim-chat", "model"), "the model")
+    assert model.display_name and model.created_at, "the model says too little"
+    refused(anthropic.NotFoundError, 404, lambda: CLIENT.models.retrieve("no-such-model"))
+
+
+@check_once
+def wrong_key(_):
+    for key in WRONG_KEYS:
+        for options in [{"api_key": key}, {"api_key": None, "auth_token": key}]:
+            stranger = connect(KEYED, **options)
+            error = refused(anthropic.AuthenticationError, 401, lambda: ask("sim-chat", stranger))
+            expect(error.type, "authentication_error", "the type")
+            assert key not in str(error), "the error repeats the key"
+            refused(anthropic.AuthenticationError, 401, lambda: stranger.models.list())
+
+
+@check_once
+def right_key(_):
+    for options in [{"api_key": GOOD_KEY}, {"api_key": None, "auth_token": GOOD_KEY}]:
+        expect_answer(ask("sim-chat", connect(KEYED, **options)))
+
+
+@check_once
+def page_of_a_stranger(_):
+    stranger = connect(default_headers={"origin": "http://evil.example"})
+    error = refused(anthropic.PermissionDeniedError, 403, lambda: ask("sim-chat", stranger))
+    expect(error.type, "permission_error", "the type")
+
+
+@check_once
+def unknown_model(_):
+    error = refused(anthropic.NotFoundError, 404, lambda: ask("no-such-model"))
+    expect(error.type, "not_found_error", "the type")
+
+
+@check_once
+def too_large_a_request(_):
+    messages = [{"role": "user", "content": "a" * 2_000_000}]
+    error = refused(anthropic.RequestTooLargeError, 413, lambda: ask("sim-chat", messages=messages))
+    expect(error.type, "request_too_large", "the type")
+
+
+@check_once
+def bad_request(_):
+    for options in [{"max_tokens": -1}, {"messages": [{"role": "nobody", "content": "Why?"}]}]:
+        error = refused(anthropic.BadRequestError, 400, lambda: ask("sim-chat", **options))
+        expect(error.type, "invalid_request_error", "the type")
+
+
+run()
