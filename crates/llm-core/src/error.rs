@@ -88,6 +88,12 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
+    /// Replaces the message for the caller.
+    pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.inner_mut().message = message.into();
+        self
+    }
+
     /// Keeps what caused this error.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.inner_mut().source = Some(Arc::from(source.into()));

@@ -1,6 +1,6 @@
 //! One http exchange: from the request's future to the model's response.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
@@ -10,8 +10,9 @@ use llm_wire::{error, headers};
 use tower::BoxError;
 
 use crate::{
-    ProviderDialect, failure,
+    failure,
     frames::Frames,
+    layer::Settings,
     whole::{HttpBody, NotWhole, next_piece, read_whole},
 };
 
@@ -25,8 +26,7 @@ const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Exchange {
     pub(crate) request: LlmRequest,
     pub(crate) target: Target,
-    pub(crate) dialect: ProviderDialect,
-    pub(crate) max_answer_bytes: usize,
+    pub(crate) settings: Arc<Settings>,
 }
 
 impl Exchange {
@@ -42,6 +42,7 @@ impl Exchange {
             Ok(response) => self.read(response).await,
             Err(error) => Err(error),
         };
+        let read = read.map_err(|error| self.settings.keys.strike_out(error));
         read.map_err(|error| error.with_target(self.target).with_trail(self.request.context().trail()))
     }
 
@@ -75,16 +76,17 @@ impl Exchange {
                 return Ok(LlmResponse::new(head, self.stream(begun, body)));
             }
         }
-        let bytes = read_whole(begun, &mut body, self.max_answer_bytes).await.map_err(|error| match error {
-            NotWhole::TooLong(_) => undecodable("the provider's answer is larger than can be taken"),
-            NotWhole::Broken(_, source) => failure::of_body(source),
-        })?;
-        let output = self.dialect.decode(self.request.payload(), bytes.clone())?;
+        let bytes =
+            read_whole(begun, &mut body, self.settings.max_answer_bytes).await.map_err(|error| match error {
+                NotWhole::TooLong(_) => undecodable("the provider's answer is larger than can be taken"),
+                NotWhole::Broken(_, source) => failure::of_body(source),
+            })?;
+        let output = self.settings.dialect.decode(self.request.payload(), bytes.clone())?;
         if let Output::Chat(chat) = &output {
             let Start { id, model, created } = &chat.start;
             (head.id, head.model, head.created) = (id.clone(), model.clone(), *created);
         }
-        let body = Body::full(output).with_wire(self.dialect.wire(), bytes);
+        let body = Body::full(output).with_wire(self.settings.dialect.wire(), bytes);
         let body = body.answering(&self.request, self.target.model());
         Ok(LlmResponse::new(head, body))
     }
@@ -94,7 +96,8 @@ impl Exchange {
         B: HttpBodyTrait + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let frames = Frames::new(begun, body, self.dialect, self.target.clone(), self.request.context().trail());
+        let frames =
+            Frames::new(begun, body, Arc::clone(&self.settings), self.target.clone(), self.request.context().trail());
         Body::stream(frames).answering(&self.request, self.target.model())
     }
 
@@ -105,7 +108,7 @@ impl Exchange {
         B::Error: Into<BoxError>,
     {
         let mut begun = BytesMut::new();
-        while begun.trim_ascii_start().is_empty() && begun.len() < self.max_answer_bytes {
+        while begun.trim_ascii_start().is_empty() && begun.len() < self.settings.max_answer_bytes {
             match next_piece(body).await {
                 Some(piece) => begun.extend_from_slice(&piece.map_err(failure::of_body)?),
                 None => break,

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,9 +15,9 @@ use llm_wire::{error::decode_in_band, sse};
 use tower::BoxError;
 
 use crate::{
-    ProviderDialect,
     dialect::StreamDecoder,
     failure,
+    layer::Settings,
     whole::{HttpBody, data, next_piece},
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct Frames<B> {
     body: Option<HttpBody<B>>,
     lines: sse::Decoder,
     decoder: StreamDecoder,
+    settings: Arc<Settings>,
     target: Target,
     trail: Trail,
 }
@@ -39,10 +41,10 @@ where
     B::Error: Into<BoxError>,
 {
     /// `begun` is what was read of the body already.
-    pub(crate) fn new(begun: Bytes, body: HttpBody<B>, dialect: ProviderDialect, target: Target, trail: Trail) -> Self {
+    pub(crate) fn new(begun: Bytes, body: HttpBody<B>, settings: Arc<Settings>, target: Target, trail: Trail) -> Self {
         let mut lines = sse::Decoder::new();
         lines.push(begun);
-        Self { body: Some(body), lines, decoder: dialect.stream_decoder(), target, trail }
+        Self { body: Some(body), lines, decoder: settings.dialect.stream_decoder(), settings, target, trail }
     }
 
     fn decode(&mut self, frame: sse::Frame) -> Result<Frame, Error> {
@@ -57,6 +59,7 @@ where
 
     fn fail(&mut self, error: Error) -> Error {
         self.body = None;
+        let error = self.settings.keys.strike_out(error);
         error.with_target(self.target.clone()).with_trail(self.trail.clone())
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
-use llm_core::{Error, ErrorKind};
+use llm_core::{Detail, Error, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -79,7 +79,55 @@ pub(crate) struct Keys {
     pub(crate) keys: Vec<Key>,
 }
 
+/// What stands where a key was.
+const REDACTED: &str = "[redacted]";
+
+/// The shortest piece of a key that is struck out: less is a word of any language.
+const SHORTEST_PIECE: usize = 4;
+
 impl Keys {
+    /// Strikes our keys out of what a provider says: some repeat the key that they refuse.
+    pub(crate) fn strike_out(&self, error: Error) -> Error {
+        let has_key = |text: &str| self.struck_out(text).is_some();
+        let error = match self.struck_out(error.message()) {
+            Some(message) => error.with_message(message),
+            None => error,
+        };
+        let Some(Detail { kind, code, param }) = error.detail() else { return error };
+        if ![kind, code, param].into_iter().flatten().any(|text| has_key(text)) {
+            return error;
+        }
+        let clean = |text: &Option<String>| text.clone().filter(|text| !has_key(text));
+        let detail = Detail { kind: clean(kind), code: clean(code), param: clean(param) };
+        error.with_detail(detail)
+    }
+
+    /// The text without our keys; `None` if there are none in it.
+    fn struck_out(&self, text: &str) -> Option<String> {
+        let mut struck = None;
+        for key in &self.keys {
+            let secret = key.secret.expose_secret();
+            if secret.len() < SHORTEST_PIECE {
+                continue;
+            }
+            let known = struck.as_deref().unwrap_or(text);
+            if known.contains(secret) {
+                struck = Some(known.replace(secret, REDACTED));
+            }
+            // A long message is cut, perhaps within a key.
+            let known = struck.as_deref().unwrap_or(text);
+            let shown = known.strip_suffix('…');
+            let piece = shown.and_then(|shown| {
+                let pieces = (SHORTEST_PIECE..secret.len()).rev();
+                pieces.map(|length| &secret[..length]).find_map(|piece| shown.strip_suffix(piece))
+            });
+            if let Some(rest) = piece {
+                struck = Some(format!("{rest}{REDACTED}…"));
+            }
+        }
+        struck
+    }
+
     /// Writes the key named `name`, or the first, into `headers`. Without any keys there is nothing to write.
     pub(crate) fn sign(&self, name: Option<&str>, headers: &mut HeaderMap) -> Result<(), Error> {
         let key =
@@ -133,6 +181,24 @@ mod tests {
         let error = keys(KeyHeader::Bearer).sign(Some("c"), &mut HeaderMap::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoRoute);
         assert_eq!(error.to_string(), "the provider has no key named \"c\"");
+    }
+
+    #[test]
+    fn a_key_that_a_provider_repeats_is_struck_out() {
+        let keys =
+            Keys { header: KeyHeader::Bearer, keys: vec![key("a", "my-own-key").unwrap(), key("b", "abc").unwrap()] };
+        let detail =
+            |text: &str| Detail { kind: Some("kept".into()), code: Some(text.into()), param: Some(text.into()) };
+        let said =
+            Error::invalid_request("the key my-own-key (my-own-key) of abc is odd").with_detail(detail("my-own-key"));
+        let struck = keys.strike_out(said);
+        assert_eq!(struck.message(), "the key [redacted] ([redacted]) of abc is odd");
+        let known = struck.detail().unwrap();
+        assert_eq!((known.kind.as_deref(), &known.code, &known.param), (Some("kept"), &None, &None));
+        let cut = keys.strike_out(Error::invalid_request("a long story about my-own…"));
+        assert_eq!(cut.message(), "a long story about [redacted]…");
+        let fine = keys.strike_out(Error::invalid_request("nothing of it").with_detail(detail("model")));
+        assert_eq!((fine.message(), fine.detail().unwrap().code.as_deref()), ("nothing of it", Some("model")));
     }
 
     #[test]

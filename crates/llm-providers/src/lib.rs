@@ -100,7 +100,8 @@
 //! | a key name that the provider does not have | `NoRoute` |
 //! | what the provider's dialect cannot say, or has no endpoint for | `InvalidRequest`, and no call is made |
 //!
-//! Each error names its target and carries the trail. An [`Error`](llm_core::Error) of the http client's own, or one
+//! Each error names its target and carries the trail. Should a provider repeat one of our keys in what it says, the key is
+//! struck out. An [`Error`](llm_core::Error) of the http client's own, or one
 //! of tower's, keeps its meaning.
 //!
 //! # Sources

@@ -85,12 +85,7 @@ where
         let attempt = AttemptObserver::begin(&request, &target, Arc::clone(&self.settings));
         let answer = match self.settings.plan(&request, &target) {
             Ok(Plan::Ask(http)) => {
-                let exchange = Exchange {
-                    request: request.clone(),
-                    target,
-                    dialect: self.settings.dialect,
-                    max_answer_bytes: self.settings.max_answer_bytes,
-                };
+                let exchange = Exchange { request: request.clone(), target, settings: Arc::clone(&self.settings) };
                 let response = self.inner.call(http);
                 return Box::pin(watch(&request, exchange.run(response), attempt));
             }

@@ -130,7 +130,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = || {
         let value = headers.get(header::AUTHORIZATION)?.as_bytes();
         let (scheme, key) = value.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii()).filter(|key| !key.is_empty())
     };
     let named = |name: &str| headers.get(name).map(|value| value.as_bytes());
     bearer().or_else(|| named("x-api-key")).or_else(|| named("api-key")).filter(|key| !key.is_empty())
@@ -183,6 +183,10 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
             assert_eq!(presented(&headers), Some(&b"k"[..]), "{name}");
         }
+        let mut both = HeaderMap::new();
+        both.insert("authorization", "Bearer ".parse().unwrap());
+        both.insert("x-api-key", "k".parse().unwrap());
+        assert_eq!(presented(&both), Some(&b"k"[..]), "an empty token hides nothing");
         let mut basic = HeaderMap::new();
         basic.insert("authorization", "Basic k".parse().unwrap());
         assert_eq!(presented(&basic), None);

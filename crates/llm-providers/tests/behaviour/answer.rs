@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use llm_core::{
     Again, AttemptEnd, Dialect, Error, ErrorKind, NanoUsd, Phase, Provenance, Target, Usage, catalog::Catalog,
 };
-use llm_providers::{KeyConfig, ProviderConfig, ProviderLayer};
+use llm_providers::{Key, KeyConfig, ProviderConfig, ProviderLayer};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":7,"model":"small-1","choices":[{"index":0,"message":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":20,"total_tokens":1020}}"#;
@@ -67,6 +67,30 @@ async fn an_error_inside_a_200_is_an_error() {
             let http = Http::new(200, content_type, [data(speech.throttled)]);
             assert_eq!(http.ask_in(speech, request).await.unwrap_err().kind(), ErrorKind::RateLimited);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_provider_repeats_reaches_nobody() {
+    const KEY: &str = "my-own-vllm-key";
+    let said = format!(
+        r#"{{"error":{{"message":"no access for {KEY}","type":"invalid_request_error","code":"{KEY}","param":"{KEY}"}}}}"#
+    );
+    for (status, content_type, body, request) in [
+        (400, "application/json", said.clone(), whole()),
+        (200, "application/json", said.clone(), whole()),
+        (200, "text/event-stream", format!("data: {said}\n\n"), streamed()),
+        (200, "text/event-stream", said.clone(), streamed()),
+    ] {
+        let http = Http::new(status, content_type, [data(body)]);
+        let provider = layer().key(Key::new("own", &KEY.into()).unwrap()).layer(http);
+        let failed = match provider.oneshot(request).await {
+            Ok(response) => response.body.collect().await,
+            Err(error) => Err(error),
+        };
+        let error = failed.expect_err("it must fail");
+        assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidRequest, "no access for [redacted]"));
+        assert!(!format!("{error:?}").contains(KEY) && error.detail().is_none_or(|detail| detail.code.is_none()));
     }
 }
 

@@ -142,7 +142,9 @@ impl StreamDecoder {
 
     /// Says whether the stream is complete with this frame.
     fn decode_data(&mut self, data: &[u8], event: Option<&[u8]>, events: &mut Frame) -> Result<bool, Error> {
-        let Ok(read) = serde_json::from_slice::<Data<'_>>(data) else {
+        // Checked once as a whole, and not string by string.
+        let text = std::str::from_utf8(data).ok();
+        let Some(read) = text.and_then(|text| serde_json::from_str::<Data<'_>>(text).ok()) else {
             return match without_lone_surrogates(data) {
                 Some(mended) => self.decode_data(&mended, event, events),
                 None => Err(crate::error::decode_in_band(data).unwrap_or_else(undecodable)),

@@ -20,15 +20,49 @@ pub(super) struct Chunk<'a> {
     pub(super) model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) created: Option<&'a RawValue>,
-    // Read one by one, so that the parts of no more than one are in memory.
     #[serde(borrow, default)]
-    pub(super) choices: Option<Bounded<&'a RawValue>>,
+    pub(super) choices: Option<Choices<'a>>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) x_groq: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
+}
+
+/// The choices of a chunk. Nearly always there is one, which is read at once; others are read one by one, so that the
+/// parts of no more than two are in memory.
+pub(super) struct Choices<'a> {
+    pub(super) first: Option<ChunkChoice<'a>>,
+    pub(super) others: Vec<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ChoicesVisitor)
+    }
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_ITEMS}")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
+        let first = list.next_element()?;
+        let mut others = Vec::new();
+        while let Some(choice) = list.next_element()? {
+            if others.len() == MAX_ITEMS - 1 {
+                return Err(de::Error::invalid_length(MAX_ITEMS + 1, &self));
+            }
+            others.push(choice);
+        }
+        Ok(Choices { first, others })
+    }
 }
 
 #[derive(Default, Deserialize)]

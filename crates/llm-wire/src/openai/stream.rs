@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     answer::{decode_answer_content, finish_error},
-    chunk::{Bounded, Chunk, ChunkChoice, Delta, Detail, Groq, MAX_ITEMS, ToolFragment},
+    chunk::{Bounded, Choices, Chunk, ChunkChoice, Delta, Detail, Groq, MAX_ITEMS, ToolFragment},
     finish::decode_finish,
     tool::decode_id,
     tool_join::{Fragment, ToolCalls},
@@ -70,7 +70,9 @@ impl StreamDecoder {
     }
 
     fn decode_data(&mut self, data: &[u8], event: Option<&[u8]>, events: &mut Frame) -> Result<(), Error> {
-        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else {
+        // Checked once as a whole, and not string by string.
+        let text = std::str::from_utf8(data).ok();
+        let Some(chunk) = text.and_then(|text| serde_json::from_str::<Chunk<'_>>(text).ok()) else {
             return match without_lone_surrogates(data) {
                 Some(mended) => self.decode_data(&mended, event, events),
                 None => Err(in_band(data).unwrap_or_else(undecodable)),
@@ -91,11 +93,14 @@ impl StreamDecoder {
             return Err(undecodable());
         }
         self.start(&chunk, events);
-        for (place, raw) in chunk.choices.into_iter().flat_map(|list| list.0).enumerate() {
-            let choice = serde_json::from_str(raw.get()).map_err(|_| undecodable())?;
-            self.decode_choice(place, choice, events)?;
-            if events.events().len() > MAX_EVENTS {
-                return Err(undecodable());
+        if let Some(Choices { first: Some(first), others }) = chunk.choices {
+            self.decode_choice(0, first, events)?;
+            for (place, raw) in (1..).zip(others) {
+                let choice = serde_json::from_str(raw.get()).map_err(|_| undecodable())?;
+                self.decode_choice(place, choice, events)?;
+                if events.events().len() > MAX_EVENTS {
+                    return Err(undecodable());
+                }
             }
         }
         let usage = chunk.usage.or(groq.usage);
@@ -115,7 +120,7 @@ impl StreamDecoder {
             model: said(chunk.model).map(Arc::from),
             created: chunk.created.and_then(|raw| raw.get().parse().ok()),
         };
-        let has_choices = chunk.choices.as_ref().is_some_and(|choices| !choices.0.is_empty());
+        let has_choices = chunk.choices.as_ref().is_some_and(|choices| choices.first.is_some());
         if has_choices || start.id.is_some() {
             self.has_started = true;
             events.events_mut().push(ChoiceEvent { choice: 0, event: Event::Start(start) });
