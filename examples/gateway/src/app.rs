@@ -1,22 +1,17 @@
 //! What callers see: the doors, and the http layers around them.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    middleware::{self, Next},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, body::Body, extract::State, routing::get};
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use llm_core::{Caller, Error, ErrorKind, TraceParent};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as HttpBody;
+use llm_core::{Error, TraceParent};
 use llm_serve::{Door, DoorOptions, ModelInfo, Refuser};
 use llm_stack::Stack;
 use tokio::sync::watch;
-use tower::{Layer, ServiceBuilder};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
     compression::CompressionLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -27,21 +22,25 @@ use tracing::{Level, Span, error, field::Empty, info_span};
 
 use crate::{
     config::ServerConfig,
+    entrance::{Entrance, Names},
     hosts::Hosts,
-    keys::{self, Keys},
-    plain::find_ambiguity,
-    server::Phase,
+    keys::Keys,
+    server::{App, Phase},
     stats::Stats,
 };
 
 /// Everything a caller can reach.
-pub(crate) fn app(
+pub(crate) fn app<B>(
     stack: &Stack,
     stats: &Stats,
     keys: Keys,
     server: &ServerConfig,
     phase: watch::Receiver<Phase>,
-) -> Router {
+) -> impl App<B>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     let options = DoorOptions::new()
         .max_body_bytes(server.max_body_bytes)
         .body_timeout(server.body_timeout)
@@ -49,24 +48,25 @@ pub(crate) fn app(
         .head_after(Some(server.head_after))
         .provenance_headers(server.provenance_headers)
         .cost_comment(server.cost_comment);
-    let door = Door::new(stats.layer(stack.service()), models(stack)).options(options);
-    let mut doors = Router::new().fallback_service(door);
-    if keys.is_empty() {
-        let names = Names { hosts: Hosts::new(server.listen, &server.hosts), are_known: server.knows_its_names() };
-        doors = doors.layer(middleware::from_fn_with_state(names, expect_own_names));
-    }
-    let doors = doors.layer(middleware::from_fn_with_state(keys, authenticate));
-    around(
-        Router::new()
+    let entrance = Arc::new(Entrance {
+        doors: Door::new(stats.layer(stack.service()), models(stack)).options(options),
+        health: Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(readyz).with_state(phase))
-            .fallback_service(doors)
-            .layer(middleware::from_fn(expect_plain)),
-    )
+            .route("/readyz", get(readyz).with_state(phase)),
+        keys,
+        names: Names { hosts: Hosts::new(server.listen, &server.hosts), are_known: server.knows_its_names() },
+    });
+    around(service_fn(move |request| {
+        let entrance = Arc::clone(&entrance);
+        async move { Ok(entrance.answer(request).await) }
+    }))
 }
 
 /// The http layers around everything.
-fn around(inside: Router) -> Router {
+fn around<B>(inside: impl App<B>) -> impl App<B>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+{
     let request_id = HeaderName::from_static("x-request-id");
     let secrets: Arc<[HeaderName]> = Arc::new([
         header::AUTHORIZATION,
@@ -74,7 +74,8 @@ fn around(inside: Router) -> Router {
         HeaderName::from_static("x-api-key"),
         HeaderName::from_static("api-key"),
     ]);
-    let layers = ServiceBuilder::new()
+    ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(Body::new))
         .layer(SetSensitiveRequestHeadersLayer::from_shared(secrets))
         .map_request(drop_odd_id)
         .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
@@ -82,8 +83,7 @@ fn around(inside: Router) -> Router {
         .layer(PropagateRequestIdLayer::new(request_id))
         // Leaves event streams alone: a compressor would hold events back.
         .layer(CompressionLayer::new())
-        .layer(middleware::from_fn(catch_panics));
-    inside.layer(layers)
+        .service_fn(move |request| answer(inside.clone(), request))
 }
 
 fn models(stack: &Stack) -> Vec<ModelInfo> {
@@ -100,7 +100,7 @@ const LONGEST_ID: usize = 128;
 const LONGEST_PATH: usize = 256;
 
 /// Takes an id away that the doors would not send back, or that is no text; the request gets one of ours then.
-fn drop_odd_id(mut request: Request) -> Request {
+fn drop_odd_id<B>(mut request: Request<B>) -> Request<B> {
     let is_odd = |id: &HeaderValue| id.is_empty() || id.len() > LONGEST_ID || id.to_str().is_err();
     if request.headers().get("x-request-id").is_some_and(is_odd) {
         request.headers_mut().remove("x-request-id");
@@ -109,7 +109,7 @@ fn drop_odd_id(mut request: Request) -> Request {
 }
 
 /// The span of a request. Only the path of its URI is shown, because careless clients put keys into queries.
-fn span(request: &Request) -> Span {
+fn span<B>(request: &Request<B>) -> Span {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let path = request.uri().path();
     let parent = request.headers().get("traceparent").and_then(TraceParent::parse);
@@ -129,69 +129,29 @@ fn span(request: &Request) -> Span {
     span
 }
 
-/// Refuses what a proxy before the gateway may have understood otherwise, and takes nothing more on its connection.
-async fn expect_plain(request: Request, next: Next) -> Response {
-    let Some(ambiguity) = find_ambiguity(&request) else { return next.run(request).await };
-    let mut response = refuse(&request, &Error::invalid_request(ambiguity));
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// What a door that asks for no key calls itself.
-#[derive(Clone)]
-struct Names {
-    hosts: Hosts,
-    /// False on a public address without configured names: it can be reached under any.
-    are_known: bool,
-}
-
-/// Turns away what a web page sends without its reader's knowledge. Where keys are needed, no page has one to send.
-async fn expect_own_names(State(names): State<Names>, request: Request, next: Next) -> Response {
-    let message = if names.are_known && !names.hosts.is_addressed(&request) {
-        "the gateway has no such name: address it as it listens, or tell it the name in `server.hosts`"
-    } else if !names.hosts.is_own_page(&request) {
-        "this web page may not call the gateway: tell it the page's host in `server.hosts`, or ask callers for keys"
-    } else {
-        return next.run(request).await;
-    };
-    refuse(&request, &Error::new(ErrorKind::Forbidden, message))
-}
-
-/// Lets callers with a key in, as whoever the key stands for. Without any configured keys everybody may come in.
-async fn authenticate(State(keys): State<Keys>, mut request: Request, next: Next) -> Response {
-    if keys.is_empty() {
-        return next.run(request).await;
-    }
-    let presented = keys::presented(request.headers());
-    let Some(caller) = presented.and_then(|key| keys.find(key)).cloned() else {
-        let message = match presented {
-            Some(_) => "the api key is not known here",
-            None => "an api key is needed: send it as `Authorization: Bearer <key>`",
-        };
-        return refuse(&request, &Error::new(ErrorKind::Unauthenticated, message));
-    };
-    let names = [("tenant", &caller.tenant), ("user", &caller.user), ("workflow", &caller.workflow)];
-    for (field, name) in names {
-        if let Some(name) = name {
-            Span::current().record(field, &**name);
+/// Answers one request, and without a body if only the head is wanted: on HTTP/2 hyper would send one.
+async fn answer<B>(inside: impl App<B>, request: Request<B>) -> Result<Response<Body>, Infallible> {
+    let wants_head = request.method() == Method::HEAD;
+    let mut response = catch_panics(inside, request).await;
+    if wants_head {
+        let body = std::mem::take(response.body_mut());
+        if let Some(length) = body.size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         }
     }
-    request.extensions_mut().insert::<Caller>(caller);
-    next.run(request).await
-}
-
-/// Refuses in the caller's dialect.
-fn refuse(request: &Request, error: &Error) -> Response {
-    Refuser::new(request).refuse(error).map(Body::new)
+    Ok(response)
 }
 
 /// Answers for what panics, so that the connection and its other requests live on.
-async fn catch_panics(request: Request, next: Next) -> Response {
+async fn catch_panics<B>(inside: impl App<B>, request: Request<B>) -> Response<Body> {
     let refuser = Refuser::new(&request);
-    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+    let answered = AssertUnwindSafe(async { inside.oneshot(request).await }).catch_unwind().await;
+    let Ok(response) = answered.unwrap_or_else(|_| {
         error!("serving a request panicked");
-        refuser.refuse(&Error::internal("the gateway failed while serving the request")).map(Body::new)
-    })
+        let error = Error::internal("the gateway failed while serving the request");
+        Ok(refuser.refuse(&error).map(Body::new))
+    });
+    response
 }
 
 /// Whether new requests are welcome: not any more once the gateway was told to stop.
@@ -206,19 +166,16 @@ async fn readyz(State(phase): State<watch::Receiver<Phase>>) -> (StatusCode, &'s
 mod tests {
     use std::sync::Mutex;
 
-    use tower::ServiceExt;
-
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_answered_in_the_callers_dialect_with_the_id_of_its_request() {
         let seen = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&seen);
-        let failing = async move |request: Request| -> &'static str {
+        let app = around(service_fn(move |request: Request<Body>| {
             *noted.lock().unwrap() = request.headers().get("x-request-id").cloned();
-            panic!("of the test")
-        };
-        let app = around(Router::new().route("/", get(failing)));
+            async { panic!("of the test") }
+        }));
         for (own, is_anthropics) in [(Some("mine-1"), false), (Some("mine-2"), true), (None, false), (None, true)] {
             let request = Request::get("/");
             let request = if let Some(id) = own { request.header("x-request-id", id) } else { request };
@@ -231,5 +188,14 @@ mod tests {
             assert!(own.is_none_or(|own| id.is_some_and(|id| id == own)));
             assert_eq!(response.headers().get("request-id"), id.filter(|_| is_anthropics));
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_head_has_the_length_of_its_body_and_no_body() {
+        let app = around(service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("hello")))));
+        let request = Request::head("/").body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["content-length"], "5");
+        assert!(response.body().is_end_stream());
     }
 }

@@ -7,6 +7,7 @@ mod admin;
 mod app;
 mod banner;
 mod config;
+mod entrance;
 mod framing;
 mod hosts;
 mod keys;

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::body::Body;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -14,7 +14,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinError, JoinSet},
 };
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 use tracing::{debug, error, warn};
 
 use crate::{
@@ -49,8 +49,24 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
 }
 
+/// What is served: to a connection, requests whose bodies are `B`.
+pub(crate) trait App<B>:
+    Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<B, S> App<B> for S where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
 /// Serves `app` on `listener` until the gateway is stopping, then lets open requests finish.
-pub(crate) async fn serve(listener: TcpListener, app: Router, limits: Limits, mut phase: watch::Receiver<Phase>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: impl App<Lingering>,
+    limits: Limits,
+    mut phase: watch::Receiver<Phase>,
+) {
     let mut connections = JoinSet::new();
     let places = Arc::new(Semaphore::new(limits.connections as usize));
     loop {
@@ -98,7 +114,12 @@ fn tell_panic(ended: Result<(), JoinError>) {
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, limits: SlowLimits, mut phase: watch::Receiver<Phase>) {
+async fn connection(
+    stream: TcpStream,
+    app: impl App<Lingering>,
+    limits: SlowLimits,
+    mut phase: watch::Receiver<Phase>,
+) {
     // Without it the first event of a stream can wait for the acknowledgement of the head.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot turn off Nagle's algorithm");
@@ -132,7 +153,11 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
 }
 
-async fn answer(app: Router, heads: Heads, request: Request<Incoming>) -> Result<Response<Served>, Infallible> {
+async fn answer(
+    app: impl App<Lingering>,
+    heads: Heads,
+    request: Request<Incoming>,
+) -> Result<Response<Served>, Infallible> {
     let serving = heads.note(request.version() == Version::HTTP_2);
     let response = app.oneshot(request.map(Lingering::new)).await?;
     Ok(response.map(|body| Served::new(body, serving)))
@@ -154,7 +179,7 @@ pub(crate) async fn listen(mut address: SocketAddr, may_move: bool) -> io::Resul
 mod tests {
     use std::sync::Mutex;
 
-    use axum::{body::Body, routing::get};
+    use axum::{Router, routing::get};
     use futures_util::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tracing_subscriber::fmt::MakeWriter;
