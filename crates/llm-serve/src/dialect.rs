@@ -3,10 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Uri};
 use llm_core::{Dialect, Error, ErrorKind, Frame, Head, LlmRequest, Output};
-use llm_wire::{
-    anthropic,
-    openai::{self, ModelInfo},
-};
+use llm_wire::{ModelInfo, anthropic, openai};
 
 use crate::endpoint::{Endpoint, relative};
 

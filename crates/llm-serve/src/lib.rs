@@ -114,7 +114,7 @@ mod stream;
 pub use body::DoorBody;
 pub use door::Door;
 pub use future::ResponseFuture;
-pub use llm_wire::openai::ModelInfo;
+pub use llm_wire::ModelInfo;
 pub use models::{ModelList, Models};
 pub use options::DoorOptions;
 pub use refuser::Refuser;

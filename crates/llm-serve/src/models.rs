@@ -9,10 +9,7 @@ use std::{
 
 use http::{Method, Request, Response};
 use llm_core::{Error, ErrorKind};
-use llm_wire::{
-    anthropic,
-    openai::{self, ModelInfo},
-};
+use llm_wire::{ModelInfo, anthropic, openai};
 use percent_encoding::percent_decode_str;
 use tower_service::Service;
 

@@ -2,7 +2,7 @@
 
 use http::Uri;
 use llm_core::Error;
-use llm_wire::openai::ModelInfo;
+use llm_wire::ModelInfo;
 use percent_encoding::percent_decode_str;
 
 /// How many models a page has if nobody asks for another number, and how many it may have (Anthropic API reference,

@@ -15,7 +15,7 @@ mod list;
 mod surrogates;
 mod write;
 
-pub(crate) use lenient::said;
+pub(crate) use lenient::{said, text};
 pub(crate) use surrogates::{parse_mended, without_lone_surrogates};
 pub(crate) use write::{ArrayWriter, ObjectWriter};
 

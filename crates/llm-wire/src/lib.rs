@@ -46,10 +46,13 @@ pub mod error;
 pub mod headers;
 mod json;
 mod limits;
+mod models;
 pub mod openai;
 mod options;
 pub mod sse;
+mod stream_error;
 #[doc = include_str!("../TRANSLATION.md")]
 pub mod translation {}
 
+pub use models::ModelInfo;
 pub use options::EncodeOptions;

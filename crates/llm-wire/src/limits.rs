@@ -22,9 +22,6 @@ pub(crate) const MAX_STOPS: usize = 64;
 /// The most parts of one message: room for a video of more than an hour at a picture a second.
 pub(crate) const MAX_PARTS: usize = 4_096;
 
-/// The most models of a list. The largest marketplaces have several hundred.
-pub(crate) const MAX_MODELS: usize = 10_000;
-
 /// Reads the model of a request. Model names end in paths, headers and labels.
 pub(crate) fn decode_model(root: &mut Object<'_, '_>) -> Result<String, Error> {
     let value = root.required("model")?;

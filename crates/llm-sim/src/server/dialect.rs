@@ -3,11 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use llm_core::{Dialect, Event, Frame, Head, LlmRequest, Output, Usage};
-use llm_wire::{
-    anthropic,
-    openai::{self, ModelInfo},
-    sse,
-};
+use llm_wire::{ModelInfo, anthropic, openai, sse};
 
 use crate::trouble::Trouble;
 

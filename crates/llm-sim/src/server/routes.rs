@@ -7,10 +7,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use llm_core::{Dialect, Error, LlmRequest};
-use llm_wire::{
-    anthropic,
-    openai::{self, ModelInfo},
-};
+use llm_wire::{ModelInfo, anthropic, openai};
 
 use super::{
     body::{Broken, SimBody},

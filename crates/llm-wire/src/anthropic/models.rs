@@ -2,13 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use llm_core::{Error, ErrorKind};
+use llm_core::Error;
 
-use crate::{
-    json::{ObjectWriter, Value, document},
-    limits::MAX_MODELS,
-    openai::ModelInfo,
-};
+use crate::{ModelInfo, json::ObjectWriter, models::decode_list};
 
 /// A page of the list of models; `has_more` says whether others come after it.
 pub fn encode_models(models: &[ModelInfo], has_more: bool) -> Bytes {
@@ -45,31 +41,19 @@ fn write_model(model: &ModelInfo, mut object: ObjectWriter<'_>) {
 /// Reads a list of models, or a page of it. What compatible servers leave out is empty or 0.
 ///
 /// # Errors
-/// The provider's own error if the body is one, else [`ErrorKind::Undecodable`].
+/// The provider's own error if the body is one, else [`ErrorKind::Undecodable`](llm_core::ErrorKind::Undecodable).
 pub fn decode_models(body: &[u8]) -> Result<Vec<ModelInfo>, Error> {
-    let document = document(body, ErrorKind::Undecodable)?;
-    let mut root = document.object()?;
-    if root.get("data").is_none()
-        && let Some(error) = crate::error::decode_in_band(body)
-    {
-        return Err(error);
-    }
-    root.required("data")?.list(MAX_MODELS, |model| read_model(&model))
-}
-
-fn read_model(value: &Value<'_, '_>) -> Result<ModelInfo, Error> {
-    let mut object = value.object()?;
-    let created = object.take("created_at").and_then(|value| value.string().ok()?.parse::<Timestamp>().ok());
-    let created = created.and_then(|created| u64::try_from(created.as_second()).ok());
-    Ok(ModelInfo {
-        id: object.required("id")?.string()?.into_owned(),
-        created: created.unwrap_or_default(),
-        owned_by: String::new(),
+    decode_list(body, |id, model| {
+        let created = model.take("created_at").and_then(|value| value.string().ok()?.parse::<Timestamp>().ok());
+        let created = created.and_then(|created| u64::try_from(created.as_second()).ok()).unwrap_or_default();
+        ModelInfo { id, created, owned_by: String::new() }
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use llm_core::ErrorKind;
+
     use super::*;
 
     #[test]

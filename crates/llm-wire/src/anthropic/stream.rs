@@ -15,6 +15,7 @@ use super::{
 use crate::{
     json::{said, without_lone_surrogates},
     sse,
+    stream_error::{error_event, frame_error, undecodable},
 };
 
 /// The most blocks that may be open at once. They come one after the other.
@@ -129,7 +130,7 @@ impl StreamDecoder {
         let data = data.as_deref().unwrap_or_default().trim_ascii();
         let mut events = Frame::default();
         if event.as_deref() == Some(b"error") {
-            return Err(crate::error::decode_in_band(data).unwrap_or_else(unnamed));
+            return Err(error_event(data));
         }
         if !data.is_empty() {
             let is_last = self.decode_data(data, event.as_deref(), &mut events)?;
@@ -147,11 +148,11 @@ impl StreamDecoder {
         let Some(read) = text.and_then(|text| serde_json::from_str::<Data<'_>>(text).ok()) else {
             return match without_lone_surrogates(data) {
                 Some(mended) => self.decode_data(&mended, event, events),
-                None => Err(crate::error::decode_in_band(data).unwrap_or_else(undecodable)),
+                None => Err(frame_error(data)),
             };
         };
         let kind = said(read.kind);
-        let kind = kind.as_deref().map(str::as_bytes).or(event).ok_or_else(|| in_band_or_undecodable(data))?;
+        let kind = kind.as_deref().map(str::as_bytes).or(event).ok_or_else(|| frame_error(data))?;
         match kind {
             b"message_start" => self.start(read.message.unwrap_or_default(), events),
             b"content_block_start" => {
@@ -164,7 +165,7 @@ impl StreamDecoder {
             b"content_block_stop" => self.end_block(read.index.unwrap_or_default(), events),
             b"message_delta" => self.end_message(read.delta.unwrap_or_default(), read.usage, events),
             b"message_stop" => return Ok(true),
-            b"error" => return Err(in_band_or_undecodable(data)),
+            b"error" => return Err(frame_error(data)),
             _ => {}
         }
         Ok(false)
@@ -297,16 +298,4 @@ fn say_thinking(text: Option<&RawValue>, signature: Option<&RawValue>, events: &
         let delta = ReasoningDelta { text, signature: signature.map(Cow::into_owned), redacted: None };
         say(events, Event::Reasoning(delta));
     }
-}
-
-fn in_band_or_undecodable(data: &[u8]) -> Error {
-    crate::error::decode_in_band(data).unwrap_or_else(undecodable)
-}
-
-fn unnamed() -> Error {
-    Error::new(ErrorKind::Server, "the provider reports an error without saying which")
-}
-
-fn undecodable() -> Error {
-    Error::new(ErrorKind::Undecodable, "a frame of the stream cannot be read")
 }

@@ -92,7 +92,7 @@ use crate::EncodeOptions;
 pub use answer::decode_chat_answer;
 pub use embed::{decode_embed, decode_embed_answer};
 pub use error::encode_error;
-pub use models::{ModelInfo, decode_models, encode_model, encode_models};
+pub use models::{decode_models, encode_model, encode_models};
 pub use request::decode_chat;
 pub use stream::StreamDecoder;
 pub use stream_encode::StreamEncoder;

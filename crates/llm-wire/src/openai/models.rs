@@ -1,23 +1,9 @@
 //! The list of models, both ways.
 
 use bytes::{Bytes, BytesMut};
-use llm_core::{Error, ErrorKind};
+use llm_core::Error;
 
-use crate::{
-    json::{ObjectWriter, Value, document},
-    limits::MAX_MODELS,
-};
-
-/// A model as the list of models shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelInfo {
-    /// Its name in requests.
-    pub id: String,
-    /// When it came out, in seconds since 1970; 0 if unknown.
-    pub created: u64,
-    /// Who runs it.
-    pub owned_by: String,
-}
+use crate::{ModelInfo, json::ObjectWriter, models::decode_list};
 
 /// The list of `models`.
 pub fn encode_models(models: &[ModelInfo]) -> Bytes {
@@ -51,32 +37,19 @@ fn write_model(model: &ModelInfo, mut object: ObjectWriter<'_>) {
 /// Reads a list of models. What compatible servers leave out is empty or 0.
 ///
 /// # Errors
-/// The provider's own error if the body is one, else [`ErrorKind::Undecodable`].
+/// The provider's own error if the body is one, else [`ErrorKind::Undecodable`](llm_core::ErrorKind::Undecodable).
 pub fn decode_models(body: &[u8]) -> Result<Vec<ModelInfo>, Error> {
-    let document = document(body, ErrorKind::Undecodable)?;
-    let mut root = document.object()?;
-    if root.get("data").is_none()
-        && let Some(error) = crate::error::decode_in_band(body)
-    {
-        return Err(error);
-    }
-    let data = root.required("data")?;
-    data.list(MAX_MODELS, |model| read_model(&model))
-}
-
-fn read_model(value: &Value<'_, '_>) -> Result<ModelInfo, Error> {
-    let mut object = value.object()?;
-    let created = object.take("created").and_then(|value| value.at_least(0).ok());
-    let owned_by = object.take("owned_by").and_then(|value| value.string().ok());
-    Ok(ModelInfo {
-        id: object.required("id")?.string()?.into_owned(),
-        created: created.unwrap_or_default(),
-        owned_by: owned_by.unwrap_or_default().into_owned(),
+    decode_list(body, |id, model| {
+        let created = model.take("created").and_then(|value| value.at_least(0).ok()).unwrap_or_default();
+        let owned_by = model.take("owned_by").and_then(|value| value.string().ok()).unwrap_or_default().into_owned();
+        ModelInfo { id, created, owned_by }
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use llm_core::ErrorKind;
+
     use super::*;
 
     #[test]

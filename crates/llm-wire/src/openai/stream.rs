@@ -17,8 +17,10 @@ use super::{
     usage::decode_usage,
 };
 use crate::{
-    json::{Text, document, parse_mended, without_lone_surrogates},
+    error::decode_in_band,
+    json::{document, said, text, without_lone_surrogates},
     sse,
+    stream_error::{error_event, frame_error, undecodable},
 };
 
 /// The most events of one frame, so that many choices of many fragments each are bounded too.
@@ -61,7 +63,7 @@ impl StreamDecoder {
         let data = data.as_deref().unwrap_or_default().trim_ascii();
         let mut events = Frame::default();
         match event.as_deref() {
-            Some(b"error") => return Err(in_band(data).unwrap_or_else(unnamed)),
+            Some(b"error") => return Err(error_event(data)),
             _ if data.is_empty() => {}
             _ if data.starts_with(b"[DONE]") => events = events.last(),
             event => self.decode_data(data, event, &mut events)?,
@@ -75,17 +77,17 @@ impl StreamDecoder {
         let Some(chunk) = text.and_then(|text| serde_json::from_str::<Chunk<'_>>(text).ok()) else {
             return match without_lone_surrogates(data) {
                 Some(mended) => self.decode_data(&mended, event, events),
-                None => Err(in_band(data).unwrap_or_else(undecodable)),
+                None => Err(frame_error(data)),
             };
         };
         let groq = chunk.x_groq.and_then(|raw| serde_json::from_str::<Groq<'_>>(raw.get()).ok()).unwrap_or_default();
         // `error: null` and `error: ""` are none.
         if (chunk.error.is_some() || chunk.choices.is_none())
-            && let Some(error) = in_band(data)
+            && let Some(error) = decode_in_band(data)
         {
             return Err(error);
         }
-        if let Some(error) = groq.error.and_then(|raw| in_band(format!(r#"{{"error":{raw}}}"#).as_bytes())) {
+        if let Some(error) = groq.error.and_then(|raw| decode_in_band(format!(r#"{{"error":{raw}}}"#).as_bytes())) {
             return Err(error);
         }
         let is_other_event = event.is_some_and(|name| name != b"message");
@@ -259,19 +261,6 @@ fn decode_arguments(raw: &RawValue) -> Result<String, Error> {
     if raw.get().starts_with('"') { decode_text(raw) } else { Ok(raw.get().to_owned()) }
 }
 
-/// The text, where there is one that is not empty; anything else is passed over.
-fn said(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let json = raw?.get();
-    if !json.starts_with('"') {
-        return None;
-    }
-    let text = match serde_json::from_str::<Text<'_>>(json) {
-        Ok(text) => text.0,
-        Err(_) => parse_mended::<String>(json.as_bytes())?.into(),
-    };
-    Some(text).filter(|text| !text.is_empty())
-}
-
 /// The id of a tool call, which some servers send as a number.
 fn call_id(raw: &RawValue) -> Option<Cow<'_, str>> {
     let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
@@ -279,18 +268,5 @@ fn call_id(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 fn decode_text(raw: &RawValue) -> Result<String, Error> {
-    let text = serde_json::from_str(raw.get()).ok();
-    text.or_else(|| parse_mended(raw.get().as_bytes())).ok_or_else(undecodable)
-}
-
-fn in_band(data: &[u8]) -> Option<Error> {
-    crate::error::decode_in_band(data)
-}
-
-fn unnamed() -> Error {
-    Error::new(ErrorKind::Server, "the provider reports an error without saying which")
-}
-
-fn undecodable() -> Error {
-    Error::new(ErrorKind::Undecodable, "a frame of the stream cannot be read")
+    text(raw).map(Cow::into_owned).ok_or_else(undecodable)
 }
