@@ -303,6 +303,22 @@ fn tool_calls_that_are_mixed_come_one_after_the_other() {
 }
 
 #[test]
+fn a_call_begins_with_its_name_however_late_that_comes() {
+    let named = ToolCallDelta { index: 0, name: Some("f".into()), ..ToolCallDelta::default() };
+    let frames = [
+        call(0, None, "{\"x\""),
+        Frame::text("and"),
+        Frame::event(Event::ToolCall(named)),
+        call(0, None, ":1}"),
+        Frame::event(Event::Finish(FinishReason::ToolCalls)),
+    ];
+    let written = write(&frames);
+    assert_eq!(written.matches(r#""name":"f""#).count(), 1, "{written}");
+    let parts = told(&whole(&hear(written.as_bytes()).0)).0;
+    assert!(parts[0].ends_with(":f{\"x\":1}") && parts[1] == "and", "{parts:?}");
+}
+
+#[test]
 fn nothing_of_a_plain_stream_waits() {
     let (mut encoder, mut out) = (StreamEncoder::new(&Head::default(), &request()), BytesMut::new());
     let frames =

@@ -97,7 +97,10 @@ impl Blocks {
 
     fn push_tool_call(&mut self, delta: &ToolCallDelta) {
         let known = self.waiting.iter_mut().find_map(|block| match &mut block.kind {
-            Kind::Tool { index, extent, .. } if *index == delta.index => Some((extent, &mut block.pending)),
+            Kind::Tool { index, extent, name, .. } if *index == delta.index => {
+                *name = name.take().or_else(|| delta.name.clone());
+                Some((extent, &mut block.pending))
+            }
             Kind::Tool { .. } | Kind::Text | Kind::Thinking { .. } | Kind::Redacted => None,
         });
         match known {
@@ -122,6 +125,10 @@ impl Blocks {
         loop {
             let is_followed = self.waiting.len() > 1;
             let Some(block) = self.waiting.front_mut() else { return };
+            // Readers want the name with the start of a call, and some servers send it later.
+            if matches!(block.kind, Kind::Tool { name: None, .. }) && !is_end {
+                return;
+            }
             if !std::mem::replace(&mut block.is_begun, true) {
                 write_start(block, self.begun, self.call, scratch, out);
                 self.begun += 1;
