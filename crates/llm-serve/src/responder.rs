@@ -27,6 +27,9 @@ const CACHE: HeaderName = HeaderName::from_static("x-llm-cache");
 const COST: HeaderName = HeaderName::from_static("x-llm-cost-usd");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// How many headers an answer has, with those that http servers add: a map that has to grow is built anew.
+const USUAL_HEADERS: usize = 12;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
@@ -70,6 +73,7 @@ impl Responder {
     pub(crate) fn stream(&self, head: Option<&Head>, body: DoorBody) -> Response<DoorBody> {
         let mut response = Response::new(body);
         let headers = response.headers_mut();
+        headers.reserve(USUAL_HEADERS);
         headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // nginx holds back what it proxies unless it is told not to.
@@ -117,16 +121,15 @@ impl Responder {
     fn json(&self, status: StatusCode, id: HeaderValue, body: Bytes) -> Response<DoorBody> {
         let mut response = Response::new(DoorBody::full(body));
         *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-        self.name_request(response.headers_mut(), id);
+        let headers = response.headers_mut();
+        headers.reserve(USUAL_HEADERS);
+        headers.insert(header::CONTENT_TYPE, JSON);
+        self.name_request(headers, id);
         response
     }
 
     fn request_id(&self) -> HeaderValue {
-        let own_id = || {
-            let id = self.context.as_ref().map_or_else(CallId::random, Context::id);
-            HeaderValue::from_str(&id.to_string()).expect("hexadecimal digits make a header value")
-        };
+        let own_id = || call_id(self.context.as_ref().map_or_else(CallId::random, Context::id));
         self.request_id.clone().unwrap_or_else(own_id)
     }
 
@@ -140,8 +143,7 @@ impl Responder {
 
     fn tell_provenance(&self, headers: &mut HeaderMap, head: Option<&Head>) {
         let Some(context) = self.context.as_ref().filter(|_| self.provenance) else { return };
-        let id = HeaderValue::from_str(&context.id().to_string()).expect("hexadecimal digits make a header value");
-        headers.insert(CALL_ID, id);
+        headers.insert(CALL_ID, call_id(context.id()));
         headers.insert(ATTEMPTS, context.trail().attempts().len().into());
         let Some(head) = head else { return };
         if let Some(target) = head.target.as_ref().and_then(target_name) {
@@ -169,7 +171,7 @@ impl Responder {
             head.is_some_and(|head| matches!(head.cache, CacheStatus::Hit { .. } | CacheStatus::Stale { .. }));
         let cost = cost_of(&context.trail()).or(is_kept.then_some(NanoUsd::ZERO));
         if let Some(cost) = cost {
-            let cost = HeaderValue::from_str(&dollars(cost)).expect("a decimal number makes a header value");
+            let cost = HeaderValue::try_from(dollars(cost)).expect("a decimal number makes a header value");
             headers.insert(COST, cost);
         }
     }
@@ -191,9 +193,13 @@ pub(crate) fn dollars(cost: NanoUsd) -> String {
     cost.to_string().trim_start_matches('$').to_owned()
 }
 
+fn call_id(id: CallId) -> HeaderValue {
+    HeaderValue::try_from(id.to_string()).expect("hexadecimal digits make a header value")
+}
+
 /// Which key was used is nobody's business but the operator's.
 fn target_name(target: &Target) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("{}/{}", target.provider(), target.model())).ok()
+    HeaderValue::try_from(format!("{}/{}", target.provider(), target.model())).ok()
 }
 
 fn round_up(wait: Duration, unit: Duration) -> u64 {
