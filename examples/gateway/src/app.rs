@@ -13,8 +13,11 @@ use llm_stack::Stack;
 use tokio::sync::watch;
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
-    compression::CompressionLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
+    request_id::{MakeRequestId, MakeRequestUuid},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
     trace::{DefaultOnResponse, TraceLayer},
 };
@@ -67,7 +70,6 @@ fn around<B>(inside: impl App<B>) -> impl App<B>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
 {
-    let request_id = HeaderName::from_static("x-request-id");
     let secrets: Arc<[HeaderName]> = Arc::new([
         header::AUTHORIZATION,
         header::COOKIE,
@@ -77,12 +79,10 @@ where
     ServiceBuilder::new()
         .map_response(|response: Response<_>| response.map(Body::new))
         .layer(SetSensitiveRequestHeadersLayer::from_shared(secrets))
-        .map_request(drop_odd_id)
-        .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
+        .map_request(name)
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(DefaultOnResponse::new().level(Level::INFO)))
-        .layer(PropagateRequestIdLayer::new(request_id))
         // Leaves event streams alone: a compressor would hold events back.
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::SSE)))
         .service_fn(move |request| answer(inside.clone(), request))
 }
 
@@ -93,24 +93,32 @@ fn models(stack: &Stack) -> Vec<ModelInfo> {
     stack.models().iter().map(entry).collect()
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The longest request id that is kept, in bytes, as at the doors.
 const LONGEST_ID: usize = 128;
+
+/// The smallest answer that is compressed, in bytes. A smaller one goes into one packet either way, and a compressor
+/// takes more to set up than all else that its request needs.
+const WORTH_COMPRESSING: u64 = 1024;
 
 /// The most of a path that is logged, in bytes. It stands in every line about its request, and may be 64 KiB long.
 const LONGEST_PATH: usize = 256;
 
-/// Takes an id away that the doors would not send back, or that is no text; the request gets one of ours then.
-fn drop_odd_id<B>(mut request: Request<B>) -> Request<B> {
-    let is_odd = |id: &HeaderValue| id.is_empty() || id.len() > LONGEST_ID || id.to_str().is_err();
-    if request.headers().get("x-request-id").is_some_and(is_odd) {
-        request.headers_mut().remove("x-request-id");
+/// Gives a request an id, unless it has one that the doors will send back and that is text.
+fn name<B>(mut request: Request<B>) -> Request<B> {
+    let is_kept = |id: &HeaderValue| !id.is_empty() && id.len() <= LONGEST_ID && id.to_str().is_ok();
+    if !request.headers().get(&REQUEST_ID).is_some_and(is_kept)
+        && let Some(id) = MakeRequestUuid.make_request_id(&request)
+    {
+        request.headers_mut().insert(REQUEST_ID, id.into_header_value());
     }
     request
 }
 
 /// The span of a request. Only the path of its URI is shown, because careless clients put keys into queries.
 fn span<B>(request: &Request<B>) -> Span {
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let path = request.uri().path();
     let parent = request.headers().get("traceparent").and_then(TraceParent::parse);
     let span = info_span!(
@@ -129,10 +137,14 @@ fn span<B>(request: &Request<B>) -> Span {
     span
 }
 
-/// Answers one request, and without a body if only the head is wanted: on HTTP/2 hyper would send one.
+/// Answers one request with its id, and without a body if only the head is wanted: on HTTP/2 hyper would send one.
 async fn answer<B>(inside: impl App<B>, request: Request<B>) -> Result<Response<Body>, Infallible> {
     let wants_head = request.method() == Method::HEAD;
+    let id = request.headers().get(&REQUEST_ID).cloned();
     let mut response = catch_panics(inside, request).await;
+    if let Some(id) = id {
+        response.headers_mut().entry(REQUEST_ID).or_insert(id);
+    }
     if wants_head {
         let body = std::mem::take(response.body_mut());
         if let Some(length) = body.size_hint().exact() {

@@ -16,10 +16,21 @@ async fn ask(gateway: &Gateway, stream: bool, headers: &[(&'static str, &str)]) 
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_compressed_for_who_takes_that_and_a_stream_never_is() {
+async fn a_long_answer_is_compressed_for_who_takes_that_and_a_short_one_or_a_stream_never_is() {
+    let models: Vec<String> = (0..40).map(|number| format!("{{ name = \"llama-3-8b-{number}\" }}")).collect();
+    let gateway = Gateway::start(&format!("[simulated]\nmodels = [{}]\n", models.join(", "))).await;
+    let list = async |coding: &str| {
+        let mut request = gateway.request(Method::GET, "/v1/models", String::new());
+        request.headers_mut().insert("accept-encoding", coding.parse().unwrap());
+        Answer::read(gateway.send(request).await).await
+    };
+    assert_eq!(list("gzip").await.header("content-encoding"), Some("gzip"));
+    assert_eq!(list("identity").await.header("content-encoding"), None);
     let gateway = Gateway::start_bare().await;
-    assert_eq!(ask(&gateway, false, &[("accept-encoding", "gzip")]).await.header("content-encoding"), Some("gzip"));
-    assert_eq!(ask(&gateway, false, &[]).await.header("content-encoding"), None);
+    let mut unknown = gateway.request(Method::POST, "/v1/chat/completions", chat("unknown", false));
+    unknown.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+    let short = Answer::read(gateway.send(unknown).await).await;
+    assert_eq!(short.header("content-encoding"), None);
     let stream = ask(&gateway, true, &[("accept-encoding", "gzip")]).await;
     assert_eq!(stream.header("content-encoding"), None);
     assert!(stream.text().ends_with("data: [DONE]\n\n"));
