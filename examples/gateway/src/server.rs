@@ -126,7 +126,8 @@ async fn connection(
     }
     let heads = Heads::default();
     let io = TokioIo::new(CutSlow::new(Framed::new(stream), limits, heads.clone()));
-    let service = hyper::service::service_fn(move |request| answer(app.clone(), heads.clone(), request));
+    // Boxed, because hyper keeps the room for one such future, some kilobytes, as long as the connection.
+    let service = hyper::service::service_fn(move |request| Box::pin(answer(app.clone(), heads.clone(), request)));
     let mut builder = auto::Builder::new(Streams { limit: limits.write });
     builder.http1().max_buf_size(MAX_HEAD).header_read_timeout(None).timer(TokioTimer::new());
     builder
