@@ -210,4 +210,11 @@ mod tests {
         assert_eq!(response.headers()["content-length"], "5");
         assert!(response.body().is_end_stream());
     }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_of_the_doors_has_the_id_of_its_request_too() {
+        let app = around(service_fn(async |_: Request<Body>| Ok(Response::new(Body::from("hello")))));
+        let request = Request::get("/").header("x-request-id", "mine-1").body(Body::empty()).unwrap();
+        assert_eq!(app.oneshot(request).await.unwrap().headers()["x-request-id"], "mine-1");
+    }
 }
