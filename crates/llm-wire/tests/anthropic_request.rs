@@ -127,7 +127,17 @@ fn the_callers_bytes_are_sent_but_for_what_is_spliced_in() {
         ..EncodeOptions::new("claude-\"y\"")
     };
     let expected = FULL.replace(r#""model":"claude-x""#, r#""model":"claude-\"y\"""#).replace("1e3", "100");
+    // Thinking has to end below the limit, and there is too little room for it.
+    let thinking = r#"{"type":"enabled","budget_tokens":2048,"display":"omitted"}"#;
+    let expected = expected.replace(thinking, r#"{"type":"disabled"}"#);
     assert_eq!(sent(&read(FULL), &options), expected);
+    let tight = EncodeOptions { output_ceiling: Some(2_000), ..EncodeOptions::new("claude-x") };
+    let wide = FULL.replace("1e3", "4096");
+    assert_eq!(sent(&read(&wide), &tight), wide.replace("4096", "2000").replace("2048", "1999"));
+    let mut changed = read(&wide);
+    changed.payload_mut();
+    let written = json(&sent(&changed, &tight));
+    assert_eq!((&written["max_tokens"], &written["thinking"]["budget_tokens"]), (&2000.into(), &1999.into()));
     let generous = EncodeOptions { output_ceiling: Some(1_000), ..EncodeOptions::new("claude-x") };
     assert_eq!(sent(&read(FULL), &generous), FULL);
 }

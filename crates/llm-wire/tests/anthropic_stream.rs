@@ -165,6 +165,46 @@ fn more_open_blocks_or_tool_calls_than_make_sense_are_refused() {
 }
 
 #[test]
+fn events_of_tomorrow_may_have_any_shape() {
+    let odd = "event: new_thing\ndata: {\"type\":\"new_thing\",\"message\":\"hello\",\"delta\":7}\n\n";
+    let (frames, error) = hear(odd.as_bytes());
+    assert!(error.is_none() && frames[0].events().is_empty());
+    let (_, error) = hear(b"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":7}\n\n");
+    assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Undecodable), "known ones may not");
+}
+
+#[test]
+fn an_empty_input_is_no_arguments_however_it_is_spelled() {
+    let block = r#"{"type":"tool_use","id":"a","name":"f","input":{ }}"#;
+    let stream = format!(
+        "data: {{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{block}}}\n\n\
+         data: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"partial_json\":\"{{\\\"a\\\":1}}\"}}}}\n\n"
+    );
+    let (frames, error) = hear(stream.as_bytes());
+    assert!(error.is_none());
+    assert_eq!(told(&whole(&frames)).0, ["a:f{\"a\":1}"]);
+}
+
+#[test]
+fn an_answer_that_does_not_say_why_it_ended_gets_the_reason_that_it_shows() {
+    for (frame, reason) in [(call(0, Some("a"), "{}"), "tool_use"), (Frame::text("Hi"), "end_turn")] {
+        let written = write(&[frame, Frame::default().last()]);
+        assert!(written.contains(&format!(r#""stop_reason":"{reason}""#)), "{written}");
+    }
+}
+
+#[test]
+fn a_call_that_never_ends_holds_back_no_more_than_a_little() {
+    let mut frames = vec![call(0, Some("a"), "{")];
+    let thought = || Frame::event(Event::Reasoning(ReasoningDelta::from("hm".to_owned())));
+    frames.extend((0..2_000).flat_map(|_| [Frame::text("x"), thought()]));
+    let (mut encoder, mut out) = (StreamEncoder::new(&Head::default(), &request()), BytesMut::new());
+    frames.iter().for_each(|frame| encoder.encode(frame, &mut out));
+    let written = String::from_utf8(out.to_vec()).unwrap();
+    assert!(written.matches("content_block_stop").count() > 3_000 * 2, "names and types of the events");
+}
+
+#[test]
 fn half_a_character_does_not_lose_the_frame() {
     let frame = r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a\ud83d"}}"#;
     let (frames, error) = hear(format!("{frame}\n\n").as_bytes());

@@ -407,3 +407,28 @@ fn half_a_character_does_not_end_the_stream() {
     let error = hear(b"data: {\"error\":{\"message\":\"\\ud83d\",\"code\":\"rate_limit_exceeded\"}}\n\n").error;
     assert_eq!(error.unwrap().kind(), ErrorKind::RateLimited, "an error is read all the same");
 }
+
+#[test]
+fn a_whole_message_after_its_pieces_says_nothing_again() {
+    let bytes = [
+        chunk(r#"{"index":0,"delta":{"content":"Hel"}}"#),
+        chunk(r#"{"index":0,"delta":{"content":"lo"}}"#),
+        chunk(r#"{"index":0,"finish_reason":"stop","message":{"content":"Hello"}}"#),
+    ];
+    let heard = hear(&bytes.concat());
+    assert!(heard.error.is_none());
+    assert_eq!(heard.output().choices[0].text(), "Hello");
+    assert_eq!(heard.output().choices[0].finish, Some(FinishReason::Stop));
+}
+
+#[test]
+fn a_chunk_that_says_nothing_ends_no_answer() {
+    for quiet in [r#"{"id":"c","choices":null}"#, r#"{"id":"c"}"#, "{}"] {
+        let quiet = format!("data: {quiet}\n\n").into_bytes();
+        let words = |text: &str| chunk(&format!(r#"{{"index":0,"delta":{{"content":"{text}"}}}}"#));
+        let heard = hear(&[words("Hel"), quiet.clone(), words("lo")].concat());
+        assert!(heard.error.is_none());
+        assert_eq!(heard.output().choices[0].text(), "Hello");
+        assert_eq!(hear(&quiet).error.map(|error| error.kind()), Some(ErrorKind::Undecodable), "before it has begun");
+    }
+}

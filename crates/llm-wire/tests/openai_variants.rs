@@ -342,7 +342,9 @@ fn a_ceiling_is_set_where_the_server_heeds_it() {
         (Variant::MISTRAL, "", r#","max_tokens":100"#),
         (Variant::DEEPSEEK, "", r#","max_tokens":100"#),
         (Variant::OPENAI, "", r#","max_completion_tokens":100"#),
-        (Variant::GROQ, r#","max_tokens":null"#, r#","max_tokens":100"#),
+        (Variant::GROQ, r#","max_completion_tokens":null"#, r#","max_completion_tokens":100"#),
+        // Whoever heeds the newer name may refuse the older.
+        (Variant::OPENAI, r#","max_tokens":null"#, r#","max_completion_tokens":100,"max_tokens":null"#),
         (Variant::MISTRAL, r#","max_tokens":7"#, r#","max_tokens":7"#),
         (Variant::MISTRAL, r#","max_tokens":700"#, r#","max_tokens":100"#),
         (Variant::OPENAI, r#","max_tokens":700"#, r#","max_tokens":100"#),

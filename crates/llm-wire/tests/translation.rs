@@ -426,7 +426,6 @@ fn requests_with_settings() -> Vec<Case> {
         refused_by_anthropic("search by the provider", json!({"web_search_options": {}}), "web_search_options"),
         refused_by_openai("containers and remote tools", json!({"container": "c"}), "container"),
         refused_by_openai("containers and remote tools", json!({"mcp_servers": [{}]}), "mcp_servers"),
-        refused_by_openai("containers and remote tools", json!({"context_management": {}}), "context_management"),
         refused_by_openai("containers and remote tools", json!({"inference_geo": "us"}), "inference_geo"),
         to_anthropic("anything else", json!({"store": true, "service_tier": "flex", "x": 1}), json!({}))
             .leaves_out(&["store", "service_tier", "x"]),
@@ -434,8 +433,82 @@ fn requests_with_settings() -> Vec<Case> {
     ]
 }
 
+/// What agents and applications really send, and the other side would stumble over.
+fn odd_requests() -> Vec<Case> {
+    let image = |url: &str| user(json!([{"type": "image_url", "image_url": {"url": url}}]));
+    let source = |source: Value| user(json!([{"type": "image", "source": source}]));
+    let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "JVBE"});
+    let named = json!({"file_data": "data:application/pdf;base64,JVBE", "filename": "document.pdf"});
+    let answered = |fields: Value| {
+        let mut message = json!({"role": "assistant", "content": "Yes."});
+        fields.as_object().unwrap().iter().for_each(|(name, value)| message[name] = value.clone());
+        json!({"messages": [{"role": "user", "content": "hi"}, message]})
+    };
+    let encrypted = json!([{"type": "reasoning.encrypted", "data": "gAAA", "format": "openai-responses-v1"}]);
+    vec![
+        to_openai(
+            "instructions",
+            json!({"system": [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Very."}]}),
+            json!({"messages": [{"role": "system", "content": "Be brief.\n\nVery."}, {"role": "user", "content": "hi"}]}),
+        ),
+        to_openai(
+            "text",
+            answered(json!({"content": [{"type": "text", "text": "Ye"}, {"type": "text", "text": "s."}]})),
+            answered(json!({})),
+        ),
+        to_anthropic(
+            "image by URL or bytes",
+            image("data:image/JPG;charset=utf-8;base64,AA"),
+            source(json!({"type": "base64", "media_type": "image/jpeg", "data": "AA"})),
+        ),
+        to_anthropic(
+            "image by URL or bytes",
+            user(json!([{"type": "image_url", "image_url": "https://x.test/a"}])),
+            source(json!({"type": "url", "url": "https://x.test/a"})),
+        ),
+        to_openai(
+            "file by bytes",
+            user(json!([{"type": "document", "source": pdf}])),
+            user(json!([{"type": "file", "file": named}])),
+        ),
+        to_openai(
+            "tool result",
+            user(json!([
+                {"type": "tool_result", "tool_use_id": "a"},
+                {"type": "tool_result", "tool_use_id": "b", "content": [{"type": "text", "text": "1"}, {"type": "text", "text": "2"}]},
+            ])),
+            json!({"messages": [
+                {"role": "tool", "tool_call_id": "a", "content": ""},
+                {"role": "tool", "tool_call_id": "b", "content": "1\n\n2"},
+            ]}),
+        ),
+        to_anthropic(
+            "signed or encrypted reasoning",
+            answered(json!({"reasoning_details": encrypted})),
+            answered(json!({"content": [{"type": "text", "text": "Yes."}]})),
+        )
+        .leaves_out(&["messages.reasoning_content"]),
+        to_anthropic(
+            "function",
+            json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {}}}}]}),
+            json!({"tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]}),
+        ),
+        to_openai("what the model forgets", json!({"context_management": {"edits": []}}), json!({}))
+            .leaves_out(&["context_management"]),
+        to_openai("end user", json!({"metadata": {"user_id": "u".repeat(65)}}), json!({}))
+            .leaves_out(&["metadata.user_id"]),
+        to_anthropic("old function calling", json!({"functions": null, "audio": null}), json!({}))
+            .leaves_out(&["functions", "audio"]),
+        refused_by_anthropic(
+            "old function calling",
+            answered(json!({"content": null, "function_call": {"name": "f", "arguments": "{}"}})),
+            "messages[1].function_call",
+        ),
+    ]
+}
+
 fn cases() -> Vec<Case> {
-    [requests_with_content(), requests_with_tools(), tool_choices(), requests_with_settings()]
+    [requests_with_content(), requests_with_tools(), tool_choices(), requests_with_settings(), odd_requests()]
         .into_iter()
         .flatten()
         .collect()

@@ -27,7 +27,9 @@ fn object() -> impl Strategy<Value = String> {
 }
 
 fn schema() -> impl Strategy<Value = Json> {
-    object().prop_map(|text| Json::from_text(text).unwrap())
+    (name(), text()).prop_map(|(name, text)| {
+        Json::from_value(&serde_json::json!({ "type": "object", format!("x_{name}"): text })).unwrap()
+    })
 }
 
 fn text_part() -> impl Strategy<Value = Part> {
@@ -39,7 +41,7 @@ fn user_part() -> impl Strategy<Value = Part> {
         name().prop_map(|name| Source::Url(format!("https://x.test/{name}"))),
         "[A-Za-z0-9]{1,8}".prop_map(|data| Source::Data { media_type: "image/png".into(), data }),
     ];
-    let file = ("[A-Za-z0-9]{1,8}", option::of(name())).prop_map(|(data, filename)| {
+    let file = ("[A-Za-z0-9]{1,8}", name().prop_map(Some)).prop_map(|(data, filename)| {
         PartContent::File(File { source: Source::Data { media_type: "application/pdf".into(), data }, filename })
     });
     prop_oneof![
@@ -132,8 +134,8 @@ prop_compose! {
     }
 }
 
-/// The forms in which both dialects say the same are one: results of tools are messages of their own, schemas have the
-/// name that OpenAI wants, and streams report.
+/// The forms in which both dialects say the same are one: results of tools are messages of their own, texts but the
+/// user's are joined, schemas have the name that OpenAI wants, and streams report.
 fn plain(request: &LlmRequest) -> Chat {
     let Payload::Chat(chat) = request.payload() else { panic!("a chat is a chat") };
     let mut chat = chat.clone();
@@ -146,10 +148,37 @@ fn plain(request: &LlmRequest) -> Chat {
             messages.push(Message { parts: others, ..message });
         }
     }
+    for message in chat.system.iter_mut().chain(&mut messages) {
+        match message.role {
+            Role::System => join(&mut message.parts, "\n\n"),
+            Role::Assistant => join(&mut message.parts, ""),
+            Role::Tool => message.parts.iter_mut().for_each(|part| {
+                if let PartContent::ToolResult(result) = &mut part.content {
+                    join(&mut result.content, "\n\n");
+                }
+            }),
+            Role::User | Role::Developer => {}
+        }
+    }
     if let Some(ResponseFormat::JsonSchema(schema)) = &mut chat.response_format {
         schema.name = Some("answer".into());
     }
     Chat { messages, include_usage: chat.stream, extra: Extra::new(), dialect: None, ..chat }
+}
+
+/// OpenAI's dialect has one text where Anthropic's has blocks of it.
+fn join(parts: &mut Vec<Part>, separator: &str) {
+    let mut joined: Vec<Part> = Vec::new();
+    for part in parts.drain(..) {
+        match (joined.last_mut().map(|last| &mut last.content), part.as_text()) {
+            (Some(PartContent::Text(known)), Some(text)) => {
+                known.push_str(separator);
+                known.push_str(text);
+            }
+            _ => joined.push(part),
+        }
+    }
+    *parts = joined;
 }
 
 fn options() -> EncodeOptions<'static> {
@@ -178,7 +207,9 @@ proptest! {
     #[test]
     fn translating_again_changes_nothing(chat in chat()) {
         let request = LlmRequest::new("m", Payload::Chat(chat));
-        let once = anthropic::encode_request(&through_openai(&request).unwrap(), &options()).unwrap();
+        // Before that, blocks of text become one.
+        let joined = through_openai(&through_anthropic(&request).unwrap()).unwrap();
+        let once = anthropic::encode_request(&joined, &options()).unwrap();
         let read = anthropic::decode_messages(Bytes::clone(&once)).unwrap();
         let again = anthropic::encode_request(&through_openai(&read).unwrap(), &options()).unwrap();
         prop_assert_eq!(again, once);

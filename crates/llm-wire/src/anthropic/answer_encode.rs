@@ -61,7 +61,9 @@ pub(super) fn encode_chat_answer(chat: &ChatOutput, head: &Head, request: &LlmRe
     encode_parts(choice, call, is_own, &mut content);
     content.end();
     let stop_sequence = choice.extra.get(STOP_SEQUENCE);
-    let reason = choice.finish.as_ref().map(|finish| stop_reason(finish, stop_sequence.is_some(), refuses(choice)));
+    let has_calls = choice.parts.iter().any(|part| matches!(part.content, PartContent::ToolCall(_)));
+    let finish = choice.finish.clone().unwrap_or(unsaid_finish(has_calls));
+    let reason = stop_reason(&finish, stop_sequence.is_some(), refuses(choice));
     object.field("stop_reason", &reason);
     object.field("stop_sequence", &stop_sequence);
     encode_usage(&chat.usage.unwrap_or(Usage::reported(0, 0)), object.object("usage"));
@@ -81,6 +83,11 @@ pub(super) fn stop_reason(finish: &FinishReason, has_stop_sequence: bool, is_ref
         FinishReason::Stop if is_refusal => encode_finish(&FinishReason::ContentFilter),
         reason => encode_finish(reason),
     }
+}
+
+/// Why an answer ended of which nobody says so: readers look for calls by the reason.
+pub(super) fn unsaid_finish(has_calls: bool) -> FinishReason {
+    if has_calls { FinishReason::ToolCalls } else { FinishReason::Stop }
 }
 
 fn refuses(choice: &Choice) -> bool {

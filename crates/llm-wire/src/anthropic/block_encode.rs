@@ -42,7 +42,10 @@ impl BlockWriter<'_> {
     pub(super) fn is_left_out(&self, part: &Part) -> bool {
         match &part.content {
             PartContent::Text(text) | PartContent::Refusal(text) => text.trim().is_empty(),
-            PartContent::Reasoning(reasoning) => reasoning.signature.is_none() && reasoning.redacted.is_none(),
+            PartContent::Reasoning(reasoning) => {
+                let is_kept = reasoning.signature.is_some() || reasoning.redacted.is_some();
+                !is_kept || is_of_another(part)
+            }
             PartContent::Image(_)
             | PartContent::Audio(_)
             | PartContent::File(_)
@@ -112,16 +115,18 @@ impl BlockWriter<'_> {
     }
 
     fn encode_image(&self, image: &Image, place: Place, block: &mut ObjectWriter<'_>) -> Result<(), Error> {
-        if let Source::Data { media_type, data: _ } = &image.source
-            && !IMAGE_TYPES.contains(&media_type.as_str())
-        {
-            return Err(foreign::refuse(&place.to_string(), "pictures of this media type"));
-        }
+        let media_type = match &image.source {
+            Source::Data { media_type, data: _ } => Some(
+                image_type(media_type)
+                    .ok_or_else(|| foreign::refuse(&place.to_string(), "pictures of this media type"))?,
+            ),
+            Source::Url(_) | Source::File(_) => None,
+        };
         if image.detail.is_some() {
             self.trail.note_left_out("messages.content.image_url.detail");
         }
         block.field("type", "image");
-        self.encode_source(&image.source, place, block)
+        self.encode_source(&image.source, media_type, place, block)
     }
 
     fn encode_file(&self, file: &File, place: Place, block: &mut ObjectWriter<'_>) -> Result<(), Error> {
@@ -131,12 +136,19 @@ impl BlockWriter<'_> {
             return Err(foreign::refuse(&place.to_string(), "files that are no PDF"));
         }
         block.field("type", "document");
-        self.encode_source(&file.source, place, block)?;
+        self.encode_source(&file.source, None, place, block)?;
         block.optional("title", file.filename.as_ref());
         Ok(())
     }
 
-    fn encode_source(&self, source: &Source, place: Place, block: &mut ObjectWriter<'_>) -> Result<(), Error> {
+    /// Writes a source; `known_type` is the spelling of its media type where that is not the caller's.
+    fn encode_source(
+        &self,
+        source: &Source,
+        known_type: Option<&str>,
+        place: Place,
+        block: &mut ObjectWriter<'_>,
+    ) -> Result<(), Error> {
         // An id of another provider's means nothing here.
         if matches!(source, Source::File(_)) && !self.is_own {
             return Err(foreign::refuse(&place.to_string(), "the file ids of another"));
@@ -149,7 +161,7 @@ impl BlockWriter<'_> {
             }
             Source::Data { media_type, data } => {
                 object.field("type", "base64");
-                object.field("media_type", media_type);
+                object.field("media_type", known_type.unwrap_or(media_type));
                 object.field("data", data);
             }
             Source::File(id) => {
@@ -182,6 +194,20 @@ impl BlockWriter<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether reasoning says that another provider signed or encrypted it, as OpenRouter's details do in `format`.
+fn is_of_another(part: &Part) -> bool {
+    let format = part.extra.get("format").and_then(|json| json.parse::<Option<String>>().ok()).flatten();
+    format.is_some_and(|format| !format.starts_with("anthropic"))
+}
+
+/// The media type of a picture as the provider spells it: without parameters, in small letters, and never `image/jpg`,
+/// which many clients write.
+fn image_type(media_type: &str) -> Option<&'static str> {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = if essence == "image/jpg" { "image/jpeg" } else { &essence };
+    IMAGE_TYPES.into_iter().find(|known| *known == essence)
 }
 
 fn encode_call(call: &ToolCall, place: Place, block: &mut ObjectWriter<'_>) -> Result<(), Error> {

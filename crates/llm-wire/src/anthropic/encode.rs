@@ -10,6 +10,7 @@ use super::{
     block_encode::{BlockWriter, encode_cache},
     foreign,
     message_encode::encode_messages,
+    splice::budget_below,
     tool::encode_choice,
 };
 use crate::{
@@ -67,7 +68,8 @@ pub(super) fn encode_chat(
         tools.end();
     }
     encode_choice(chat, is_own, &mut object);
-    encode_thinking(chat, is_own, &mut object);
+    let ceiling = options.output_ceiling.filter(|_| !is_count);
+    encode_thinking(chat, is_own, ceiling, &mut object);
     encode_output_config(chat, is_own, &trail, &mut object);
     if !is_count {
         object.optional("temperature", chat.sampling.temperature);
@@ -107,7 +109,16 @@ fn encode_tool(
     object.field("name", name);
     object.optional("description", description.as_ref());
     match parameters {
-        Some(schema) => object.field("input_schema", schema),
+        Some(schema) => match fields_of(schema) {
+            // The provider wants the type stated.
+            fields if fields.get("type").is_none() => {
+                let mut schema = object.object("input_schema");
+                schema.field("type", "object");
+                schema.extra(&fields, &[]);
+                schema.end();
+            }
+            _ => object.field("input_schema", schema),
+        },
         None => object.raw("input_schema", r#"{"type":"object","properties":{}}"#),
     }
     object.optional("strict", *strict);
@@ -121,8 +132,13 @@ fn encode_tool(
     Ok(())
 }
 
-fn encode_thinking(chat: &Chat, is_own: bool, object: &mut ObjectWriter<'_>) {
+/// Writes `thinking`. A budget has to stay below the limit on the output, so a ceiling lowers both.
+fn encode_thinking(chat: &Chat, is_own: bool, ceiling: Option<u64>, object: &mut ObjectWriter<'_>) {
     let known = match (chat.thinking, &chat.reasoning_effort) {
+        (Some(Thinking::Budget(budget)), _) => match ceiling.filter(|ceiling| budget >= *ceiling) {
+            Some(ceiling) => budget_below(ceiling).map_or(Thinking::Disabled, Thinking::Budget),
+            None => Thinking::Budget(budget),
+        },
         (Some(thinking), _) => thinking,
         (None, Some(ReasoningEffort::None)) => Thinking::Disabled,
         (None, _) => {

@@ -39,7 +39,7 @@ pub(super) fn check(chat: &Chat, is_own: bool, trail: &Trail) -> Result<(), Erro
         return Ok(());
     }
     for (name, json) in chat.extra.iter() {
-        if MEANINGFUL.contains(&name) && !is_default(name, json) {
+        if MEANINGFUL.contains(&name) && json.get() != "null" && !is_default(name, json) {
             return Err(refuse(name, "this field"));
         }
         if !CARRIED.contains(&name) {

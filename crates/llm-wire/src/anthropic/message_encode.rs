@@ -77,6 +77,13 @@ fn encode_turn(
     blocks: &BlockWriter<'_>,
     list: &mut ArrayWriter<'_>,
 ) -> Result<(), Error> {
+    for (at, message) in (at..).zip(messages) {
+        note_rest(message, blocks);
+        let called = message.extra.get("function_call").filter(|json| json.get() != "null");
+        if called.is_some() && !blocks.is_own {
+            return Err(foreign::refuse(&format!("messages[{at}].function_call"), "this field"));
+        }
+    }
     let parts = messages.iter().flat_map(|message| &message.parts);
     // A turn of which nothing would be written is left out whole: the provider refuses empty ones.
     if parts.clone().all(|part| blocks.is_left_out(part)) {
@@ -98,11 +105,8 @@ fn encode_turn(
         }
         content.end();
     }
-    for message in messages {
-        note_rest(message, blocks);
-        if let ([message], true) = (messages, blocks.is_own) {
-            object.extra(&message.extra, &["role", "content"]);
-        }
+    if let ([message], true) = (messages, blocks.is_own) {
+        object.extra(&message.extra, &["role", "content"]);
     }
     object.end();
     Ok(())

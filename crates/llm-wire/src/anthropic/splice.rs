@@ -6,7 +6,7 @@ use llm_core::{Error, ErrorKind};
 use crate::{
     EncodeOptions,
     edits::{Edits, quoted},
-    json::known_document,
+    json::{Value, known_document},
 };
 
 /// The caller's bytes with the options spliced in. `None` when they name no model, and so cannot be the request.
@@ -23,6 +23,24 @@ pub(super) fn splice(body: &Bytes, options: &EncodeOptions<'_>) -> Result<Option
         && limit.at_least(0)? > ceiling
     {
         edits.replace(&limit, ceiling.to_string());
+        if let Some(thinking) = root.get("thinking").filter(Value::is_object)
+            && let Some(budget) = thinking.object()?.get("budget_tokens")
+            && budget.at_least(0)? >= ceiling
+        {
+            match budget_below(ceiling) {
+                Some(lower) => edits.replace(&budget, lower.to_string()),
+                None => edits.replace(&thinking, r#"{"type":"disabled"}"#),
+            }
+        }
     }
     Ok(Some(edits.apply()))
+}
+
+/// The smallest budget for thinking that the provider takes (Anthropic API reference, Extended thinking).
+const LEAST_BUDGET: u64 = 1_024;
+
+/// The largest budget for thinking below a limit on the output, as the provider demands it; none if that leaves no
+/// room to think.
+pub(super) fn budget_below(limit: u64) -> Option<u64> {
+    limit.checked_sub(1).filter(|budget| *budget >= LEAST_BUDGET)
 }

@@ -59,11 +59,11 @@ struct Data<'a> {
     #[serde(default)]
     index: Option<u32>,
     #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
+    delta: Option<&'a RawValue>,
     #[serde(borrow, default)]
     content_block: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    message: Option<Message<'a>>,
+    message: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
 }
@@ -154,16 +154,16 @@ impl StreamDecoder {
         let kind = said(read.kind);
         let kind = kind.as_deref().map(str::as_bytes).or(event).ok_or_else(|| frame_error(data))?;
         match kind {
-            b"message_start" => self.start(read.message.unwrap_or_default(), events),
+            b"message_start" => self.start(part(read.message)?, events),
             b"content_block_start" => {
                 let block = read.content_block.ok_or_else(undecodable)?;
                 self.begin_block(read.index.unwrap_or_default(), block, events)?;
             }
             b"content_block_delta" => {
-                self.continue_block(read.index.unwrap_or_default(), read.delta.unwrap_or_default(), events);
+                self.continue_block(read.index.unwrap_or_default(), part(read.delta)?, events);
             }
             b"content_block_stop" => self.end_block(read.index.unwrap_or_default(), events),
-            b"message_delta" => self.end_message(read.delta.unwrap_or_default(), read.usage, events),
+            b"message_delta" => self.end_message(part(read.delta)?, read.usage, events),
             b"message_stop" => return Ok(true),
             b"error" => return Err(frame_error(data)),
             _ => {}
@@ -206,7 +206,8 @@ impl StreamDecoder {
                 let index = self.tool_calls;
                 self.tool_calls += 1;
                 // The object is empty, and its text comes in pieces, unless the whole of it is here.
-                let arguments = block.input.map(RawValue::get).filter(|input| input.len() > 2).unwrap_or_default();
+                let is_empty = |input: &str| input.trim_matches(['{', '}']).trim().is_empty();
+                let arguments = block.input.map(RawValue::get).filter(|input| !is_empty(input)).unwrap_or_default();
                 say(
                     events,
                     Event::ToolCall(ToolCallDelta {
@@ -279,6 +280,11 @@ impl StreamDecoder {
             say(events, Event::Usage(usage));
         }
     }
+}
+
+/// What a known event says in one of its fields; nothing if it has none.
+fn part<'a, T: Default + Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, Error> {
+    raw.map_or_else(|| Ok(T::default()), |raw| serde_json::from_str(raw.get()).map_err(|_| undecodable()))
 }
 
 fn say(events: &mut Frame, event: Event) {

@@ -8,6 +8,9 @@ use llm_core::{CallId, Event, ToolCallDelta};
 use super::{answer_encode::invented_call_id, json_extent::JsonExtent, stream_encode::Passed};
 use crate::{json::ObjectWriter, sse};
 
+/// The most blocks that wait for a call to be whole. The tools that a model calls at once are a dozen.
+const MOST_WAITING: usize = 256;
+
 /// Blocks that have begun and not ended. The first is being written; the others wait for it to be whole.
 pub(super) struct Blocks {
     call: CallId,
@@ -42,6 +45,11 @@ impl Blocks {
     /// Whether a piece of a refusal has come.
     pub(super) fn has_refused(&self) -> bool {
         self.has_refused
+    }
+
+    /// Whether a tool has been called.
+    pub(super) fn has_called(&self) -> bool {
+        !self.tool_calls.is_empty()
     }
 
     /// Takes in a piece of content and writes what can be written now.
@@ -97,7 +105,8 @@ impl Blocks {
 
     fn push_tool_call(&mut self, delta: &ToolCallDelta) {
         let known = self.waiting.iter_mut().find_map(|block| match &mut block.kind {
-            Kind::Tool { index, extent, name, .. } if *index == delta.index => {
+            Kind::Tool { index, id, name, extent } if *index == delta.index => {
+                *id = id.take().or_else(|| delta.id.clone());
                 *name = name.take().or_else(|| delta.name.clone());
                 Some((extent, &mut block.pending))
             }
@@ -124,9 +133,11 @@ impl Blocks {
     fn advance(&mut self, is_end: bool, scratch: &mut BytesMut, out: &mut BytesMut) {
         loop {
             let is_followed = self.waiting.len() > 1;
+            // A call that is not whole while so much waits for it never will be.
+            let is_cut = is_end || self.waiting.len() > MOST_WAITING;
             let Some(block) = self.waiting.front_mut() else { return };
             // Readers want the name with the start of a call, and some servers send it later.
-            if matches!(block.kind, Kind::Tool { name: None, .. }) && !is_end {
+            if matches!(block.kind, Kind::Tool { name: None, .. }) && !is_cut {
                 return;
             }
             if !std::mem::replace(&mut block.is_begun, true) {
@@ -141,7 +152,7 @@ impl Blocks {
                 Kind::Redacted => true,
                 Kind::Tool { extent, .. } => is_followed && extent.is_whole(),
             };
-            if !(is_over || is_end) {
+            if !(is_over || is_cut) {
                 return;
             }
             if let Kind::Thinking { signature: Some(signature) } = &block.kind {

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use llm_core::{CallId, Dialect, Error, Event, FinishReason, Frame, Head, LlmRequest, Start, Usage};
 
 use super::{
-    answer_encode::{Stamp, stop_reason},
+    answer_encode::{Stamp, stop_reason, unsaid_finish},
     error::write_error,
     finish::STOP_SEQUENCE,
     stream_blocks::Blocks,
@@ -180,9 +180,9 @@ impl StreamEncoder {
         let mut data = ObjectWriter::begin(&mut self.scratch);
         data.field("type", "message_delta");
         let mut delta = data.object("delta");
-        let reason = self.finish.as_ref();
-        let reason = reason.map(|reason| stop_reason(reason, self.stop_sequence.is_some(), self.blocks.has_refused()));
-        delta.field("stop_reason", &reason);
+        let finish = self.finish.take().unwrap_or(unsaid_finish(self.blocks.has_called()));
+        let reason = stop_reason(&finish, self.stop_sequence.is_some(), self.blocks.has_refused());
+        delta.field("stop_reason", reason);
         delta.field("stop_sequence", &self.stop_sequence);
         delta.end();
         encode_usage(&self.usage, data.object("usage"));

@@ -9,7 +9,10 @@ use super::Variant;
 use crate::{EncodeOptions, json::fields_of};
 
 /// Unknown fields of Anthropic's dialect without which the answer would be another one, or made elsewhere.
-const MEANINGFUL: [&str; 4] = ["container", "mcp_servers", "context_management", "inference_geo"];
+const MEANINGFUL: [&str; 3] = ["container", "mcp_servers", "inference_geo"];
+
+/// The longest name of an end user that is taken (OpenAI API reference, Chat Completions, `safety_identifier`).
+const LONGEST_USER: usize = 64;
 
 /// Fields of Anthropic's dialect that have a type in part; what has none is kept under their name.
 const NESTED: [&str; 4] = ["metadata", "thinking", "output_config", "tool_choice"];
@@ -103,16 +106,22 @@ fn note_field(name: &str, json: &Json, terms: &Terms<'_>) {
         return terms.note(name);
     }
     for (field, _) in fields_of(json).iter() {
-        if (name, field) != ("metadata", "user_id") {
+        if (name, field) != ("metadata", "user_id") || end_user_of(json).is_none() {
             terms.note(&format!("{name}.{field}"));
         }
     }
 }
 
-/// The end user, by the name that another dialect has for it.
+/// The end user, by the name that another dialect has for it, unless that is longer than is taken.
 pub(crate) fn end_user(chat: &Chat) -> Option<Json> {
-    let fields = fields_of(chat.extra.get("metadata")?);
-    fields.get("user_id").filter(|json| json.get().starts_with('"')).cloned()
+    end_user_of(chat.extra.get("metadata")?)
+}
+
+fn end_user_of(metadata: &Json) -> Option<Json> {
+    let fields = fields_of(metadata);
+    let user = fields.get("user_id").filter(|json| json.get().starts_with('"'))?;
+    let is_taken = user.parse::<String>().is_ok_and(|name| name.chars().count() <= LONGEST_USER);
+    is_taken.then(|| user.clone())
 }
 
 fn check_variant(chat: &Chat, variant: &Variant) -> Result<(), Error> {

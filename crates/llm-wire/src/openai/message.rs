@@ -65,13 +65,9 @@ fn decode_assistant(object: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
     Ok(parts)
 }
 
-/// A tool call that the model made earlier: its result names it, so it must have an id.
+/// A tool call that the model made earlier. Some servers hand out calls without an id, so it may have none.
 fn decode_asked_call(value: &Value<'_, '_>) -> Result<Part, Error> {
-    let part = tool::decode_call(value, |id| id.string())?;
-    if matches!(&part.content, PartContent::ToolCall(call) if call.id.is_empty()) {
-        return Err(value.error("the id is required"));
-    }
-    Ok(part)
+    tool::decode_call(value, |id| id.string())
 }
 
 /// The unknown fields of a part, where they may be written.

@@ -86,7 +86,11 @@ pub(crate) fn encode_message(
     object.field("role", role);
     match message.role {
         Role::Assistant => encode_assistant(&others, place, terms, &mut object)?,
-        Role::System | Role::Developer | Role::User | Role::Tool => encode_content(&others, place, terms, &mut object)?,
+        Role::System | Role::Developer => match joined(&others, BETWEEN_BLOCKS, terms) {
+            Some(text) => object.field("content", &text),
+            None => encode_content(&others, place, terms, &mut object)?,
+        },
+        Role::User | Role::Tool => encode_content(&others, place, terms, &mut object)?,
     }
     end_message(message, place, terms, object);
     Ok(())
@@ -143,7 +147,10 @@ fn encode_result(
     let mut object = list.object();
     object.field("role", "tool");
     object.field("tool_call_id", &result.call_id);
-    encode_content(&content, place, terms, &mut object)?;
+    match joined(&content, BETWEEN_BLOCKS, terms) {
+        Some(text) => object.field("content", &text),
+        None => encode_content(&content, place, terms, &mut object)?,
+    }
     match message.role {
         Role::Tool => end_message(message, place, terms, object),
         // The rest of the message follows, and its other fields with it.
@@ -169,12 +176,16 @@ fn encode_assistant(
         }
     }
     encode_reasoning(&reasoning, terms, object);
-    let is_silent = calls.is_empty() && !reasoning.is_empty() && terms.variant.reasoning == SentReasoning::Nothing;
+    let is_unsent = !reasoning.is_empty() && terms.variant.reasoning == SentReasoning::Nothing;
+    let is_silent = calls.is_empty() && (is_unsent || (reasoning.is_empty() && !terms.with_extra()));
     match &content[..] {
         // A turn of which nothing is left is refused unless it has a text.
         [] if is_silent => object.field("content", ""),
         [] => object.raw("content", "null"),
-        content => encode_content(content, place, terms, object)?,
+        content => match joined(content, "", terms) {
+            Some(text) => object.field("content", &text),
+            None => encode_content(content, place, terms, object)?,
+        },
     }
     if !calls.is_empty() {
         let mut list = object.array("tool_calls");
@@ -201,6 +212,19 @@ fn encode_reasoning(said: &[(&Reasoning, Extra)], terms: &Terms<'_>, object: &mu
             encode_details(said, object);
         }
     }
+}
+
+/// What stands between two blocks of instructions, or of a tool's result, in one text.
+const BETWEEN_BLOCKS: &str = "\n\n";
+
+/// The text of another dialect's blocks, for who is no user: many servers take nothing but a string there. What a model
+/// said is cut anywhere, the others are pieces of their own.
+fn joined(parts: &[Placed<'_>], separator: &str, terms: &Terms<'_>) -> Option<String> {
+    if terms.with_extra() {
+        return None;
+    }
+    let texts: Option<Vec<_>> = parts.iter().map(|(_, part)| part.as_text()).collect();
+    texts.map(|texts| texts.join(separator))
 }
 
 /// One plain text is written as a string, which every server takes; all else as a list.

@@ -28,6 +28,11 @@ fn decode_part(value: &Value<'_, '_>) -> Result<Part, Error> {
         "refusal" => PartContent::Refusal(string(&mut object, "refusal")?),
         "image_url" => {
             let nested = object.required("image_url")?;
+            if nested.is_string() {
+                // Mistral's way to write it.
+                let image = Image { source: decode_url(nested.string()?.into_owned()), detail: None };
+                return Ok(Part { content: PartContent::Image(image), cache: None, extra: object.rest() });
+            }
             let mut nested = nested.object()?;
             let source = decode_url(string(&mut nested, "url")?);
             let detail = nested.take("detail").map(|value| value.string()).transpose()?.map(Into::into);
@@ -36,6 +41,11 @@ fn decode_part(value: &Value<'_, '_>) -> Result<Part, Error> {
         }
         "input_audio" => {
             let nested = object.required("input_audio")?;
+            if nested.is_string() {
+                // Mistral's way to write it, which does not say the format.
+                let other = Other { kind: kind.into_owned(), json: value.json() };
+                return Ok(PartContent::Other(other).into());
+            }
             let mut nested = nested.object()?;
             let audio = Audio { data: string(&mut nested, "data")?, format: string(&mut nested, "format")? };
             nested.rest_into(&mut extra, "input_audio");
@@ -124,7 +134,10 @@ pub(crate) fn encode_part(
             };
             write_nested("file", extra, list, |nested| {
                 nested.optional(name, source);
-                nested.optional("filename", file.filename.as_ref());
+                // Bytes without a name are taken for no file at all.
+                let name =
+                    file.filename.as_deref().or(matches!(file.source, Source::Data { .. }).then_some("document.pdf"));
+                nested.optional("filename", name);
             });
         }
         PartContent::Other(other) if terms.with_extra() => list.item(&other.json),

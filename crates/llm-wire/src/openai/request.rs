@@ -104,6 +104,12 @@ fn decode_sampling(root: &mut Object<'_, '_>) -> Result<Sampling, Error> {
 
 fn decode_max_tokens(root: &mut Object<'_, '_>) -> Result<Option<u64>, Error> {
     let new = root.take("max_completion_tokens").map(|value| value.at_least(1)).transpose()?;
+    // Servers of one's own take −1 for "no limit": that stays an unknown field.
+    if let Some(value) = root.get("max_tokens").filter(|value| !value.is_null())
+        && value.integer()? < 0
+    {
+        return Ok(new);
+    }
     let Some(value) = root.take("max_tokens") else { return Ok(new) };
     let old = value.at_least(1)?;
     match new {

@@ -70,7 +70,8 @@ fn splice_ceiling(
     let stated = |name| root.get(name).filter(|value: &Value<'_, '_>| !value.is_null());
     let mut lowest = ceiling;
     for value in ["max_completion_tokens", "max_tokens"].into_iter().filter_map(stated) {
-        let limit = value.at_least(1)?;
+        // Below zero means none.
+        let limit = u64::try_from(value.integer()?).unwrap_or(u64::MAX);
         if limit > ceiling {
             edits.replace(&value, ceiling.to_string());
         }
@@ -80,7 +81,8 @@ fn splice_ceiling(
     if heeded.into_iter().any(|name| stated(name).is_some()) {
         return Ok(());
     }
-    match heeded.into_iter().find_map(|name| root.get(name)) {
+    // A null under the older name stays: whoever heeds the newer one may refuse the older.
+    match root.get(name) {
         Some(null) => edits.replace(&null, lowest.to_string()),
         None => edits.insert(behind_model, format!(r#","{name}":{lowest}"#)),
     }

@@ -43,6 +43,8 @@ struct ChoiceState {
     // Whether the text of reasoning comes in a field of its own, so that `reasoning_details` only repeat it.
     has_plain_reasoning: bool,
     tool_calls: ToolCalls,
+    /// Whether something has come in pieces.
+    has_delta: bool,
 }
 
 impl StreamDecoder {
@@ -91,7 +93,8 @@ impl StreamDecoder {
             return Err(error);
         }
         let is_other_event = event.is_some_and(|name| name != b"message");
-        if chunk.choices.is_none() && chunk.usage.is_none() && !is_other_event {
+        // Once an answer has begun, a chunk that says nothing is a sign of life.
+        if chunk.choices.is_none() && chunk.usage.is_none() && !is_other_event && !self.has_started {
             return Err(undecodable());
         }
         self.start(&chunk, events);
@@ -135,10 +138,13 @@ impl StreamDecoder {
         let mut say = |event| events.events_mut().push(ChoiceEvent { choice: index, event });
 
         let is_whole = choice.delta.is_none();
+        // Some servers end a stream with the whole of what they said in pieces.
+        let is_repeated = is_whole && state.has_delta;
+        state.has_delta |= !is_whole;
         let delta = match (choice.delta, choice.message) {
             (Some(delta), _) => delta,
-            (None, Some(message)) => serde_json::from_str(message.get()).map_err(|_| undecodable())?,
-            (None, None) => Delta::default(),
+            (None, Some(message)) if !is_repeated => serde_json::from_str(message.get()).map_err(|_| undecodable())?,
+            (None, _) => Delta::default(),
         };
         let details = decode_details(delta.reasoning_details);
         // Some servers send both spellings with the same text. In a whole answer the details say which piece of it is

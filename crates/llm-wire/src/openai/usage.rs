@@ -27,8 +27,8 @@ pub(crate) fn decode_usage(text: &str) -> Option<Usage> {
     let [reasoning] = completion_details.unwrap_or_default();
 
     let (prompt, completion, total) = (count(prompt), count(completion), count(total));
-    // A report of nothing is none.
-    prompt.or(completion).or(total)?;
+    // A report of nothing is none, and neither is a sum of which nobody knows the parts.
+    prompt.or(completion)?;
     let (prompt, completion) = (prompt.unwrap_or_default(), completion.unwrap_or_default());
     let total = total.unwrap_or_default();
     let cached = count(cached).or_else(|| count(deepseek_hits)).unwrap_or_default();
