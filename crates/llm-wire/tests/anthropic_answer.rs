@@ -120,7 +120,7 @@ fn parts_become_blocks() {
     let written = written(&output);
     assert_eq!(written["stop_reason"], "refusal");
     let content = &written["content"];
-    assert_eq!(content[0], serde_json::json!({"type": "thinking", "thinking": "hm", "signature": ""}));
+    assert_eq!(content[0], serde_json::json!({"type": "thinking", "thinking": "hm", "signature": "dW5zaWduZWQ="}));
     assert_eq!(content[1], serde_json::json!({"type": "text", "text": "No."}));
     assert_eq!(content[2]["input"], serde_json::json!({}));
     assert_eq!(content[3]["input"], serde_json::json!({"a": 1}));

@@ -190,8 +190,8 @@ fn a_question_for_a_count_has_no_limit_and_stays_one() {
 #[test]
 fn thinking_that_nobody_signed_is_not_sent_back() {
     let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"},
-        {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":""},{"type":"text","text":"Yes."}]},
-        {"role":"assistant","content":[{"type":"thinking","thinking":"only","signature":""}]},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"dW5zaWduZWQ="},{"type":"text","text":"Yes."}]},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"only","signature":"dW5zaWduZWQ="}]},
         {"role":"user","content":"why?"}]}"#;
     let request = read(body);
     assert!(request.wire().is_none(), "the bytes hold what the provider would refuse");
@@ -199,6 +199,10 @@ fn thinking_that_nobody_signed_is_not_sent_back() {
     assert_eq!(written["messages"][1]["content"], json(r#"[{"type":"text","text":"Yes."}]"#));
     assert_eq!(written["messages"].as_array().unwrap().len(), 3, "a turn of nothing is left out");
     assert_eq!(&*request.context().trail().left_out()[0], "messages.reasoning_content");
+
+    // A server that signs nothing wants it back all the same.
+    let theirs = body.replace("dW5zaWduZWQ=", "");
+    assert_eq!(sent(&read(&theirs), &EncodeOptions::new("m")), theirs);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use llm_core::{
 use super::{
     block_encode::json_object,
     finish::{STOP_SEQUENCE, encode_finish},
+    unsigned::UNSIGNED,
     usage::encode_usage,
 };
 use crate::json::{ArrayWriter, ObjectWriter};
@@ -119,7 +120,7 @@ fn encode_parts(choice: &Choice, call: CallId, is_own: bool, content: &mut Array
                     None => {
                         block.field("type", "thinking");
                         block.field("thinking", &reasoning.text);
-                        block.field("signature", reasoning.signature.as_deref().unwrap_or_default());
+                        block.field("signature", reasoning.signature.as_deref().unwrap_or(UNSIGNED));
                     }
                 }
                 block.end();

@@ -2,6 +2,7 @@
 
 use llm_core::{CacheTtl, Error, File, Image, Other, Part, PartContent, Reasoning, Source, ToolCall, ToolResult};
 
+use super::unsigned::given;
 use crate::{
     json::{Object, Value},
     limits::MAX_PARTS,
@@ -30,7 +31,7 @@ pub(super) fn decode_block(value: &Value<'_, '_>) -> Result<Part, Error> {
         "tool_result" => Some(PartContent::ToolResult(decode_result(&mut block)?)),
         "thinking" => {
             let text = string(&mut block, "thinking")?;
-            let signature = optional_string(&mut block, "signature")?.filter(|signature| !signature.is_empty());
+            let signature = optional_string(&mut block, "signature")?.and_then(given);
             Some(PartContent::Reasoning(Reasoning { text, signature, redacted: None }))
         }
         "redacted_thinking" => {

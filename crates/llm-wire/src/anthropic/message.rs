@@ -1,6 +1,6 @@
 //! Messages of a request, read.
 
-use llm_core::{Error, Message, PartContent, Role};
+use llm_core::{Error, Message, Role};
 
 use super::block::decode_content;
 use crate::json::Value;
@@ -16,20 +16,4 @@ pub(super) fn decode_message(value: &Value<'_, '_>) -> Result<Message, Error> {
     };
     let parts = decode_content(&object.required("content")?)?;
     Ok(Message { role, parts, name: None, extra: object.rest() })
-}
-
-/// Whether some turn holds thinking that no provider signed: front doors of this dialect hand it out for models whose
-/// own dialect has no signatures.
-pub(super) fn has_unsigned_thinking(messages: &[Message]) -> bool {
-    messages.iter().flat_map(|message| &message.parts).any(|part| match &part.content {
-        PartContent::Reasoning(reasoning) => reasoning.signature.is_none() && reasoning.redacted.is_none(),
-        PartContent::Text(_)
-        | PartContent::Refusal(_)
-        | PartContent::Image(_)
-        | PartContent::Audio(_)
-        | PartContent::File(_)
-        | PartContent::ToolCall(_)
-        | PartContent::ToolResult(_)
-        | PartContent::Other(_) => false,
-    })
 }

@@ -14,8 +14,8 @@
 //!   OpenAI's dialect) and what the user says next are one turn.
 //! - `max_tokens` is required here: where the caller set no limit it is the ceiling, else the model's own maximum, else
 //!   4,096.
-//! - Thinking without a signature was another provider's, or one of ours without: it is left out, because the provider
-//!   refuses what it did not sign. So are blank texts, and turns of which nothing is left.
+//! - Thinking that nobody signed is handed out with a signature that says so, and left out when it comes back, because
+//!   the provider refuses what it did not sign. So are blank texts, and turns of which nothing is left.
 //! - The ids of tool calls may hold letters, digits, `_` and `-` here. Every other byte becomes `_` and its two
 //!   hexadecimal digits, in the call and in its result.
 //! - Documents given as text or as blocks, tools that run at the provider and their results, and whatever else has no
@@ -52,6 +52,7 @@ mod stream;
 mod stream_blocks;
 mod stream_encode;
 mod tool;
+mod unsigned;
 mod usage;
 
 use bytes::Bytes;

@@ -8,8 +8,9 @@ use llm_core::{
 
 use super::{
     block::decode_content,
-    message::{decode_message, has_unsigned_thinking},
+    message::decode_message,
     tool::{decode_choice, decode_tool},
+    unsigned::may_hold_unsigned,
 };
 use crate::{
     json::{Object, Value, document},
@@ -48,14 +49,8 @@ pub fn decode_count_tokens(body: Bytes) -> Result<LlmRequest, Error> {
 }
 
 fn with_bytes(model: String, payload: Payload, body: Bytes) -> LlmRequest {
-    // Thinking that we signed with nothing was another provider's: Anthropic would refuse it, so the request is
-    // written from its types, without it.
-    let is_ours = match &payload {
-        Payload::Chat(chat) | Payload::CountTokens(chat) => has_unsigned_thinking(&chat.messages),
-        Payload::Embed(_) => false,
-    };
     let request = LlmRequest::new(model, payload);
-    if is_ours { request } else { request.with_wire(Dialect::Anthropic, body) }
+    if may_hold_unsigned(&body) { request } else { request.with_wire(Dialect::Anthropic, body) }
 }
 
 fn decode_fields(mut root: Object<'_, '_>) -> Result<Chat, Error> {

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     finish::{STOP_SEQUENCE, decode_finish},
+    unsigned::given,
     usage::Report,
 };
 use crate::{
@@ -298,7 +299,7 @@ fn say_text(text: Option<&RawValue>, events: &mut Frame) {
 }
 
 fn say_thinking(text: Option<&RawValue>, signature: Option<&RawValue>, events: &mut Frame) {
-    let (text, signature) = (said(text), said(signature));
+    let (text, signature) = (said(text), said(signature).and_then(given));
     if text.is_some() || signature.is_some() {
         let text = text.map(Cow::into_owned).unwrap_or_default();
         let delta = ReasoningDelta { text, signature: signature.map(Cow::into_owned), redacted: None };

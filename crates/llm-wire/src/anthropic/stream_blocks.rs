@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use llm_core::{CallId, Event, ToolCallDelta};
 
-use super::{answer_encode::invented_call_id, json_extent::JsonExtent, stream_encode::Passed};
+use super::{answer_encode::invented_call_id, json_extent::JsonExtent, stream_encode::Passed, unsigned::UNSIGNED};
 use crate::{json::ObjectWriter, sse};
 
 /// The most blocks that wait for a call to be whole. The tools that a model calls at once are a dozen.
@@ -155,7 +155,8 @@ impl Blocks {
             if !(is_over || is_cut) {
                 return;
             }
-            if let Kind::Thinking { signature: Some(signature) } = &block.kind {
+            if let Kind::Thinking { signature } = &block.kind {
+                let signature = signature.as_deref().unwrap_or(UNSIGNED);
                 write_delta(index, "signature_delta", "signature", signature, scratch, out);
             }
             write_stop(index, scratch, out);
