@@ -128,7 +128,7 @@ async fn wrong_names_types_and_numbers_are_refused() {
         ("a negative temperature", r#""temperature":-1e999"#),
         ("a limit beyond all", r#""max_tokens":1e999"#),
         ("a limit beyond 64 bits", r#""max_tokens":18446744073709551616"#),
-        ("a negative limit", r#""max_tokens":-1"#),
+        ("a negative limit", r#""max_tokens":-2"#),
         ("half a token", r#""max_tokens":1.5"#),
         ("a text for a limit", r#""max_tokens":"1""#),
         ("a seed beyond all", r#""seed":1e400"#),

@@ -24,7 +24,7 @@
 //! - Unknown fields are kept in order and in their own spelling. Those of a nested object (`stream_options`,
 //!   `image_url`, a tool's `function`) are kept under the name of that object, and written back into it.
 //! - Ranges differ by provider, so only what none takes is refused: negative temperatures, `n` outside 1 to 128,
-//!   token limits below 1.
+//!   token limits below 1 (but for `max_tokens` of −1, which servers of one's own take for none).
 //!
 //! # Servers
 //!

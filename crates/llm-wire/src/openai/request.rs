@@ -106,7 +106,7 @@ fn decode_max_tokens(root: &mut Object<'_, '_>) -> Result<Option<u64>, Error> {
     let new = root.take("max_completion_tokens").map(|value| value.at_least(1)).transpose()?;
     // Servers of one's own take −1 for "no limit": that stays an unknown field.
     if let Some(value) = root.get("max_tokens").filter(|value| !value.is_null())
-        && value.integer()? < 0
+        && value.integer()? == -1
     {
         return Ok(new);
     }
