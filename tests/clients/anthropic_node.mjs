@@ -293,7 +293,7 @@ checkOnce("too large a request", async () => {
 });
 
 checkOnce("bad request", async () => {
-  const error = await refused(Anthropic.BadRequestError, 400, () => ask("sim-chat", { max_tokens: -1 }));
+  const error = await refused(Anthropic.BadRequestError, 400, () => ask("sim-chat", { max_tokens: -2 }));
   expect(error.type, "invalid_request_error", "the type");
 });
 

@@ -443,7 +443,7 @@ def too_large_a_request(_):
 
 @check_once
 def bad_request(_):
-    error = refused(openai.BadRequestError, 400, lambda: ask("sim-chat", max_tokens=-1))
+    error = refused(openai.BadRequestError, 400, lambda: ask("sim-chat", max_tokens=-2))
     expect(error.type, "invalid_request_error", "the type")
 
 
