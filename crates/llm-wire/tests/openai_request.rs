@@ -166,6 +166,18 @@ fn old_function_calling_survives_a_change_of_the_payload() {
 }
 
 #[test]
+fn calls_of_kinds_without_a_name_here_stay_calls() {
+    let body = with_messages(
+        r#"{"role":"user","content":"x"},{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"shell","shell":{"x":1}}]}"#,
+    );
+    let mut request = decode_chat(Bytes::from(body.clone())).unwrap();
+    request.payload_mut();
+    let written = encode_request(&request, &EncodeOptions::new("m")).unwrap();
+    let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(json(&written), json(body.as_bytes()));
+}
+
+#[test]
 fn messages_that_are_none_are_refused_by_name() {
     for (messages, expected) in [
         ("", "messages: expected at least one message"),

@@ -65,9 +65,16 @@ fn decode_assistant(object: &mut Object<'_, '_>) -> Result<Vec<Part>, Error> {
     Ok(parts)
 }
 
+/// The unknown field of a part that says that it is a call of a kind without a name here, and no content.
+pub(crate) const OTHER_CALL: &str = "tool_calls";
+
 /// A tool call that the model made earlier. Some servers hand out calls without an id, so it may have none.
 fn decode_asked_call(value: &Value<'_, '_>) -> Result<Part, Error> {
-    tool::decode_call(value, |id| id.string())
+    let mut part = tool::decode_call(value, |id| id.string())?;
+    if let PartContent::Other(other) = &part.content {
+        part.extra.insert(OTHER_CALL, other.json.clone());
+    }
+    Ok(part)
 }
 
 /// The unknown fields of a part, where they may be written.

@@ -7,7 +7,7 @@ use llm_core::{Error, Extra, Message, Part, PartContent, Reasoning, Role, ToolRe
 use super::{
     SentReasoning,
     foreign::{Terms, refuse},
-    message::extra_of,
+    message::{OTHER_CALL, extra_of},
     part::encode_part,
     reasoning::encode_details,
     tool::encode_call,
@@ -167,17 +167,22 @@ fn encode_assistant(
 ) -> Result<(), Error> {
     let mut content = Vec::with_capacity(parts.len());
     let mut calls = Vec::new();
+    let mut other_calls = Vec::new();
     let mut reasoning = Vec::new();
     for &(index, part) in parts {
         match &part.content {
             PartContent::Reasoning(known) => reasoning.push((known, extra_of(part, terms.with_extra()))),
             PartContent::ToolCall(call) => calls.push((call, part)),
+            PartContent::Other(other) if terms.with_extra() && part.extra.get(OTHER_CALL).is_some() => {
+                other_calls.push(&other.json);
+            }
             _ => content.push((index, part)),
         }
     }
     encode_reasoning(&reasoning, terms, object);
     let is_unsent = !reasoning.is_empty() && terms.variant.reasoning == SentReasoning::Nothing;
-    let is_silent = calls.is_empty() && (is_unsent || (reasoning.is_empty() && !terms.with_extra()));
+    let has_calls = !(calls.is_empty() && other_calls.is_empty());
+    let is_silent = !has_calls && (is_unsent || (reasoning.is_empty() && !terms.with_extra()));
     match &content[..] {
         // A turn of which nothing is left is refused unless it has a text.
         [] if is_silent => object.field("content", ""),
@@ -187,8 +192,9 @@ fn encode_assistant(
             None => encode_content(content, place, terms, object)?,
         },
     }
-    if !calls.is_empty() {
+    if has_calls {
         let mut list = object.array("tool_calls");
+        other_calls.into_iter().for_each(|json| list.item(json));
         for (call, part) in calls {
             encode_call(call, &call.id, &extra_of(part, terms.with_extra()), list.object());
         }
