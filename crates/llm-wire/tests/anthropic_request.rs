@@ -138,6 +138,8 @@ fn the_callers_bytes_are_sent_but_for_what_is_spliced_in() {
     changed.payload_mut();
     let written = json(&sent(&changed, &tight));
     assert_eq!((&written["max_tokens"], &written["thinking"]["budget_tokens"]), (&2000.into(), &1999.into()));
+    let later = wide.replace(r#""type":"enabled","budget_tokens":2048"#, r#""type":"later","budget_tokens":null"#);
+    assert_eq!(sent(&read(&later), &tight), later.replace("4096", "2000"));
     let generous = EncodeOptions { output_ceiling: Some(1_000), ..EncodeOptions::new("claude-x") };
     assert_eq!(sent(&read(FULL), &generous), FULL);
 }

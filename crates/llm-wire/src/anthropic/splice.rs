@@ -25,7 +25,8 @@ pub(super) fn splice(body: &Bytes, options: &EncodeOptions<'_>) -> Result<Option
         edits.replace(&limit, ceiling.to_string());
         if let Some(thinking) = root.get("thinking").filter(Value::is_object)
             && let Some(budget) = thinking.object()?.get("budget_tokens")
-            && budget.at_least(0)? >= ceiling
+            // Thinking of another kind may have a budget that is no number, and none to lower.
+            && budget.at_least(0).is_ok_and(|tokens| tokens >= ceiling)
         {
             match budget_below(ceiling) {
                 Some(lower) => edits.replace(&budget, lower.to_string()),
