@@ -49,6 +49,7 @@ mod limits;
 mod models;
 pub mod openai;
 mod options;
+mod refusal;
 pub mod sse;
 mod stream_error;
 #[doc = include_str!("../TRANSLATION.md")]

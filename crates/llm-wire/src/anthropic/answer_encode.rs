@@ -8,9 +8,8 @@ use llm_core::{
 };
 
 use super::{
-    block_encode::json_object,
+    block_encode::{encode_reasoning, json_object},
     finish::{STOP_SEQUENCE, encode_finish},
-    unsigned::UNSIGNED,
     usage::encode_usage,
 };
 use crate::json::{ArrayWriter, ObjectWriter};
@@ -112,17 +111,7 @@ fn encode_parts(choice: &Choice, call: CallId, is_own: bool, content: &mut Array
             }
             PartContent::Reasoning(reasoning) => {
                 let mut block = content.object();
-                match &reasoning.redacted {
-                    Some(data) => {
-                        block.field("type", "redacted_thinking");
-                        block.field("data", data);
-                    }
-                    None => {
-                        block.field("type", "thinking");
-                        block.field("thinking", &reasoning.text);
-                        block.field("signature", reasoning.signature.as_deref().unwrap_or(UNSIGNED));
-                    }
-                }
+                encode_reasoning(reasoning, &mut block);
                 block.end();
             }
             PartContent::ToolCall(tool_call) => {

@@ -7,8 +7,11 @@ use llm_core::{
 };
 use serde_json::value::RawValue;
 
-use super::{encode::ttl_name, foreign};
-use crate::json::{ArrayWriter, ObjectWriter};
+use super::{encode::ttl_name, foreign, unsigned::UNSIGNED};
+use crate::{
+    json::{ArrayWriter, ObjectWriter},
+    refusal::refuse,
+};
 
 /// The pictures that the provider takes (Anthropic API reference, Messages).
 const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
@@ -69,7 +72,7 @@ impl BlockWriter<'_> {
         }
         if let PartContent::Other(other) = &part.content {
             if !self.is_own {
-                return Err(foreign::refuse(&place.to_string(), "content of this kind"));
+                return Err(refuse(place.to_string(), "content of this kind"));
             }
             list.item(&other.json);
             return Ok(());
@@ -89,7 +92,7 @@ impl BlockWriter<'_> {
                 self.encode_file(file, place, &mut block)?;
                 &["type", "source", "title"]
             }
-            PartContent::Audio(_) => return Err(foreign::refuse(&place.to_string(), "sound")),
+            PartContent::Audio(_) => return Err(refuse(place.to_string(), "sound")),
             PartContent::ToolCall(call) => {
                 encode_call(call, place, &mut block)?;
                 &["type", "id", "name", "input"]
@@ -116,10 +119,9 @@ impl BlockWriter<'_> {
 
     fn encode_image(&self, image: &Image, place: Place, block: &mut ObjectWriter<'_>) -> Result<(), Error> {
         let media_type = match &image.source {
-            Source::Data { media_type, data: _ } => Some(
-                image_type(media_type)
-                    .ok_or_else(|| foreign::refuse(&place.to_string(), "pictures of this media type"))?,
-            ),
+            Source::Data { media_type, data: _ } => {
+                Some(image_type(media_type).ok_or_else(|| refuse(place.to_string(), "pictures of this media type"))?)
+            }
             Source::Url(_) | Source::File(_) => None,
         };
         if image.detail.is_some() {
@@ -133,7 +135,7 @@ impl BlockWriter<'_> {
         if let Source::Data { media_type, data: _ } = &file.source
             && media_type != "application/pdf"
         {
-            return Err(foreign::refuse(&place.to_string(), "files that are no PDF"));
+            return Err(refuse(place.to_string(), "files that are no PDF"));
         }
         block.field("type", "document");
         self.encode_source(&file.source, None, place, block)?;
@@ -151,7 +153,7 @@ impl BlockWriter<'_> {
     ) -> Result<(), Error> {
         // An id of another provider's means nothing here.
         if matches!(source, Source::File(_)) && !self.is_own {
-            return Err(foreign::refuse(&place.to_string(), "the file ids of another"));
+            return Err(refuse(place.to_string(), "the file ids of another"));
         }
         let mut object = block.object("source");
         match source {
@@ -212,13 +214,13 @@ fn image_type(media_type: &str) -> Option<&'static str> {
 
 fn encode_call(call: &ToolCall, place: Place, block: &mut ObjectWriter<'_>) -> Result<(), Error> {
     if call.kind == ToolCallKind::Custom {
-        return Err(foreign::refuse(&place.to_string(), "calls of tools that take free text"));
+        return Err(refuse(place.to_string(), "calls of tools that take free text"));
     }
     block.field("type", "tool_use");
     block.field("id", &*tool_id(&call.id));
     block.field("name", &call.name);
     let input = json_object(&call.arguments);
-    let input = input.ok_or_else(|| foreign::refuse(&place.to_string(), "arguments that are no JSON object"))?;
+    let input = input.ok_or_else(|| refuse(place.to_string(), "arguments that are no JSON object"))?;
     block.raw("input", input);
     Ok(())
 }
@@ -233,14 +235,14 @@ pub(super) fn json_object(arguments: &str) -> Option<&str> {
     is_object.then_some(arguments)
 }
 
-fn encode_reasoning(reasoning: &Reasoning, block: &mut ObjectWriter<'_>) {
+pub(super) fn encode_reasoning(reasoning: &Reasoning, block: &mut ObjectWriter<'_>) {
     if let Some(data) = &reasoning.redacted {
         block.field("type", "redacted_thinking");
         block.field("data", data);
     } else {
         block.field("type", "thinking");
         block.field("thinking", &reasoning.text);
-        block.field("signature", reasoning.signature.as_deref().unwrap_or_default());
+        block.field("signature", reasoning.signature.as_deref().unwrap_or(UNSIGNED));
     }
 }
 

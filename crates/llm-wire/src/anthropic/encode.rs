@@ -16,6 +16,7 @@ use super::{
 use crate::{
     EncodeOptions,
     json::{ArrayWriter, ObjectWriter, fields_of},
+    refusal::refuse,
 };
 
 /// The limit on output where neither the caller nor the catalogue knows one. Every model takes it: the oldest that are
@@ -103,7 +104,7 @@ fn encode_tool(
             tools.item(&other.json);
             return Ok(());
         }
-        ToolKind::Other(_) => return Err(foreign::refuse(&format!("tools[{index}]"), "tools of this kind")),
+        ToolKind::Other(_) => return Err(refuse(format!("tools[{index}]"), "tools of this kind")),
     };
     let mut object = tools.object();
     object.field("name", name);

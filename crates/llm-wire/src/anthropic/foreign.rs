@@ -1,19 +1,15 @@
 //! What other dialects can say and this one cannot: refused where it would change the answer, left out where it would
 //! not. The table in the docs of `llm_wire` has every field.
 
-use llm_core::{Chat, Detail, Error, Extra, Json, ResponseFormat, Sampling, ToolChoice, Trail};
+use llm_core::{Chat, Error, Extra, Json, ResponseFormat, Sampling, ToolChoice, Trail};
+
+use crate::refusal::refuse;
 
 /// Unknown fields of OpenAI's dialect without which the answer would be another one.
 const MEANINGFUL: [&str; 5] = ["functions", "function_call", "audio", "web_search_options", "modalities"];
 
 /// Unknown fields of OpenAI's dialect that have a place here.
 const CARRIED: [&str; 2] = ["user", "safety_identifier"];
-
-/// The error about something that cannot be said to this provider.
-pub(super) fn refuse(field: &str, what: &str) -> Error {
-    Error::invalid_request(format!("{field}: this provider does not take {what}"))
-        .with_detail(Detail { param: Some(field.to_owned()), ..Detail::default() })
-}
 
 /// Refuses what cannot be said and matters, and notes what is left out. `is_own` is false for a chat whose unknown
 /// fields are another dialect's.

@@ -6,7 +6,10 @@ use super::{
     block_encode::{BlockWriter, Place},
     foreign,
 };
-use crate::json::{ArrayWriter, ObjectWriter};
+use crate::{
+    json::{ArrayWriter, ObjectWriter},
+    refusal::refuse,
+};
 
 /// Writes `system` and `messages`.
 ///
@@ -62,7 +65,7 @@ fn encode_system(system: &[Message], blocks: &BlockWriter<'_>, object: &mut Obje
     for (index, part) in parts.enumerate() {
         let place = Place::System(index);
         if part.as_text().is_none() && !blocks.is_own {
-            return Err(foreign::refuse(&place.to_string(), "content that is no text"));
+            return Err(refuse(place.to_string(), "content that is no text"));
         }
         blocks.encode(part, place, &mut list)?;
     }
@@ -81,7 +84,7 @@ fn encode_turn(
         note_rest(message, blocks);
         let called = message.extra.get("function_call").filter(|json| json.get() != "null");
         if called.is_some() && !blocks.is_own {
-            return Err(foreign::refuse(&format!("messages[{at}].function_call"), "this field"));
+            return Err(refuse(format!("messages[{at}].function_call"), "this field"));
         }
     }
     let parts = messages.iter().flat_map(|message| &message.parts);

@@ -17,8 +17,8 @@ pub(super) struct Blocks {
     waiting: VecDeque<Block>,
     // The blocks that have been begun on the wire.
     begun: u32,
-    // The tool calls that have begun are those below this number; one that is not waiting any more is over.
     has_refused: bool,
+    // The tool calls that have begun; one that is not waiting any more is over.
     tool_calls: Vec<u32>,
 }
 

@@ -1,12 +1,10 @@
 //! What another dialect can say and this one, or this server, cannot: refused where it would change the answer, left
 //! out where it would not.
 
-use llm_core::{
-    Chat, Detail, Dialect, Error, Extra, Json, LlmRequest, ResponseFormat, Sampling, Thinking, ToolChoice, Trail,
-};
+use llm_core::{Chat, Dialect, Error, Extra, Json, LlmRequest, ResponseFormat, Sampling, Thinking, ToolChoice, Trail};
 
 use super::Variant;
-use crate::{EncodeOptions, json::fields_of};
+use crate::{EncodeOptions, json::fields_of, refusal::refuse};
 
 /// Unknown fields of Anthropic's dialect without which the answer would be another one, or made elsewhere.
 const MEANINGFUL: [&str; 3] = ["container", "mcp_servers", "inference_geo"];
@@ -16,13 +14,6 @@ const LONGEST_USER: usize = 64;
 
 /// Fields of Anthropic's dialect that have a type in part; what has none is kept under their name.
 const NESTED: [&str; 4] = ["metadata", "thinking", "output_config", "tool_choice"];
-
-/// The error about the field of this name, which cannot be sent as it is.
-pub(crate) fn refuse(field: impl Into<String>, what: &str) -> Error {
-    let field = field.into();
-    Error::invalid_request(format!("{field}: this provider does not take {what}"))
-        .with_detail(Detail { param: Some(field), ..Detail::default() })
-}
 
 /// On what terms a request is written.
 pub(crate) struct Terms<'a> {

@@ -6,13 +6,16 @@ use llm_core::{Error, Extra, Message, Part, PartContent, Reasoning, Role, ToolRe
 
 use super::{
     SentReasoning,
-    foreign::{Terms, refuse},
+    foreign::Terms,
     message::{OTHER_CALL, extra_of},
     part::encode_part,
     reasoning::encode_details,
     tool::encode_call,
 };
-use crate::json::{ArrayWriter, ObjectWriter};
+use crate::{
+    json::{ArrayWriter, ObjectWriter},
+    refusal::refuse,
+};
 
 /// Where a message stands in the request, for errors and for the names of what is left out.
 #[derive(Clone, Copy)]

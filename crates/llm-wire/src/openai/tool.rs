@@ -6,11 +6,11 @@ use llm_core::{
     Error, Extra, Function, Json, Other, Part, PartContent, Tool, ToolCall, ToolCallKind, ToolChoice, ToolKind,
 };
 
-use super::{
-    Variant,
-    foreign::{Terms, refuse},
+use super::{Variant, foreign::Terms};
+use crate::{
+    json::{ArrayWriter, Object, ObjectWriter, Value, fields_of},
+    refusal::refuse,
 };
-use crate::json::{ArrayWriter, Object, ObjectWriter, Value, fields_of};
 
 pub(crate) fn decode_tool(value: &Value<'_, '_>) -> Result<Tool, Error> {
     let mut object = value.object()?;
