@@ -151,6 +151,25 @@ impl Body {
         self
     }
 
+    /// Puts a stream around this one, for a layer that ends or changes it; who only watches [observes](Self::observe).
+    ///
+    /// The new body counts for itself, knows what it answers as this one does, and whether it was held back already. A
+    /// whole answer is over and stays as it is. When the new stream is dropped, and this one with it before its end,
+    /// those who observe this one are told that it was abandoned.
+    pub fn wrap<S>(mut self, wrap: impl FnOnce(Self) -> S) -> Self
+    where
+        S: Stream<Item = Result<Frame, Error>> + Send + 'static,
+    {
+        let Repr::Stream(streaming) = &mut self.0 else { return self };
+        let inner = streaming.as_mut().project().state;
+        let state = State {
+            progress: inner.progress.beginning(),
+            committed: inner.committed || inner.progress.is_committed(),
+            ..State::default()
+        };
+        Self(Repr::Stream(Box::pin(Streaming { state, stream: wrap(self) })))
+    }
+
     fn progress_mut(&mut self) -> &mut Progress {
         match &mut self.0 {
             Repr::Full(full) => &mut full.progress,

@@ -224,11 +224,23 @@ pub struct AttemptRecord {
     pub usage: Option<Usage>,
     /// What it cost, where the price is known.
     pub cost: Option<NanoUsd>,
+    /// What whoever may call again made of its failure, such as `retried` or `not_retryable`. The words are that
+    /// layer's, documented there and stable; absent while nobody had to decide.
+    pub verdict: Option<&'static str>,
 }
 
 impl AttemptRecord {
     fn new(number: u32) -> Self {
-        Self { number, reason: Again::First, waited: Duration::ZERO, target: None, end: None, usage: None, cost: None }
+        Self {
+            number,
+            reason: Again::First,
+            waited: Duration::ZERO,
+            target: None,
+            end: None,
+            usage: None,
+            cost: None,
+            verdict: None,
+        }
     }
 }
 

@@ -126,8 +126,12 @@ struct Entry {
 impl Entry {
     fn note_failure(&self, error: &Error) {
         self.trail.begin(self.attempt, error.target().or(self.target.as_ref()));
-        // An edge that saw the end knows it better.
-        self.trail.update(self.attempt.number, |record| _ = record.end.get_or_insert(AttemptEnd::Failed(error.kind())));
+        self.trail.update(self.attempt.number, |record| match record.end {
+            // Somebody in between gave it up, for the reason that is told here.
+            None | Some(AttemptEnd::Abandoned) => record.end = Some(AttemptEnd::Failed(error.kind())),
+            // An edge that saw the end knows it better.
+            Some(AttemptEnd::Complete | AttemptEnd::Failed(_)) => {}
+        });
     }
 }
 

@@ -35,6 +35,7 @@
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Class`] |
 //! | where it went | [`Target`], [`PerTarget`], [`Trail`] |
 //! | how to operate it | [`Notice`], [`Measures`], [`Health`], [`clock`] |
+//! | what layers keep | [`Striped`], [`Keyed`], [`Random`] |
 
 mod accumulate;
 mod body;
@@ -52,6 +53,7 @@ mod estimate;
 mod event;
 mod frame;
 mod json;
+mod keyed;
 mod kind;
 mod money;
 mod operate;
@@ -59,9 +61,11 @@ mod outcome;
 mod output;
 mod part;
 mod price;
+mod random;
 mod request;
 mod response;
 mod service;
+mod striped;
 mod target;
 pub mod tokens;
 mod trace;
@@ -85,6 +89,7 @@ pub use estimate::{count_prompt, estimate_prompt};
 pub use event::{Event, FinishReason, ReasoningDelta, Start, ToolCallDelta};
 pub use frame::{ChoiceEvent, Dialect, Frame, Wire};
 pub use json::{Extra, Json};
+pub use keyed::Keyed;
 pub use kind::{Breaker, Class, Elsewhere, ErrorKind, Phase, Retry};
 pub use money::*;
 pub use operate::{Health, HealthState, Measure, Measures, Notice, NoticeListener, Notices, Severity};
@@ -94,10 +99,12 @@ pub use part::{
     Audio, CacheTtl, File, Image, Other, Part, PartContent, Reasoning, Source, ToolCall, ToolCallKind, ToolResult,
 };
 pub use price::*;
+pub use random::Random;
 pub use request::{ChatBuilder, LlmRequest, Payload};
 pub use response::{CacheStatus, Head, LlmResponse, Quota, RateLimits, Served};
 pub use service::BoxLlmService;
-pub use target::{PerTarget, Target};
+pub use striped::Striped;
+pub use target::{PerTarget, Target, TargetRef};
 pub use tokens::{TextCount, TokenCounter, TokenEstimate, TokenFamily};
 pub use trace::TraceParent;
 pub use usage::{Provenance, Usage};

@@ -201,6 +201,11 @@ impl Progress {
         Self { prompt: Some(prompt), ..Self::default() }
     }
 
+    /// The progress of another stream of the same answer, at its beginning.
+    pub(crate) fn beginning(&self) -> Self {
+        Self { prompt: self.prompt.clone(), from_cache: self.from_cache, ..Self::default() }
+    }
+
     pub(crate) fn set_prompt(&mut self, prompt: Prompt) {
         self.prompt = Some(prompt);
     }

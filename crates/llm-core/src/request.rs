@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::Extensions;
 
-use crate::{Chat, Context, Dialect, Embed, EmbedInput, Message, Role, Tool, Wire};
+use crate::{Chat, Context, Dialect, Embed, EmbedInput, Message, Role, TargetRef, Tool, Wire};
 
 /// A call to a model. Cloning copies a few pointers, so that retry, hedge and cache can clone freely.
 ///
@@ -113,6 +113,15 @@ impl LlmRequest {
     /// Who calls and why, to be changed. Other clones of the request keep theirs.
     pub fn context_mut(&mut self) -> &mut Context {
         &mut self.context
+    }
+
+    /// The names under which a layer keeps what it knows of where the call goes: those of the target, or the requested
+    /// model without a provider while no target was chosen.
+    pub fn target_or_model(&self) -> TargetRef<'_> {
+        match self.context.target() {
+            Some(target) => target.names(),
+            None => TargetRef { provider: "", model: &self.model, key: None },
+        }
     }
 
     /// Whatever else callers and their layers want to carry along.

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use papaya::Equivalent;
 use serde::{Deserialize, Serialize};
 
 /// A provider, one of its models, and optionally one of its keys. Cloning copies a pointer.
@@ -41,12 +42,57 @@ impl Target {
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }
+
+    /// The target's names.
+    pub fn names(&self) -> TargetRef<'_> {
+        TargetRef { provider: self.provider(), model: self.model(), key: self.key() }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.provider(), self.model())?;
-        self.key().map_or(Ok(()), |key| write!(f, "#{key}"))
+        self.names().fmt(f)
+    }
+}
+
+/// The names of a target, borrowed: what state that is kept by target is looked up with, see
+/// [`Keyed`](crate::Keyed).
+// The order of the fields is that of `Names`, so that both have the same hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TargetRef<'a> {
+    /// The provider's name; empty where nobody has chosen one.
+    pub provider: &'a str,
+    /// The model by the provider's name for it.
+    pub model: &'a str,
+    /// The name of the key, if one was chosen.
+    pub key: Option<&'a str>,
+}
+
+impl TargetRef<'_> {
+    /// A target of these names.
+    pub fn to_target(self) -> Target {
+        Target(Arc::new(Names {
+            provider: self.provider.into(),
+            model: self.model.into(),
+            key: self.key.map(Box::from),
+        }))
+    }
+}
+
+impl Equivalent<Target> for TargetRef<'_> {
+    fn equivalent(&self, target: &Target) -> bool {
+        *self == target.names()
+    }
+}
+
+/// `provider/model#key`, without what is not there.
+impl fmt::Display for TargetRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.provider.is_empty() {
+            write!(f, "{}/", self.provider)?;
+        }
+        f.write_str(self.model)?;
+        self.key.map_or(Ok(()), |key| write!(f, "#{key}"))
     }
 }
 
@@ -143,7 +189,10 @@ mod pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
+    use crate::Keyed;
 
     #[test]
     fn the_model_beats_the_provider_and_the_provider_the_default() {
@@ -152,6 +201,19 @@ mod tests {
         assert_eq!(*value.of(&Target::new("openai", "gpt-4o")), 2);
         assert_eq!(*value.of(&Target::new("openai", "o3")), 3);
         assert_eq!(*value.of_names(None, "o3"), 3);
+    }
+
+    #[test]
+    fn a_target_is_found_by_its_names() {
+        let keyed = Keyed::new(NonZeroUsize::MIN, 0);
+        let target = Target::new("openai", "gpt-4o").with_key("second");
+        let names = TargetRef { provider: "openai", model: "gpt-4o", key: Some("second") };
+        keyed.get_or_insert(&names, || target.clone(), || 7, |_| false, |_| Some(()));
+        assert_eq!(keyed.get(&names, |value| *value), Some(7));
+        assert_eq!(keyed.get(&target, |value| *value), Some(7));
+        assert_eq!(keyed.get(&TargetRef { key: None, ..names }, |value| *value), None);
+        assert_eq!((names.to_target(), names.to_string()), (target, "openai/gpt-4o#second".to_owned()));
+        assert_eq!(TargetRef { provider: "", key: None, ..names }.to_string(), "gpt-4o");
     }
 
     #[test]

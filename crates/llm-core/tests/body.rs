@@ -438,3 +438,39 @@ async fn a_failure_tells_what_was_used_until_then() {
     assert_eq!(body.collect().await.unwrap_err().usage(), Some(&Usage::reported(7, 2)));
     assert_eq!(spent.lock().unwrap().unwrap(), Usage::reported(7, 2), "the provider's own word holds");
 }
+
+#[tokio::test]
+async fn a_stream_around_another_knows_what_it_answers_and_ends_by_itself() {
+    let (inside, outside) = (Spy::default(), Spy::default());
+    let request = LlmRequest::chat("m").user("Why is the sky blue?").build();
+    let inner = body(&[Step::Start, Step::Text, Step::Text, Step::Pending]).answering(&request, "m");
+    let ended_here = async { Err(Error::new(ErrorKind::Server, "ended here")) };
+    let outer = inner.observe(inside.clone()).wrap(|inner| inner.take(2).chain(futures_util::stream::once(ended_here)));
+    let error = outer.observe(outside.clone()).collect().await.unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Server, Stage::AfterContent));
+    assert!(error.usage().unwrap().input > 0, "the prompt is known");
+    assert_eq!(outside.seen().ends, [End::Failed(ErrorKind::Server)]);
+    assert_eq!(inside.seen().ends, [End::Abandoned]);
+}
+
+#[tokio::test]
+async fn a_held_answer_that_is_wrapped_is_not_held_again() {
+    let held = body(&[Step::Start, Step::Text, Step::Pending]).until_content(HoldBack::default()).await.unwrap();
+    let wrapped = held.wrap(|inner| inner);
+    let mut again = wrapped.until_content(HoldBack::default()).now_or_never().unwrap().unwrap();
+    assert!(matches!(again.next().await.unwrap().unwrap().events()[0].event, Event::Start(_)));
+    assert!(Body::full(Output::text("whole")).wrap(|inner| inner).is_full());
+}
+
+#[tokio::test]
+async fn an_attempt_that_somebody_in_between_gave_up_stands_in_the_trail_with_the_reason() {
+    let request = LlmRequest::chat("m").user("hi").build();
+    let trail = request.context().trail();
+    let given_up = service_fn(|request: LlmRequest| async move {
+        request.context().trail().update(0, |record| record.end = Some(llm_core::AttemptEnd::Abandoned));
+        Err::<LlmResponse, _>(Error::new(ErrorKind::Timeout(llm_core::Phase::Head), "too late"))
+    });
+    Commit::new(given_up, HoldBack::default()).oneshot(request).await.unwrap_err();
+    let late = llm_core::AttemptEnd::Failed(ErrorKind::Timeout(llm_core::Phase::Head));
+    assert_eq!(trail.attempts()[0].end, Some(late));
+}
