@@ -33,7 +33,7 @@
 //! | how it ended | [`Outcome`], [`Progress`], [`Observer`], [`watch()`], [`Commit`] |
 //! | what it cost | [`Usage`], [`NanoUsd`], [`Price`], [`catalog::Catalog`], [`estimate_prompt`] |
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Class`] |
-//! | where it went | [`Target`], [`PerTarget`], [`Trail`] |
+//! | where it went | [`Target`], [`PerTarget`], [`Overrides`], [`Trail`] |
 //! | how to operate it | [`Notice`], [`Measures`], [`Health`], [`clock`] |
 //! | what layers keep | [`Striped`], [`Keyed`], [`Random`] |
 
@@ -59,6 +59,7 @@ mod money;
 mod operate;
 mod outcome;
 mod output;
+mod overrides;
 mod part;
 mod price;
 mod random;
@@ -95,6 +96,7 @@ pub use money::*;
 pub use operate::{Health, HealthState, Measure, Measures, Notice, NoticeListener, Notices, Severity};
 pub use outcome::{Observer, Outcome, Progress};
 pub use output::{ChatOutput, Choice, EmbedOutput, Output, TokenCount, Vector};
+pub use overrides::Overrides;
 pub use part::{
     Audio, CacheTtl, File, Image, Other, Part, PartContent, Reasoning, Source, ToolCall, ToolCallKind, ToolResult,
 };

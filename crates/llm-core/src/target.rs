@@ -161,6 +161,12 @@ impl<T> PerTarget<T> {
     }
 }
 
+impl<T> From<T> for PerTarget<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
 // Later entries win, as a setter called twice would.
 fn find<'a, T>(list: &'a [(Box<str>, T)], name: &str) -> Option<&'a T> {
     list.iter().rev().find_map(|(known, value)| (&**known == name).then_some(value))
