@@ -178,6 +178,17 @@ impl Trail {
         });
     }
 
+    /// Notes that an attempt failed, unless an edge that saw its end has noted that already: it knows it better. For
+    /// whoever may call again.
+    pub fn fail(&self, attempt: Attempt, target: Option<&Target>, error: &Error) {
+        self.begin(attempt, error.target().or(target));
+        self.update(attempt.number, |record| match record.end {
+            // Somebody in between gave it up, for the reason that is told here.
+            None | Some(AttemptEnd::Abandoned) => record.end = Some(AttemptEnd::Failed(error.kind())),
+            Some(AttemptEnd::Complete | AttemptEnd::Failed(_)) => {}
+        });
+    }
+
     /// The attempts so far, in the order in which they were begun.
     pub fn attempts(&self) -> Vec<AttemptRecord> {
         let mut attempts = self.0.record().attempts.to_vec();

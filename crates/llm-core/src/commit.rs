@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::{Attempt, AttemptEnd, Body, Error, Head, LlmRequest, LlmResponse, Target, Trail};
+use crate::{Attempt, Body, Error, Head, LlmRequest, LlmResponse, Target, Trail};
 
 /// How long an answer may be held back while waiting for its first content. At either bound it is handed on as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,18 +123,6 @@ struct Entry {
     target: Option<Target>,
 }
 
-impl Entry {
-    fn note_failure(&self, error: &Error) {
-        self.trail.begin(self.attempt, error.target().or(self.target.as_ref()));
-        self.trail.update(self.attempt.number, |record| match record.end {
-            // Somebody in between gave it up, for the reason that is told here.
-            None | Some(AttemptEnd::Abandoned) => record.end = Some(AttemptEnd::Failed(error.kind())),
-            // An edge that saw the end knows it better.
-            Some(AttemptEnd::Complete | AttemptEnd::Failed(_)) => {}
-        });
-    }
-}
-
 pin_project! {
     /// The future of [`Commit`].
     #[derive(Debug)]
@@ -181,7 +169,7 @@ where
             }
         };
         if let Err(error) = &result {
-            this.entry.note_failure(error);
+            this.entry.trail.fail(this.entry.attempt, this.entry.target.as_ref(), error);
         }
         Poll::Ready(result)
     }

@@ -214,6 +214,17 @@ impl Error {
         chain(error).find_map(|error| error.downcast_ref())
     }
 
+    /// What any error means, without taking it: the `Error` in its chain, or one of the kind that it would become,
+    /// then without a source. For those who only decide what to do about a failure.
+    pub fn classify(error: &(dyn std::error::Error + 'static)) -> Self {
+        if let Some(found) = Self::find(error) {
+            return found.clone();
+        }
+        let (kind, message) =
+            chain(error).find_map(of_tower).unwrap_or((ErrorKind::Internal, "an inner service failed"));
+        Self::new(kind, message)
+    }
+
     /// The message for the caller.
     pub fn message(&self) -> &str {
         &self.0.message
@@ -251,12 +262,8 @@ impl std::error::Error for Error {
 
 impl From<BoxError> for Error {
     fn from(error: BoxError) -> Self {
-        if let Some(found) = Self::find(&*error) {
-            return found.clone();
-        }
-        let (kind, message) =
-            chain(&*error).find_map(of_tower).unwrap_or((ErrorKind::Internal, "an inner service failed"));
-        Self::new(kind, message).with_source(error)
+        let means = Self::classify(&*error);
+        if Self::find(&*error).is_some() { means } else { means.with_source(error) }
     }
 }
 
@@ -329,6 +336,15 @@ mod tests {
         assert_eq!(shed.kind(), ErrorKind::LimitExceeded);
         let other = Error::from(BoxError::from("text"));
         assert_eq!(other.kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn an_error_that_is_only_looked_at_means_what_it_would_become() {
+        let throttled = Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_secs(3));
+        assert_eq!(Error::classify(&Wrapper(throttled)).retry_after(), Some(Duration::from_secs(3)));
+        let elapsed = Wrapper(tower::timeout::error::Elapsed::new());
+        assert_eq!(Error::classify(&elapsed).kind(), ErrorKind::Timeout(crate::Phase::Head));
+        assert_eq!(Error::classify(&fmt::Error).kind(), ErrorKind::Internal);
     }
 
     #[test]
