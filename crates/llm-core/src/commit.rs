@@ -156,6 +156,8 @@ where
         let result = loop {
             match this.state.as_mut().project() {
                 HoldingProjection::Call { future } => match ready!(future.poll(cx)) {
+                    // There is nothing to wait for, and responses are large to move about.
+                    Ok(response) if response.body.is_full() => break Ok(response),
                     Ok(LlmResponse { head, body }) => {
                         let body = body.until_content(*this.hold);
                         this.state.set(Holding::Hold { head: Some(head), body });

@@ -48,8 +48,8 @@ pub struct Head {
     pub served: Served,
     /// What a cache had to do with it.
     pub cache: CacheStatus,
-    /// What the provider says of its rate limits.
-    pub rate_limits: Option<RateLimits>,
+    /// What the provider says of its rate limits. Boxed, because it is most of a head, and responses are moved about.
+    pub rate_limits: Option<Box<RateLimits>>,
     /// The provider's id of the http exchange, for its support.
     pub request_id: Option<Arc<str>>,
 }

@@ -61,7 +61,7 @@ impl Exchange {
         }
         let mut head = Head {
             target: Some(self.target.clone()),
-            rate_limits: headers::rate_limits(&parts.headers, clock::wall()),
+            rate_limits: headers::rate_limits(&parts.headers, clock::wall()).map(Box::new),
             request_id: headers::request_id(&parts.headers),
             ..Head::default()
         };

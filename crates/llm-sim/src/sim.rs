@@ -254,7 +254,7 @@ async fn respond(request: LlmRequest, target: Target, begun: Begun) -> Result<Ll
     let error = |error: Error| error.with_target(target.clone()).with_trail(request.context().trail());
     let mut head = Head {
         target: Some(target.clone()),
-        rate_limits: Some(begun.limits).filter(|limits| !limits.is_empty()),
+        rate_limits: Some(begun.limits).filter(|limits| !limits.is_empty()).map(Box::new),
         request_id: Some(Arc::from(begun.request_id)),
         ..Head::default()
     };

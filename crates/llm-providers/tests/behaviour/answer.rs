@@ -38,7 +38,7 @@ async fn a_whole_answer_keeps_its_bytes_and_its_head() {
         assert_eq!((head.id.as_deref(), head.model.as_deref()), (Some("a1"), Some("small-1")));
         assert_eq!(head.created, (speech.dialect == Dialect::OpenAi).then_some(7));
         assert_eq!(head.request_id.as_deref(), Some("req_1"));
-        assert_eq!(head.rate_limits.unwrap().requests.remaining, Some(59));
+        assert_eq!(head.rate_limits.as_ref().unwrap().requests.remaining, Some(59));
         let wire = response.body.wire().unwrap();
         assert_eq!((wire.dialect, &wire.bytes[..]), (speech.dialect, speech.whole.as_bytes()));
         assert_eq!(response.body.collect().await.unwrap().first_text(), "Gr\u{fc}ezi");
