@@ -60,9 +60,10 @@ impl RetryQuota {
 
     /// The number of the slot that is current after `elapsed`.
     pub(crate) fn slot(&self, elapsed: Duration) -> u32 {
-        let length = u128::from(self.seconds.get()) * 1_000 / SLOTS as u128;
+        let length = u64::from(self.seconds.get()) * 1_000 / SLOTS as u64;
+        let elapsed = elapsed.as_secs() * 1_000 + u64::from(elapsed.subsec_millis());
         // Numbers are compared by their distance, which is right for six years of the shortest slots.
-        (elapsed.as_millis() / length) as u32
+        (elapsed / length) as u32
     }
 }
 
