@@ -30,7 +30,7 @@
 //! |---|---|
 //! | what is asked | [`LlmRequest`], [`Chat`], [`Embed`], [`Context`] |
 //! | what is answered | [`LlmResponse`], [`Body`], [`Frame`], [`Event`], [`Output`] |
-//! | how it ended | [`Outcome`], [`Progress`], [`Observer`], [`watch()`], [`Commit`] |
+//! | how it ended | [`Outcome`], [`Progress`], [`Observer`], [`watch()`], [`watch_call()`], [`Commit`] |
 //! | what it cost | [`Usage`], [`NanoUsd`], [`Price`], [`catalog::Catalog`], [`estimate_prompt`] |
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Class`] |
 //! | where it went | [`Target`], [`PerTarget`], [`Overrides`], [`Trail`] |
@@ -110,4 +110,4 @@ pub use target::{PerTarget, Target, TargetRef};
 pub use tokens::{TextCount, TokenCounter, TokenEstimate, TokenFamily};
 pub use trace::TraceParent;
 pub use usage::{Provenance, Usage};
-pub use watch::{Watch, watch};
+pub use watch::{Watch, watch, watch_call};

@@ -27,9 +27,24 @@ where
     E: Into<Error>,
     O: Observer,
 {
+    Watch::new(prompt_of(request), future, observer)
+}
+
+/// Watches the future that `call` makes of `request`, as [`watch`] does, for those who hand the request on and need no
+/// copy of it.
+pub fn watch_call<F, E, O>(request: LlmRequest, call: impl FnOnce(LlmRequest) -> F, observer: O) -> Watch<F, O>
+where
+    F: Future<Output = Result<LlmResponse, E>>,
+    E: Into<Error>,
+    O: Observer,
+{
+    let prompt = prompt_of(&request);
+    Watch::new(prompt, call(request), observer)
+}
+
+fn prompt_of(request: &LlmRequest) -> Prompt {
     let model = request.context().target().map_or(request.model(), |target| target.model());
-    let prompt = Prompt::new(request, model);
-    Watch { future, guard: Guard { watched: Some((observer, prompt)), polling: false } }
+    Prompt::new(request, model)
 }
 
 pin_project! {
@@ -43,6 +58,12 @@ pin_project! {
         #[pin]
         future: F,
         guard: Guard<O>,
+    }
+}
+
+impl<F, O: Observer> Watch<F, O> {
+    fn new(prompt: Prompt, future: F, observer: O) -> Self {
+        Self { future, guard: Guard { watched: Some((observer, prompt)), polling: false } }
     }
 }
 
