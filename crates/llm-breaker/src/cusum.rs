@@ -17,8 +17,8 @@ const UNIT: f64 = 1024.0;
 /// at one in ten seconds as at a hundred a second: by default eight failures in a row, or about thirty calls when
 /// every second one fails.
 ///
-/// In return false alarms come per call, not per time: at a base rate of 15 % failures one in about 256,000 calls
-/// opens a healthy circuit, at 20 % one in 18,600. Busy targets raise the threshold, or use a [`Rate`](crate::Rate).
+/// In return false alarms come per call, not per time: at a base rate of 15 % failures one in about 250,000 calls
+/// opens a healthy circuit, at 20 % one in 19,000. Busy targets raise the threshold, or use a [`Rate`](crate::Rate).
 ///
 /// Defaults to p0 = 0.2, p1 = 0.6 and a threshold of 8 (see Sources in the [crate docs](crate)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct Cusum {
 }
 
 impl Cusum {
+    // ln(0.6 / 0.2), ln(0.8 / 0.4) and the threshold, in 1/1024; a test compares them with what `new` makes.
+    pub(crate) const DEFAULT: Self = Self { failure: 1125, success: 710, threshold: 8 * 1024 };
+    pub(crate) const BATCH: Self = Self { threshold: 12 * 1024, ..Self::DEFAULT };
+
     /// Tells a rate of failures of `broken` from one of `usual`, with this threshold.
     ///
     /// # Errors
@@ -57,8 +61,7 @@ impl Cusum {
 
 impl Default for Cusum {
     fn default() -> Self {
-        // ln(0.6 / 0.2), ln(0.8 / 0.4) and 8, in 1/1024; the test below compares them with what `new` makes.
-        Self { failure: 1125, success: 710, threshold: 8192 }
+        Self::DEFAULT
     }
 }
 
@@ -79,7 +82,7 @@ impl TripRule for Cusum {
 
 /// Opens after this many failures in a row: the classic rule, five by default.
 ///
-/// An answer that is only slow counts half. At a base rate of 15 % failures a
+/// An answer that is only [slow](crate::CircuitRules::slow_after) counts half. At a base rate of 15 % failures a
 /// healthy target that is called every ten seconds is opened on a quarter to nine tenths of all days (see Sources in
 /// the [crate docs](crate)); [`Cusum`] on one in twenty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ const MILLION: u64 = 1_000_000;
 ///
 /// The window slides in steps of a sixteenth of its length, so what it sees is between fifteen and sixteen sixteenths
 /// of it. It takes the same memory however many calls there are, about 200 bytes a circuit. A call counts once,
-/// however bad it was, and half if it was only slow. It takes a failure to open.
+/// however bad it was, and half if it was only [slow](crate::CircuitRules::slow_after). It takes a failure to open.
 ///
 /// A rule that counts successes has to be told of them: every call of a target under this rule is written down under a
 /// short lock, and each target has a circuit from its first call on. It suits targets with many calls; one with fewer
@@ -54,8 +54,9 @@ impl Default for Rate {
 }
 
 /// The calls of the newest time, counted in as many buckets as the window has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
+    rate: Rate,
     buckets: [Bucket; BUCKETS],
     // The number of the newest bucket since the beginning of time. Bucket `n` lies at `n % BUCKETS`.
     newest: u64,
@@ -69,9 +70,14 @@ struct Bucket {
 }
 
 impl Window {
+    /// Nothing has been counted.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { rate, buckets: Default::default(), newest: 0 }
+    }
+
     /// Counts a call; true if the circuit is to open with it.
-    pub(crate) fn trips(&mut self, rate: &Rate, sample: Sample, now_ms: u64) -> bool {
-        self.slide(rate, now_ms);
+    pub(crate) fn trips(&mut self, sample: Sample, now_ms: u64) -> bool {
+        self.slide(now_ms);
         let bucket = &mut self.buckets[(self.newest % BUCKETS as u64) as usize];
         bucket.calls = bucket.calls.saturating_add(1);
         let Sample::Failure(weight) = sample else { return false };
@@ -79,13 +85,24 @@ impl Window {
         let (calls, failed) = self.buckets.iter().fold((0, 0), |(calls, failed), bucket| {
             (calls + u64::from(bucket.calls), failed + u64::from(bucket.failed))
         });
-        calls >= u64::from(rate.min_calls.get())
-            && failed * MILLION >= calls * rate.share * u64::from(Weight::ONE.units())
+        let Rate { min_calls, share, .. } = self.rate;
+        calls >= u64::from(min_calls.get()) && failed * MILLION >= calls * share * u64::from(Weight::ONE.units())
     }
 
-    fn slide(&mut self, rate: &Rate, now_ms: u64) {
+    /// Forgets all calls.
+    pub(crate) fn clear(&mut self) {
+        self.buckets = Default::default();
+    }
+
+    /// Whether no call is left in the window.
+    pub(crate) fn is_empty(&mut self, now_ms: u64) -> bool {
+        self.slide(now_ms);
+        self.buckets.iter().all(|bucket| bucket.calls == 0)
+    }
+
+    fn slide(&mut self, now_ms: u64) {
         // A call that read the clock a moment before another one counts with it.
-        let newest = (now_ms / rate.bucket_ms).max(self.newest);
+        let newest = (now_ms / self.rate.bucket_ms).max(self.newest);
         for passed in (self.newest..newest).take(BUCKETS) {
             self.buckets[((passed + 1) % BUCKETS as u64) as usize] = Bucket::default();
         }

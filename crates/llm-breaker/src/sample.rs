@@ -28,38 +28,62 @@ impl Weight {
         self.0
     }
 
-    /// How much a failure of this kind says about the provider; `None` for those it is not counted for, which are
-    /// those whose class is anything but a failure.
+    /// How much a failure of this kind says about the provider; `None` for those that are not counted.
     ///
     /// A provider that accepts no connection or begins no answer is down more surely than one that answers with a
     /// failure, which under load may be one of its many machines. The figures are those with which the default rule
     /// was simulated (see Sources in the [crate docs](crate)).
     pub const fn of(kind: ErrorKind) -> Option<Self> {
+        match Blame::of(kind) {
+            Blame::Failure(weight) => Some(weight),
+            Blame::Nobody | Blame::Throttled | Blame::Target | Blame::Key => None,
+        }
+    }
+}
+
+/// Whose fault a failure is, and what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Not the provider's: it is not counted.
+    Nobody,
+    /// The provider's, and the trip rule counts it.
+    Failure(Weight),
+    /// The provider wants to be left alone for a while.
+    Throttled,
+    /// The target does not work until somebody acts: its circuit opens at once.
+    Target,
+    /// The provider's key does not work until somebody acts: the key's circuit opens at once.
+    Key,
+}
+
+impl Blame {
+    pub(crate) const fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Connect | ErrorKind::Timeout(Phase::Connect | Phase::FirstContent) => Some(Self::ONE_AND_A_HALF),
+            ErrorKind::Connect | ErrorKind::Timeout(Phase::Connect | Phase::FirstContent) => {
+                Self::Failure(Weight::ONE_AND_A_HALF)
+            }
             ErrorKind::Overloaded
             | ErrorKind::Server
             | ErrorKind::Interrupted
             | ErrorKind::Undecodable
-            | ErrorKind::Timeout(Phase::Head | Phase::Idle | Phase::Total) => Some(Self::ONE),
+            | ErrorKind::Timeout(Phase::Head | Phase::Idle | Phase::Total) => Self::Failure(Weight::ONE),
+            ErrorKind::RateLimited => Self::Throttled,
+            ErrorKind::ModelNotFound => Self::Target,
+            ErrorKind::ProviderCredentials | ErrorKind::QuotaExhausted => Self::Key,
             ErrorKind::InvalidRequest
             | ErrorKind::TooLarge
             | ErrorKind::UnknownModel
-            | ErrorKind::ModelNotFound
             | ErrorKind::ContextLength
             | ErrorKind::ContentPolicy
             | ErrorKind::Unauthenticated
             | ErrorKind::Forbidden
-            | ErrorKind::ProviderCredentials
-            | ErrorKind::QuotaExhausted
-            | ErrorKind::RateLimited
             | ErrorKind::DeadlineExceeded
             | ErrorKind::CircuitOpen
             | ErrorKind::BudgetExceeded
             | ErrorKind::LimitExceeded
             | ErrorKind::NoRoute
             | ErrorKind::Cancelled
-            | ErrorKind::Internal => None,
+            | ErrorKind::Internal => Self::Nobody,
         }
     }
 }
@@ -71,9 +95,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_what_the_class_calls_a_failure_has_a_weight() {
+    fn the_table_is_a_finer_one_of_the_errors_classes() {
         for kind in ErrorKind::ALL {
-            assert_eq!(Weight::of(kind).is_some(), kind.class().breaker == Breaker::Failure, "{kind}");
+            let class = match Blame::of(kind) {
+                Blame::Nobody => Breaker::Ignore,
+                Blame::Failure(_) => Breaker::Failure,
+                Blame::Throttled => Breaker::Cool,
+                Blame::Target | Blame::Key => Breaker::OpenAtOnce,
+            };
+            assert_eq!(class, kind.class().breaker, "{kind}");
         }
     }
 }

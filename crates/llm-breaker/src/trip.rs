@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use llm_core::PerTarget;
-
 use crate::{Consecutive, Cusum, Rate, Sample};
 
 /// Decides when a circuit opens, from one number that it keeps of each circuit. For rules of your own.
@@ -73,18 +71,27 @@ pub struct Trip(Rule);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
-    Score(Arc<dyn TripRule>),
+    Score { rule: Arc<dyn TripRule>, heeds_success: bool },
     Rate(Rate),
 }
 
 impl Trip {
     /// By a rule of your own.
     pub fn by(rule: impl TripRule) -> Self {
-        Self(Rule::Score(Arc::new(rule)))
+        let heeds_success = rule.after(0, Sample::Success) != Step::Keep(0);
+        Self(Rule::Score { rule: Arc::new(rule), heeds_success })
     }
 
     pub(crate) fn rule(&self) -> &Rule {
         &self.0
+    }
+
+    /// Whether a success changes something where nothing has failed yet.
+    pub(crate) fn heeds_success(&self) -> bool {
+        match self.0 {
+            Rule::Score { heeds_success, .. } => heeds_success,
+            Rule::Rate(_) => true,
+        }
     }
 }
 
@@ -109,23 +116,5 @@ impl From<Consecutive> for Trip {
 impl From<Rate> for Trip {
     fn from(rule: Rate) -> Self {
         Self(Rule::Rate(rule))
-    }
-}
-
-impl From<Cusum> for PerTarget<Trip> {
-    fn from(rule: Cusum) -> Self {
-        Self::new(rule.into())
-    }
-}
-
-impl From<Consecutive> for PerTarget<Trip> {
-    fn from(rule: Consecutive) -> Self {
-        Self::new(rule.into())
-    }
-}
-
-impl From<Rate> for PerTarget<Trip> {
-    fn from(rule: Rate) -> Self {
-        Self::new(rule.into())
     }
 }
