@@ -39,6 +39,9 @@ pub use self::{
     model::{Capabilities, Capability, Mode, Model},
 };
 
+/// Places by name. The names are the operator's, so nobody can choose them to collide.
+type Places = HashMap<Box<str>, Vec<usize>, foldhash::fast::RandomState>;
+
 /// A table of [`Model`]s that is looked up by provider and name.
 ///
 /// Within one provider a name or alias stands for one model.
@@ -46,9 +49,9 @@ pub use self::{
 pub struct Catalog {
     models: Vec<Model>,
     /// Places in `models`, by name.
-    names: HashMap<Box<str>, Vec<usize>>,
+    names: Places,
     /// Places in `models`, by alias.
-    aliases: HashMap<Box<str>, Vec<usize>>,
+    aliases: Places,
 }
 
 impl Catalog {

@@ -33,6 +33,13 @@ fn the_builtin_table_has_every_row_with_a_price_and_a_window() {
 }
 
 #[test]
+fn the_builtin_table_says_which_models_reason_unasked() {
+    let reasons = |model| Catalog::builtin().get(None, model).unwrap().supports(Capability::Reasoning);
+    assert_eq!(["gpt-5", "o3", "gemini-2.5-pro", "deepseek-reasoner"].map(reasons), [Some(true); 4]);
+    assert_eq!(["gpt-4o-mini", "claude-sonnet-4-5"].map(reasons), [None; 2]);
+}
+
+#[test]
 fn the_builtin_figures_are_those_of_the_list() {
     let sol = Catalog::builtin().get(Some("openai"), "gpt-5.6-sol").unwrap();
     let price = sol.price.as_ref().unwrap();
