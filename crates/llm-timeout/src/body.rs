@@ -19,11 +19,11 @@ use crate::{
 
 /// Holds `body` to the terms of its call. A whole answer is there already and stays as it is.
 pub(crate) fn limit(body: Body, call: Call) -> Body {
-    let Terms { head: _, first_content, idle, end } = call.terms;
-    if first_content.is_none() && idle.is_none() && end.is_none() {
+    let end = call.terms.end();
+    if end.is_none() && call.terms.first_content().is_none() && call.terms.idle().is_none() {
         return body;
     }
-    body.wrap(|body| Limited { body: Some(body), call, wait: Wait::FirstContent, timer: Timer::default() })
+    body.wrap(|body| Limited { body: Some(body), call, end, wait: Wait::FirstContent, timer: Timer::default() })
 }
 
 pin_project! {
@@ -32,6 +32,8 @@ pin_project! {
         // Gone once it has ended.
         body: Option<Body>,
         call: Call,
+        // By when all of it must be there.
+        end: Option<Due>,
         wait: Wait,
         #[pin]
         timer: Timer,
@@ -45,9 +47,9 @@ enum Wait {
     Paused(Duration),
     /// More content, for which somebody waits.
     More {
-        until: Option<Instant>,
+        until: Instant,
     },
-    /// The end.
+    /// The end, and no longer for content.
     End,
 }
 
@@ -55,8 +57,8 @@ impl Wait {
     /// A frame has come, and nobody waits until the next one is asked for.
     fn pause(&mut self, frame: &Frame, terms: &Terms) {
         if ends_wait(frame) {
-            *self = terms.idle.map_or(Self::End, |(idle, _)| Self::Paused(idle));
-        } else if let Self::More { until: Some(until) } = self {
+            *self = terms.idle().map_or(Self::End, |(idle, _)| Self::Paused(idle));
+        } else if let Self::More { until } = self {
             *self = Self::Paused(until.saturating_duration_since(Instant::now()));
         }
     }
@@ -64,12 +66,12 @@ impl Wait {
     /// Somebody waits now. What runs out first?
     fn begin(&mut self, terms: &Terms) -> Option<Due> {
         if let Self::Paused(left) = self {
-            *self = Self::More { until: Instant::now().checked_add(*left) };
+            *self = Instant::now().checked_add(*left).map_or(Self::End, |until| Self::More { until });
         }
         match self {
-            Self::FirstContent => terms.first_content,
+            Self::FirstContent => terms.first_content(),
             Self::More { until } => terms.while_idle(*until),
-            Self::Paused(_) | Self::End => terms.end,
+            Self::Paused(_) | Self::End => terms.end(),
         }
     }
 
@@ -94,7 +96,7 @@ impl Stream for Limited {
         let Some(body) = this.body else { return Poll::Ready(None) };
         let terms = &this.call.terms;
         // The time for all of it may have run out without anybody waiting for the provider.
-        if let Some(end) = terms.end
+        if let Some(end) = *this.end
             && (this.timer.has_rung() || !this.timer.is_set())
         {
             if Instant::now() > end.at {
@@ -107,7 +109,7 @@ impl Stream for Limited {
         let due = match Pin::new(body).poll_next(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.wait.pause(&frame, terms);
-                if let Some(end) = terms.end
+                if let Some(end) = *this.end
                     && !this.timer.is_set()
                 {
                     this.timer.ring_by(end.at);

@@ -39,9 +39,8 @@ impl Call {
     }
 
     /// The error of a call that is not even made, because the caller's deadline has passed.
-    pub(crate) fn refuse_late(&self, now: Instant) -> Option<Error> {
-        let due = self.terms.head.filter(|due| due.at <= now)?;
-        (due.expiry == Expiry::Deadline).then(|| self.error(due.expiry, Stage::BeforeContent))
+    pub(crate) fn refuse(&self) -> Error {
+        self.error(Expiry::Deadline, Stage::BeforeContent)
     }
 
     fn error(&self, expiry: Expiry, stage: Stage) -> Error {

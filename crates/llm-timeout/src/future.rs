@@ -61,7 +61,7 @@ where
                         Err(error) => Err(error.into()),
                     });
                 }
-                let Some(due) = call.as_ref().expect(POLLED_AGAIN).terms.head else { return Poll::Pending };
+                let Some(due) = call.as_ref().expect(POLLED_AGAIN).terms.head() else { return Poll::Pending };
                 ready!(this.timer.poll_until(due.at, cx));
                 let call = call.take().expect(POLLED_AGAIN);
                 // The call to the provider is cancelled first, and then told of.

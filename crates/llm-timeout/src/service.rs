@@ -36,13 +36,12 @@ where
     }
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
-        let now = Instant::now();
-        let call = Call::new(&request, self.state.clone(), now);
-        if let Some(error) = call.refuse_late(now) {
+        let call = Call::new(&request, self.state.clone(), Instant::now());
+        if call.terms.is_late() {
             // The instance that was readied is not called, so it must not keep its permit.
             let not_ready = self.inner.clone();
             self.inner = not_ready;
-            return ResponseFuture::refused(error);
+            return ResponseFuture::refused(call.refuse());
         }
         ResponseFuture::called(self.inner.call(request), call)
     }

@@ -61,69 +61,120 @@ pub(crate) struct Due {
     pub(crate) expiry: Expiry,
 }
 
-/// What one call is held to, worked out when it is made.
+/// What one call is held to. Taken down when it is made; what runs out when is worked out once somebody has to wait.
 ///
 /// Of two that run out at the same instant the caller's own is told, and then the narrower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
-    /// By when the head must be there.
-    pub(crate) head: Option<Due>,
-    /// By when the first content must be there.
-    pub(crate) first_content: Option<Due>,
-    /// How long the wait for more content may be, and what runs out then.
-    pub(crate) idle: Option<(Duration, Expiry)>,
-    /// By when all of it must be there.
-    pub(crate) end: Option<Due>,
+    called: Instant,
+    deadline: Option<Instant>,
+    patience: Option<Duration>,
+    limits: Held,
 }
+
+/// The limits for what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Stream { head: Option<Duration>, first_content: Option<Duration>, idle: Option<Duration>, total: Option<Duration> },
+    Whole { total: Option<Duration> },
+}
+
+/// What runs out with a limit.
+type Expires = fn(Duration) -> Expiry;
 
 impl Terms {
     pub(crate) fn of(request: &LlmRequest, limits: &Limits, catalog: &Catalog, now: Instant) -> Self {
         let context = request.context();
-        let output_tokens = [max_output_tokens(request), context.output_ceiling()].into_iter().flatten().min();
-        let time_of = |limit: Limit| limit.of(output_tokens);
-        let deadline = context.deadline().map(|at| Due { at, expiry: Expiry::Deadline });
-        let patience = context.read_timeout();
-        let after = |limit: Option<Duration>, expiry: fn(Duration) -> Expiry| {
-            limit.and_then(|limit| Some(Due { at: now.checked_add(limit)?, expiry: expiry(limit) }))
+        let output_tokens = match (max_output_tokens(request), context.output_ceiling()) {
+            (Some(asked), Some(ceiling)) => Some(asked.min(ceiling)),
+            (asked, ceiling) => asked.or(ceiling),
         };
-        let head_patience = after(patience, Expiry::Patience);
+        let limits = if request.is_stream() {
+            Held::Stream {
+                head: limits.head.of(output_tokens),
+                first_content: first_content_limit(request, limits, catalog).of(output_tokens),
+                idle: limits.idle.of(output_tokens),
+                total: limits.total.of(output_tokens),
+            }
+        } else {
+            Held::Whole { total: limits.whole_answer.of(output_tokens) }
+        };
+        Self { called: now, deadline: context.deadline(), patience: context.read_timeout(), limits }
+    }
 
-        if !request.is_stream() {
-            let total = after(time_of(limits.whole_answer), Expiry::WholeAnswer);
-            let end = first([deadline, total]);
-            return Self { head: first([deadline, head_patience, total]), first_content: end, idle: None, end };
-        }
+    /// Whether the caller had stopped waiting before the call was made.
+    pub(crate) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= self.called)
+    }
 
-        let head = after(time_of(limits.head), Expiry::Head);
-        let first_content = after(time_of(first_content_limit(request, limits, catalog)), Expiry::FirstContent);
-        let total = after(time_of(limits.total), Expiry::Total);
-        let idle = time_of(limits.idle);
-        Self {
-            head: first([deadline, head_patience, head, first_content, total]),
-            first_content: first([deadline, first_content, total]),
-            idle: match patience {
-                Some(patience) if idle.is_none_or(|idle| patience <= idle) => {
-                    Some((patience, Expiry::Patience(patience)))
-                }
-                Some(_) | None => idle.map(|idle| (idle, Expiry::Idle(idle))),
-            },
-            end: first([deadline, total]),
+    /// By when the head must be there.
+    pub(crate) fn head(&self) -> Option<Due> {
+        match self.limits {
+            Held::Stream { head, first_content, idle: _, total } => self.since_call([
+                (self.patience, Expiry::Patience),
+                (head, Expiry::Head),
+                (first_content, Expiry::FirstContent),
+                (total, Expiry::Total),
+            ]),
+            Held::Whole { total } => self.since_call([(self.patience, Expiry::Patience), (total, Expiry::WholeAnswer)]),
         }
     }
 
-    /// What runs out first in a wait for more content, if that may go on until `at`.
-    pub(crate) fn while_idle(&self, at: Option<Instant>) -> Option<Due> {
-        let idle = self.idle.and_then(|(_, expiry)| Some(Due { at: at?, expiry }));
-        match self.end {
-            Some(Due { expiry: Expiry::Deadline, .. }) => first([self.end, idle]),
-            Some(_) | None => first([idle, self.end]),
+    /// By when the first content must be there.
+    pub(crate) fn first_content(&self) -> Option<Due> {
+        match self.limits {
+            Held::Stream { head: _, first_content, idle: _, total } => {
+                self.since_call([(first_content, Expiry::FirstContent), (total, Expiry::Total)])
+            }
+            Held::Whole { .. } => self.end(),
         }
     }
-}
 
-/// The earliest; of equals the first one.
-fn first<const N: usize>(dues: [Option<Due>; N]) -> Option<Due> {
-    dues.into_iter().flatten().min_by_key(|due| due.at)
+    /// How long the wait for more content may be, and what runs out then.
+    pub(crate) fn idle(&self) -> Option<(Duration, Expiry)> {
+        let Held::Stream { head: _, first_content: _, idle, total: _ } = self.limits else { return None };
+        match self.patience {
+            Some(patience) if idle.is_none_or(|idle| patience <= idle) => Some((patience, Expiry::Patience(patience))),
+            Some(_) | None => idle.map(|idle| (idle, Expiry::Idle(idle))),
+        }
+    }
+
+    /// What runs out first in a wait for more content that may go on until `until`.
+    pub(crate) fn while_idle(&self, until: Instant) -> Option<Due> {
+        let idle = self.idle().map(|(_, expiry)| Due { at: until, expiry });
+        match (idle, self.end()) {
+            (Some(idle), Some(end)) if end.at > idle.at || (end.at == idle.at && end.expiry != Expiry::Deadline) => {
+                Some(idle)
+            }
+            (idle, end) => end.or(idle),
+        }
+    }
+
+    /// By when all of it must be there.
+    pub(crate) fn end(&self) -> Option<Due> {
+        match self.limits {
+            Held::Stream { head: _, first_content: _, idle: _, total } => self.since_call([(total, Expiry::Total)]),
+            Held::Whole { total } => self.since_call([(total, Expiry::WholeAnswer)]),
+        }
+    }
+
+    /// The first of these to run out, or the deadline. What no clock will ever show runs out never.
+    fn since_call<const N: usize>(&self, limits: [(Option<Duration>, Expires); N]) -> Option<Due> {
+        let mut first: Option<(Duration, Expires)> = None;
+        for (limit, expiry) in limits {
+            if let Some(limit) = limit
+                && first.is_none_or(|(earliest, _)| limit < earliest)
+            {
+                first = Some((limit, expiry));
+            }
+        }
+        let first =
+            first.and_then(|(limit, expiry)| Some(Due { at: self.called.checked_add(limit)?, expiry: expiry(limit) }));
+        match self.deadline {
+            Some(at) if first.is_none_or(|first| at <= first.at) => Some(Due { at, expiry: Expiry::Deadline }),
+            Some(_) | None => first,
+        }
+    }
 }
 
 fn max_output_tokens(request: &LlmRequest) -> Option<u64> {

@@ -217,6 +217,7 @@ async fn the_catalogue_says_which_model_reasons_unasked() {
     see(&layer, silent(), to("p", "thinker")).await.failed(FIRST_CONTENT, secs(120));
     see(&layer, silent(), to("q", "thinker")).await.failed(FIRST_CONTENT, secs(30));
     see(&TimeoutLayer::new(), silent(), to("p", "thinker")).await.failed(FIRST_CONTENT, secs(30));
+    see(&TimeoutLayer::new(), silent(), to("openai", "o3")).await.failed(FIRST_CONTENT, secs(120));
     let untargeted = LlmRequest::chat("thinker").user("Why?").stream();
     see(&layer, silent(), untargeted.clone().build()).await.failed(FIRST_CONTENT, secs(120));
     let unwilling = untargeted.with(|chat| chat.reasoning_effort = Some(ReasoningEffort::None)).build();
