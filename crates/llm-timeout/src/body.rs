@@ -17,12 +17,13 @@ use crate::{
     timer::Timer,
 };
 
-/// Holds `body` to the terms of its call. A whole answer is there already and stays as it is.
-pub(crate) fn limit(body: Body, call: Call) -> Body {
-    let end = call.terms.end();
-    if end.is_none() && call.terms.first_content().is_none() && call.terms.idle().is_none() {
+/// Holds `body` to the terms of its call, which it takes. A whole answer is there already and stays as it is.
+pub(crate) fn limit(body: Body, call: &mut Option<Call>) -> Body {
+    if body.is_full() {
         return body;
     }
+    let Some(call) = call.take_if(|call| call.terms.is_any_left()) else { return body };
+    let end = call.terms.end();
     body.wrap(|body| Limited { body: Some(body), call, end, wait: Wait::FirstContent, timer: Timer::default() })
 }
 

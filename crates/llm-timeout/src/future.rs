@@ -54,12 +54,12 @@ where
         match this.state.as_mut().project() {
             StateProjection::Called { future, call } => {
                 if let Poll::Ready(answered) = future.poll(cx) {
-                    let call = call.take().expect(POLLED_AGAIN);
-                    this.state.set(State::Over);
-                    return Poll::Ready(match answered {
+                    let answered = match answered {
                         Ok(response) => Ok(response.map(|body| body::limit(body, call))),
                         Err(error) => Err(error.into()),
-                    });
+                    };
+                    this.state.set(State::Over);
+                    return Poll::Ready(answered);
                 }
                 let Some(due) = call.as_ref().expect(POLLED_AGAIN).terms.head() else { return Poll::Pending };
                 ready!(this.timer.poll_until(due.at, cx));

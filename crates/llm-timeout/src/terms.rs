@@ -120,6 +120,11 @@ impl Terms {
         }
     }
 
+    /// Whether there is anything to keep once the head is there.
+    pub(crate) fn is_any_left(&self) -> bool {
+        self.first_content().is_some() || self.idle().is_some() || self.end().is_some()
+    }
+
     /// By when the first content must be there.
     pub(crate) fn first_content(&self) -> Option<Due> {
         match self.limits {
