@@ -9,6 +9,8 @@
 //! The machine is tower's own [`Retry`](tower::retry::Retry); ours are the policy, and what holds an answer back until
 //! its first content. Without that a stream that fails before content looks like a success to a retry.
 //!
+//! Beside it stands [`hedge`], a layer of its own, for calls that are not failing but late.
+//!
 //! # Where it goes
 //! Outside breaker, timeout and provider, so that each attempt is counted and limited by itself; inside router, cache
 //! and telemetry, which see one call. Above a router it retries the router's last failure, when all candidates have
@@ -76,6 +78,7 @@
 
 mod config;
 mod handle;
+pub mod hedge;
 mod layer;
 mod policy;
 mod quota;
@@ -85,6 +88,7 @@ mod verdict;
 
 pub use config::{QuotaConfig, RetryConfig, RetryPreset, RetrySettings};
 pub use handle::RetryHandle;
+pub use hedge::{Hedge, HedgeConfig, HedgeHandle, HedgeLayer};
 pub use layer::{Jitter, Retry, RetryLayer};
 pub use policy::RetryPolicy;
 pub use quota::RetryQuota;
