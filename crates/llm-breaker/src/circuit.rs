@@ -326,3 +326,11 @@ fn change(before: State, after: State, now: &Now) -> Option<Change> {
         | (State::ForcedOpen | State::ForcedClosed | State::Retired, _) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "circuit_tests.rs"]
+pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "loom_tests.rs"]
+mod loom_tests;

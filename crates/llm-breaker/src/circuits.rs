@@ -264,3 +264,7 @@ impl std::fmt::Debug for Circuit {
         f.debug_tuple("Circuit").field(&self.word()).finish()
     }
 }
+
+#[cfg(test)]
+#[path = "circuits_tests.rs"]
+mod tests;

@@ -55,7 +55,8 @@ impl BreakerLayer {
     /// The most circuits of targets to keep, and as many of provider keys. Only what has failed has one (under
     /// [`Rate`](crate::Rate), what was called). At the bound circuits are forgotten that are closed and have no failure
     /// to remember, or none of the last hour, and open ones that nobody has asked for in the day after their time; if
-    /// all are needed, further targets share one. Defaults to 10,000, which take up about 3 MB.
+    /// all are needed, further targets share one. Defaults to 10,000, which take up about 1.5 MB: 150 bytes each
+    /// with names of usual length, and 320 under [`Rate`](crate::Rate).
     pub fn most_circuits(self, most: NonZeroUsize) -> Self {
         Self::of(Settings { most_circuits: most, ..self.shared.settings.clone() })
     }
