@@ -45,6 +45,6 @@ impl Observer for InFlight {
     fn on_end(&mut self, outcome: &Outcome<'_>) {
         let Admitted { shared, names, ticket } = &self.admitted;
         let was_slow = self.was_slow.as_ref().is_some_and(|slow| slow.load(Relaxed));
-        shared.finish(names.get(), *ticket, outcome, was_slow);
+        shared.finish(names, *ticket, outcome, was_slow);
     }
 }

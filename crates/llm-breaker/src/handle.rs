@@ -166,7 +166,7 @@ impl BreakerHandle {
 /// An open circuit whose time has come is [`Probing`](HealthState::Probing): the next call is let through.
 impl Health for BreakerHandle {
     fn of(&self, target: &Target) -> HealthState {
-        let one = self.health(Which::Target, target.names());
+        let one = self.health(Which::Target, self.shared.circuit_of(target.names()).0);
         let other = of_key(target.names()).map_or(HealthState::Healthy, |names| self.health(Which::Key, names));
         let badness = |health: &HealthState| match health {
             HealthState::Healthy => (0, Duration::ZERO),

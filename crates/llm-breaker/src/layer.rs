@@ -6,7 +6,8 @@ use llm_core::{PerTarget, Random, Striped};
 use tower::Layer;
 
 use crate::{
-    Breaker, BreakerHandle, CircuitRules, Covers,
+    Breaker, BreakerHandle, CircuitRules, Covers, Sharing,
+    names::Shares,
     shared::{Settings, Shared},
 };
 
@@ -26,6 +27,7 @@ impl BreakerLayer {
         Self::of(Settings {
             rules: PerTarget::default(),
             per: Covers::default(),
+            shares: Shares::default(),
             most_circuits: MOST_CIRCUITS,
             random: Random::default(),
         })
@@ -50,6 +52,11 @@ impl BreakerLayer {
     /// What a circuit covers. Defaults to [`Covers::Target`].
     pub fn per(self, per: Covers) -> Self {
         Self::of(Settings { per, ..self.shared.settings.clone() })
+    }
+
+    /// Which targets share a circuit, see [`Sharing`]. By default none do.
+    pub fn sharing(self, sharing: impl Sharing + 'static) -> Self {
+        Self::of(Settings { shares: Shares::new(sharing), ..self.shared.settings.clone() })
     }
 
     /// The most circuits of targets to keep, and as many of provider keys. Only what has failed has one (under

@@ -97,6 +97,7 @@ mod rules;
 mod sample;
 mod service;
 mod shared;
+mod sharing;
 mod slow;
 mod state;
 mod status;
@@ -113,6 +114,7 @@ pub use rate::Rate;
 pub use rules::CircuitRules;
 pub use sample::{Sample, Weight};
 pub use service::Breaker;
+pub use sharing::Sharing;
 pub use status::{CircuitState, CircuitStatus};
 pub use trip::{Step, Trip, TripRule};
 

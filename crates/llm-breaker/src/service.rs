@@ -50,12 +50,12 @@ where
     }
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
-        let names = request.target_or_model();
+        let (names, is_shared) = self.shared.circuit_of(request.target_or_model());
         let ticket = match self.shared.admit(names, request.context().is_probe()) {
             Ok(ticket) => ticket,
             Err((which, refusal)) => return ResponseFuture::rejected(rejection(&request, which, refusal)),
         };
-        let admitted = Admitted { shared: self.shared.clone(), names: Names::new(names), ticket };
+        let admitted = Admitted { shared: self.shared.clone(), names: Names::new(names, is_shared), ticket };
         let slow_after = self.shared.slow_after(names);
         let was_slow = slow_after.map(|_| Arc::default());
         let timer = slow_after.zip(was_slow.clone()).map(|(after, slow)| Timer::new(after, admitted.clone(), slow));

@@ -13,7 +13,7 @@ use crate::{
     CircuitRules, Covers, Weight,
     circuit::{Change, Now},
     circuits::{Asked, Circuits, Pass, Told},
-    names::{OVERFLOW, circuit_name, of_key},
+    names::{Names, OVERFLOW, Shares, circuit_name, of_key},
     notice::notice,
     sample::Blame,
     state::{End, Refusal},
@@ -24,6 +24,7 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) rules: PerTarget<CircuitRules>,
     pub(crate) per: Covers,
+    pub(crate) shares: Shares,
     pub(crate) most_circuits: NonZeroUsize,
     pub(crate) random: Random,
 }
@@ -90,6 +91,11 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Now {
         Now::since(self.began)
+    }
+
+    /// What the circuit of a target is known by, and whether it shares it.
+    pub(crate) fn circuit_of<'a>(&'a self, names: TargetRef<'a>) -> (TargetRef<'a>, bool) {
+        self.settings.shares.circuit_of(names)
     }
 
     pub(crate) fn asked<'a>(&'a self, names: TargetRef<'a>, now: &'a Now) -> Asked<'a> {
@@ -166,7 +172,8 @@ impl Shared {
     }
 
     /// Takes note of how a call ended. Its slowness may have been counted before, and then it is not counted again.
-    pub(crate) fn finish(&self, names: TargetRef<'_>, ticket: Ticket, outcome: &Outcome<'_>, was_slow: bool) {
+    pub(crate) fn finish(&self, names: &Names, ticket: Ticket, outcome: &Outcome<'_>, was_slow: bool) {
+        let (names, is_shared) = (names.get(), names.is_shared());
         let now = self.now();
         let scored = self.scored(ticket);
         let (mut target, mut key) = (End::Ignored, End::Ignored);
@@ -191,6 +198,8 @@ impl Shared {
                     (Blame::Failure(_), _) if was_slow => {}
                     (Blame::Failure(weight), Which::Target) => target = End::Failure(weight),
                     (Blame::Failure(weight), Which::Key) => key = End::Failure(weight),
+                    // What is wrong with one of them is not wrong with all others.
+                    (Blame::Target, _) if is_shared => {}
                     (Blame::Target, _) => target = End::Fatal,
                     (Blame::Key, _) if ticket.key.is_some() => key = End::Fatal,
                     (Blame::Key, _) => target = End::Fatal,

@@ -107,6 +107,11 @@ impl ProviderLayer {
     pub fn name(&self) -> &str {
         &self.settings.name
     }
+
+    /// The names of its keys, first the one that is used unless a target names another.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.settings.keys.keys.iter().map(Key::name)
+    }
 }
 
 impl Settings {

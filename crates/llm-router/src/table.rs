@@ -33,6 +33,19 @@ impl Table {
         self.prefixes.iter().find(|(prefix, _)| model.starts_with(&**prefix)).map(|(_, provider)| *provider)
     }
 
+    /// Every provider that serves `model`: those of exactly this name, then those of the longest prefixes.
+    pub(crate) fn all(&self, model: &str) -> Vec<usize> {
+        let exact = self.exact.get(model).into_iter().flatten().copied();
+        let by_prefix = self.prefixes.iter().filter(|(prefix, _)| model.starts_with(&**prefix)).map(|(_, at)| *at);
+        let mut all = Vec::new();
+        for provider in exact.chain(by_prefix) {
+            if !all.contains(&provider) {
+                all.push(provider);
+            }
+        }
+        all
+    }
+
     /// Whether this provider serves `model`, whoever else does.
     pub(crate) fn serves(&self, provider: usize, model: &str) -> bool {
         self.exact.get(model).is_some_and(|providers| providers.contains(&provider))
@@ -67,5 +80,7 @@ mod tests {
         assert_eq!((table.exact("m"), table.by_prefix("p-1"), table.by_prefix("q")), (Some(0), Some(0), None));
         assert!(table.serves(1, "m") && table.serves(1, "p-1"), "the second serves it too, when asked by name");
         assert!(!table.serves(1, "q") && !table.serves(2, "m"));
+        table.add("*", 2);
+        assert_eq!((table.all("m"), table.all("p-1"), table.all("q")), (vec![0, 1, 2], vec![0, 1, 2], vec![2]));
     }
 }

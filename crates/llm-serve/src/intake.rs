@@ -38,6 +38,7 @@ where
         .await
         .unwrap_or_else(|_| Err(Refusal::slow_body()))?;
     let mut request = endpoint.decode(body)?;
+    request.context().set_allowance(options.attempts.get() - 1);
     fill_context(request.context_mut(), &parts);
     if let Some(parent) = parts.headers.get("traceparent").and_then(TraceParent::parse) {
         request.extensions_mut().insert(parent);

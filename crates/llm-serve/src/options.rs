@@ -1,6 +1,6 @@
 //! What the owner of a door may decide.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 /// How a door treats its callers. One value serves every door of a host.
 ///
@@ -20,6 +20,7 @@ pub struct DoorOptions {
     pub(crate) head_after: Option<Duration>,
     pub(crate) provenance_headers: bool,
     pub(crate) cost_comment: bool,
+    pub(crate) attempts: NonZeroU32,
 }
 
 impl Default for DoorOptions {
@@ -38,6 +39,7 @@ impl DoorOptions {
             head_after: Some(Duration::from_secs(20)),
             provenance_headers: true,
             cost_comment: false,
+            attempts: NonZeroU32::new(3).expect("three is not zero"),
         }
     }
 
@@ -80,6 +82,14 @@ impl DoorOptions {
     /// Off by default: no client reads it unless it was written to.
     pub const fn cost_comment(mut self, on: bool) -> Self {
         self.cost_comment = on;
+        self
+    }
+
+    /// The most calls to providers that one request may cause in all: its first, and what retry, hedge and failover add.
+    /// Defaults to 3, since the official SDKs retry twice too. A caller whose SDK has retried already gets that many
+    /// fewer, and at least one.
+    pub const fn attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.attempts = attempts;
         self
     }
 }

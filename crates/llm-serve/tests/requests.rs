@@ -6,6 +6,7 @@ mod scripted;
 
 use std::{
     convert::Infallible,
+    num::NonZeroU32,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -267,6 +268,24 @@ async fn the_retries_of_the_callers_sdk_lower_the_allowance() {
                 request.headers_mut().insert("x-stainless-retry-count", count.parse().unwrap());
             });
             assert_eq!(received.await.context().calls_left(), left, "{count}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_door_decides_how_many_attempts_there_are_in_all() {
+    for client in CLIENTS {
+        for (attempts, count, left) in [(1, None, 0), (5, None, 4), (5, Some("3"), 1), (2, Some("3"), 0)] {
+            let (service, requests) = recording(Output::text("ok"));
+            let mut request = client.post(client.whole);
+            if let Some(count) = count {
+                request.headers_mut().insert("x-stainless-retry-count", count.parse().unwrap());
+            }
+            let options = DoorOptions::new().attempts(NonZeroU32::new(attempts).unwrap());
+            let response = client.door(service).options(options).oneshot(request).await.unwrap();
+            assert_eq!(read(response).await.0, 200);
+            let received = requests.lock().unwrap().pop().unwrap();
+            assert_eq!(received.context().calls_left(), left, "{attempts} attempts, {count:?}");
         }
     }
 }

@@ -1,12 +1,19 @@
 //! What a stack can be told.
 
+use llm_breaker::BreakerConfig;
 use llm_core::catalog::ModelConfig;
 use llm_providers::ProviderConfig;
+use llm_retry::{HedgeConfig, RetryConfig};
 use llm_sim::SimConfig;
+use llm_timeout::TimeoutConfig;
 use serde::Deserialize;
 
+use crate::Switch;
+
 /// The configuration of a stack. Unknown keys are refused.
-#[derive(Clone, Debug, Default, Deserialize)]
+///
+/// Each layer has a table, in which every value has a default; `retry = false` leaves the layer out.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StackConfig {
     /// The providers, in order of preference for models that several of them serve.
@@ -15,6 +22,28 @@ pub struct StackConfig {
     pub simulated: Option<SimConfig>,
     /// Prices and limits of models, over the built-in catalogue: facts stated here replace those.
     pub models: Vec<ModelConfig>,
+    /// The second attempt when the first content is late. Off by default, because it costs.
+    pub hedge: Switch<HedgeConfig>,
+    /// Further attempts after failures. On by default.
+    pub retry: Switch<RetryConfig>,
+    /// One circuit a target. On by default.
+    pub breaker: Switch<BreakerConfig>,
+    /// How long an attempt may take. On by default.
+    pub timeout: Switch<TimeoutConfig>,
+}
+
+impl Default for StackConfig {
+    fn default() -> Self {
+        Self {
+            providers: Vec::new(),
+            simulated: None,
+            models: Vec::new(),
+            hedge: Switch::Off,
+            retry: Switch::On(RetryConfig::default()),
+            breaker: Switch::On(BreakerConfig::default()),
+            timeout: Switch::On(TimeoutConfig::default()),
+        }
+    }
 }
 
 impl StackConfig {

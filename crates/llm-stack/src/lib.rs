@@ -6,8 +6,19 @@
 //!
 //! # The order
 //!
-//! From the inside out: providers, and [`Dispatch`](llm_router::Dispatch), which hands each call to the provider of its
-//! target or its model.
+//! From the outside in:
+//!
+//! | layer | does | left out by |
+//! |---|---|---|
+//! | target | writes into the context which provider and key serve the model, so that the layers below know | |
+//! | [hedge](llm_retry::HedgeLayer) | a second attempt when the first content is late, at another key or provider where there is one | default |
+//! | [retry](llm_retry::RetryLayer) | further attempts at the same target | `retry = false` |
+//! | [breaker](llm_breaker::BreakerLayer) | one circuit a target and one a provider's key | `breaker = false` |
+//! | [timeout](llm_timeout::TimeoutLayer) | head, first content, idle and total of one attempt | `timeout = false` |
+//! | [`Dispatch`](llm_router::Dispatch) | hands each call to the provider of its target | |
+//!
+//! Hedge and retry stand outside the breaker, so that each attempt asks it and counts; the timeout stands inside, so
+//! that a provider that is late has failed. A hedge leaves a target alone whose circuit is not closed.
 //!
 //! # Example
 //!
@@ -38,7 +49,13 @@
 //! configuration that is wrong anywhere.
 
 mod config;
+mod handles;
+mod layers;
 mod stack;
+mod switch;
+mod targets;
 
 pub use config::StackConfig;
+pub use handles::Handles;
 pub use stack::{ModelEntry, Stack};
+pub use switch::Switch;

@@ -1,9 +1,12 @@
 //! The stack, built and checked.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use llm_core::{
-    BoxLlmService, ConfigError,
+    BoxLlmService, ConfigError, Target,
     catalog::{Catalog, ModelConfig},
 };
 use llm_providers::{Client, Provider, ProviderConfig, ProviderLayer};
@@ -11,7 +14,11 @@ use llm_router::Dispatch;
 use llm_sim::Sim;
 use tower::Layer;
 
-use crate::StackConfig;
+use crate::{
+    Handles, StackConfig,
+    layers::Layers,
+    targets::{Served, Targets},
+};
 
 /// The name of the provider of simulated models.
 const SIMULATED: &str = "simulated";
@@ -22,7 +29,9 @@ pub struct Stack {
     service: BoxLlmService,
     models: Arc<[ModelEntry]>,
     providers: Arc<[Box<str>]>,
+    targets: Arc<Targets>,
     catalog: Arc<Catalog>,
+    handles: Arc<Handles>,
 }
 
 /// A model that a stack serves.
@@ -50,6 +59,16 @@ impl Stack {
         self.providers.iter().map(|name| &**name)
     }
 
+    /// Where calls for the models with a name of their own go, in no particular order.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter()
+    }
+
+    /// Watches and controls the layers.
+    pub fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     /// What is known of models: the built-in catalogue with the configuration's facts over it.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -62,7 +81,7 @@ impl TryFrom<StackConfig> for Stack {
 
     fn try_from(config: StackConfig) -> Result<Self, ConfigError> {
         // Taken apart, so that a new field is not forgotten.
-        let StackConfig { providers, simulated, models } = config;
+        let StackConfig { providers, simulated, models, hedge, retry, breaker, timeout } = config;
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
@@ -75,14 +94,16 @@ impl TryFrom<StackConfig> for Stack {
         }
         catalog.merge(stated_facts(models)?);
 
-        let mut parts = Parts::new(Arc::new(catalog));
+        let catalog = Arc::new(catalog);
+        let layers = Layers::new(hedge, retry, breaker, timeout, &catalog)?;
+        let mut parts = Parts::new(catalog);
         for (at, provider) in providers.into_iter().enumerate() {
             parts.add_provider(at, provider)?;
         }
         if let (Some(sim), Some(simulated)) = (sim, simulated) {
-            parts.add(SIMULATED, sim, simulated.models.into_iter().map(|model| model.name).collect());
+            parts.add(SIMULATED, sim, Vec::new(), simulated.models.into_iter().map(|model| model.name).collect());
         }
-        Ok(parts.finish())
+        Ok(parts.finish(layers))
     }
 }
 
@@ -99,12 +120,13 @@ struct Parts {
     dispatch: Dispatch,
     models: Vec<ModelEntry>,
     names: HashSet<String>,
+    served: HashMap<Box<str>, Served>,
     catalog: Arc<Catalog>,
 }
 
 impl Parts {
     fn new(catalog: Arc<Catalog>) -> Self {
-        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), catalog }
+        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), served: HashMap::new(), catalog }
     }
 
     fn add_provider(&mut self, at: usize, mut config: ProviderConfig) -> Result<(), ConfigError> {
@@ -130,8 +152,9 @@ impl Parts {
         let of_provider = |error: ConfigError| error.within(format_args!("providers[{at}]"));
         let client = Client::try_from(config.client.clone()).map_err(of_provider)?;
         let layer = ProviderLayer::try_from(config).map_err(of_provider)?.catalog(Arc::clone(&self.catalog));
+        let keys = layer.key_names().map(Box::from).collect();
         let provider: Provider<Client> = layer.layer(client);
-        self.add(&name, provider, models);
+        self.add(&name, provider, keys, models);
         Ok(())
     }
 
@@ -141,13 +164,15 @@ impl Parts {
         listed.flat_map(|model| [model.name.to_string(), format!("{}-*", model.name)]).collect()
     }
 
-    fn add<S>(&mut self, provider: &str, service: S, models: Vec<String>)
+    fn add<S>(&mut self, provider: &str, service: S, keys: Vec<Box<str>>, models: Vec<String>)
     where
         S: tower::Service<llm_core::LlmRequest, Response = llm_core::LlmResponse> + Clone + Send + Sync + 'static,
         S::Error: Into<llm_core::Error>,
         S::Future: Send + 'static,
     {
         self.dispatch = std::mem::take(&mut self.dispatch).provider(provider, service, &models);
+        let names = models.iter().map(|model| model.as_str().into()).collect();
+        self.served.insert(provider.into(), Served { keys, models: names });
         for name in models {
             if !name.ends_with('*') && self.names.insert(name.clone()) {
                 self.models.push(ModelEntry { name, provider: provider.to_owned() });
@@ -155,11 +180,15 @@ impl Parts {
         }
     }
 
-    fn finish(self) -> Stack {
+    fn finish(self, layers: Layers) -> Stack {
+        let targets = Arc::new(Targets::new(self.dispatch.clone(), self.served));
+        let layers = layers.introduced(&targets);
         Stack {
             providers: self.dispatch.providers().map(Box::from).collect(),
-            service: BoxLlmService::new(self.dispatch),
+            handles: Arc::new(layers.handles()),
+            service: layers.around(self.dispatch, &targets),
             models: self.models.into(),
+            targets,
             catalog: self.catalog,
         }
     }

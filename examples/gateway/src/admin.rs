@@ -10,12 +10,14 @@ use axum::{
     routing::get,
 };
 use http::{StatusCode, header};
+use llm_core::Measures;
 use llm_stack::Stack;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
+    circuits,
     hosts::Hosts,
     keys::{is_same_key, presented},
     plain::find_ambiguity,
@@ -39,10 +41,15 @@ struct Guard {
     hosts: Hosts,
 }
 
-/// The pages for operators. No page changes anything when it is looked at.
+/// The pages for operators. No page changes anything when it is looked at; `POST /circuits` does.
 pub(crate) fn app(admin: Admin, key: SecretString, hosts: Hosts) -> Router {
     let guard = Guard { key: Arc::new(key), hosts };
-    Router::new().route("/status", get(status)).with_state(admin).layer(middleware::from_fn_with_state(guard, let_in))
+    let circuits = get(circuits::show).post(circuits::control).with_state(admin.stack.clone());
+    Router::new()
+        .route("/status", get(status))
+        .with_state(admin)
+        .route("/circuits", circuits)
+        .layer(middleware::from_fn_with_state(guard, let_in))
 }
 
 /// A page that a browser was lured to under another name is refused before its key is looked at.
@@ -72,6 +79,23 @@ async fn status(State(admin): State<Admin>) -> impl IntoResponse {
         "tasks": Handle::current().metrics().num_alive_tasks(),
         "providers": admin.stack.providers().collect::<Vec<_>>(),
         "models": models,
+        "circuits": circuits::list(&admin.stack).iter().map(circuits::describe).collect::<Vec<_>>(),
+        "measures": measures(&admin.stack),
     });
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], format!("{status}\n"))
+}
+
+/// The figures of the layers, but for those of circuits, which are told by themselves: names with their labels behind
+/// them, such as `llm.retry.decisions{decision=retried}`.
+fn measures(stack: &Stack) -> Value {
+    let mut measures = Map::new();
+    stack.handles().measure(&mut |measure| {
+        if measure.name == "llm.breaker.state" {
+            return;
+        }
+        let labels: Vec<String> = measure.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        measures.insert(format!("{}{labels}", measure.name), measure.value.into());
+    });
+    measures.into()
 }

@@ -24,6 +24,7 @@ use tower_http::{
 use tracing::{Level, Span, error, field::Empty, info_span};
 
 use crate::{
+    circuits,
     config::ServerConfig,
     entrance::{Entrance, Names},
     hosts::Hosts,
@@ -49,13 +50,14 @@ where
         .body_timeout(server.body_timeout)
         .heartbeat(server.heartbeat)
         .head_after(Some(server.head_after))
+        .attempts(server.attempts)
         .provenance_headers(server.provenance_headers)
         .cost_comment(server.cost_comment);
     let entrance = Arc::new(Entrance {
         doors: Door::new(stats.layer(stack.service()), models(stack)).options(options),
         health: Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(readyz).with_state(phase)),
+            .route("/readyz", get(readyz).with_state((phase, stack.clone()))),
         keys,
         names: Names { hosts: Hosts::new(server.listen, &server.hosts), are_known: server.knows_its_names() },
     });
@@ -166,12 +168,14 @@ async fn catch_panics<B>(inside: impl App<B>, request: Request<B>) -> Response<B
     response
 }
 
-/// Whether new requests are welcome: not any more once the gateway was told to stop.
-async fn readyz(State(phase): State<watch::Receiver<Phase>>) -> (StatusCode, &'static str) {
-    match *phase.borrow() {
-        Phase::Serving => (StatusCode::OK, "ready\n"),
-        Phase::Leaving | Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-    }
+/// Whether new requests are welcome: not any more once the gateway was told to stop. Open circuits change nothing about
+/// that, since no other gateway would reach a provider that is down; they are counted below.
+async fn readyz(State((phase, stack)): State<(watch::Receiver<Phase>, Stack)>) -> (StatusCode, String) {
+    let (status, word) = match *phase.borrow() {
+        Phase::Serving => (StatusCode::OK, "ready"),
+        Phase::Leaving | Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    };
+    (status, format!("{word}\n{}", circuits::summary(&stack)))
 }
 
 #[cfg(test)]

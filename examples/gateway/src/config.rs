@@ -1,6 +1,6 @@
 //! The gateway's configuration file.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use llm_stack::StackConfig;
 use secrecy::{ExposeSecret, SecretString};
@@ -66,6 +66,8 @@ pub(crate) struct ServerConfig {
     /// How long the head of a stream may wait for the first content, during which a failure is still a status.
     #[serde(with = "llm_core::duration")]
     pub(crate) head_after: Duration,
+    /// The most calls to providers that one request may cause in all.
+    pub(crate) attempts: NonZeroU32,
     /// Whether answers tell where they come from, in `x-llm-*` headers.
     pub(crate) provenance_headers: bool,
     /// Whether a stream ends with a comment that tells its cost.
@@ -92,6 +94,7 @@ impl Default for ServerConfig {
             write_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
             head_after: Duration::from_secs(20),
+            attempts: NonZeroU32::new(3).expect("three is not zero"),
             provenance_headers: true,
             cost_comment: false,
             drain_delay: Duration::ZERO,

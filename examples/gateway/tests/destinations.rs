@@ -8,7 +8,7 @@ mod harness;
 use std::collections::BTreeSet;
 
 use harness::{
-    Answer, Gateway, chat,
+    Answer, Gateway, ONE_TO_ONE, chat,
     doors::{DOORS, Door},
     origin::Origin,
     provider,
@@ -239,7 +239,7 @@ async fn a_providers_redirect_is_not_followed() {
     for status in ["300 Multiple Choices", "301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
     {
         let origin = Origin::start(Origin::answer(status, &to, "")).await;
-        let gateway = Gateway::start(&provider(&origin.base_url())).await;
+        let gateway = Gateway::start(&format!("{ONE_TO_ONE}{}", provider(&origin.base_url()))).await;
         for stream in [false, true] {
             let answer = gateway.post("/v1/chat/completions", chat("m", stream)).await;
             assert_eq!(answer.status, 502, "{status}: {}", answer.text());

@@ -5,19 +5,18 @@
 
 mod harness;
 
-use harness::{Gateway, chat, provider};
+use harness::{Gateway, ONE_TO_ONE, chat, provider};
 use http::Method;
 use llm_sim::{Ended, FaultRule, ModelConfig, Sim, SimConfig, SimServer};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-/// A provider with one model for each fault, and a gateway before it.
+/// A provider with one model for each fault, and a gateway before it that neither tries again nor learns from it.
 async fn behind(faults: &[&str]) -> (Gateway, SimServer) {
     let model = |fault: &&str| ModelConfig::instant(*fault).fault(FaultRule::new(fault.parse().unwrap()));
     let healthy = ModelConfig::instant("healthy");
     let sim = Sim::try_from(SimConfig::new(faults.iter().map(model).chain([healthy]))).unwrap();
     let server = sim.serve("127.0.0.1:0").await.unwrap();
-    let gateway = Gateway::start(&provider(&server.base_url())).await;
-    (gateway, server)
+    (Gateway::start(&format!("{ONE_TO_ONE}{}", provider(&server.base_url()))).await, server)
 }
 
 /// Faults before any content, and the status and error kind that the caller gets, whole and streamed alike.
@@ -99,7 +98,7 @@ async fn a_head_that_waits_for_nothing_leaves_failures_to_the_stream() {
     let model = ModelConfig::instant("m").fault(FaultRule::new("delay 300ms; status 500".parse().unwrap()));
     let sim = Sim::try_from(SimConfig::new([model])).unwrap();
     let server = sim.serve("127.0.0.1:0").await.unwrap();
-    let config = format!("[server]\nhead_after = \"10ms\"\n{}", provider(&server.base_url()));
+    let config = format!("{ONE_TO_ONE}[server]\nhead_after = \"10ms\"\n{}", provider(&server.base_url()));
     let gateway = Gateway::start(&config).await;
     let mut stream = gateway.stream("m").await;
     stream.read_to_end().await;

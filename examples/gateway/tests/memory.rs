@@ -6,7 +6,7 @@
 mod harness;
 
 use futures_util::{StreamExt, stream};
-use harness::{ADMIN, Gateway, provider};
+use harness::{ADMIN, Gateway, ONE_TO_ONE, provider};
 use llm_sim::{FaultRule, ModelConfig, Sim, SimConfig};
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn ten_thousand_cut_streams_leave_no_task_connection_or_memory_behind() {
     let cut = ModelConfig::instant("cut").fault(FaultRule::new("cut after 3".parse().unwrap()));
     let sim = Sim::try_from(SimConfig::new([cut])).unwrap();
     let server = sim.serve("127.0.0.1:0").await.unwrap();
-    let gateway = Gateway::start_quiet(&format!("{ADMIN}{}", provider(&server.base_url()))).await;
+    let gateway = Gateway::start_quiet(&format!("{ONE_TO_ONE}{ADMIN}{}", provider(&server.base_url()))).await;
     let round = async |streams: usize| {
         let one = async |number: usize| {
             let mut stream = gateway.stream("cut").await;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use harness::{
-    ADMIN, Answer, Gateway, chat,
+    ADMIN, Answer, Gateway, ONE_TO_ONE, chat,
     doors::{CHAT, DOORS},
     origin::Origin,
     provider,
@@ -171,7 +171,7 @@ async fn a_provider_that_repeats_our_key_does_not_tell_it_to_callers() {
 }
 
 async fn gateway_for(origin: &Origin) -> Gateway {
-    Gateway::start(&provider(&origin.base_url())).await
+    Gateway::start(&format!("{ONE_TO_ONE}{}", provider(&origin.base_url()))).await
 }
 
 /// Checks that a call fails, and that neither its answer nor the log knows the secret.
@@ -196,7 +196,7 @@ async fn no_secret_is_in_any_log_however_a_call_ends() {
     let sim = Sim::try_from(SimConfig::new(faults.iter().map(model).chain([ModelConfig::instant("m")]))).unwrap();
     let server = sim.serve("127.0.0.1:0").await.unwrap();
     let config = format!(
-        "[server]\nwrite_timeout = \"1s\"\n{ADMIN}{}headers = {{ x-own = \"header-canary\" }}\n{KEYS}",
+        "{ONE_TO_ONE}[server]\nwrite_timeout = \"1s\"\n{ADMIN}{}headers = {{ x-own = \"header-canary\" }}\n{KEYS}",
         provider(&server.base_url())
     );
     let gateway = Gateway::start(&config).await;

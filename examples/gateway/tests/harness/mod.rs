@@ -301,5 +301,9 @@ pub(crate) fn provider(base_url: &str) -> String {
     )
 }
 
+/// What stands first in the configuration of a gateway that makes one call upstream for each of a caller's, whatever
+/// came of those before.
+pub(crate) const ONE_TO_ONE: &str = "retry = false\nbreaker = false\n";
+
 /// The configuration of an admin listener, on any port.
 pub(crate) const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\nkey_env = \"GATEWAY_TEST_ADMIN_KEY\"\n";

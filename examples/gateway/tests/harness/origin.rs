@@ -18,12 +18,18 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) async fn start(answer: impl Into<String>) -> Self {
+        let answer = answer.into();
+        Self::deciding(move || answer.clone()).await
+    }
+
+    /// The same with answers that may change: each is asked for when a request is there.
+    pub(crate) async fn deciding(answer: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, seen, answer) = (listener.local_addr().unwrap(), Arc::default(), answer.into());
+        let (address, seen, answer) = (listener.local_addr().unwrap(), Arc::default(), Arc::new(answer));
         let kept = Arc::clone(&seen);
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                tokio::spawn(serve(connection, answer.clone(), Arc::clone(&kept)));
+                tokio::spawn(serve(connection, Arc::clone(&answer), Arc::clone(&kept)));
             }
         });
         Self { address, seen }
@@ -53,7 +59,7 @@ impl Origin {
     }
 }
 
-async fn serve(mut connection: TcpStream, answer: String, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut connection: TcpStream, answer: Arc<impl Fn() -> String>, seen: Arc<Mutex<Vec<String>>>) {
     let place = {
         let mut seen = seen.lock().unwrap();
         seen.push(String::new());
@@ -69,7 +75,7 @@ async fn serve(mut connection: TcpStream, answer: String, seen: Arc<Mutex<Vec<St
     if let Some(kept) = seen.lock().unwrap().get_mut(place) {
         *kept = String::from_utf8_lossy(&request).into_owned();
     }
-    let _ = connection.write_all(answer.as_bytes()).await;
+    let _ = connection.write_all(answer().as_bytes()).await;
 }
 
 fn is_whole(request: &[u8]) -> bool {

@@ -1,0 +1,46 @@
+//! Watching and controlling the layers of a stack at run time.
+
+use llm_breaker::BreakerHandle;
+use llm_core::{Health, HealthState, Measure, Measures, Target};
+use llm_retry::{HedgeHandle, RetryHandle};
+use llm_timeout::TimeoutHandle;
+
+/// The handles of a stack's layers; absent are those of layers that were left out.
+///
+/// As [`Measures`] it shows the figures of all of them, as [`Health`] what the breaker knows: without one, every target
+/// counts as healthy.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    /// Of the hedge layer.
+    pub hedge: Option<HedgeHandle>,
+    /// Of the retry layer.
+    pub retry: Option<RetryHandle>,
+    /// Of the breaker.
+    pub breaker: Option<BreakerHandle>,
+    /// Of the timeout layer.
+    pub timeout: Option<TimeoutHandle>,
+}
+
+impl Measures for Handles {
+    fn measure(&self, visit: &mut dyn FnMut(&Measure<'_>)) {
+        let Self { hedge, retry, breaker, timeout } = self;
+        if let Some(hedge) = hedge {
+            hedge.measure(visit);
+        }
+        if let Some(retry) = retry {
+            retry.measure(visit);
+        }
+        if let Some(breaker) = breaker {
+            breaker.measure(visit);
+        }
+        if let Some(timeout) = timeout {
+            timeout.measure(visit);
+        }
+    }
+}
+
+impl Health for Handles {
+    fn of(&self, target: &Target) -> HealthState {
+        self.breaker.as_ref().map_or(HealthState::Healthy, |breaker| breaker.of(target))
+    }
+}

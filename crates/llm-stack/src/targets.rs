@@ -1,0 +1,161 @@
+//! Which targets a stack has, and which of them stands in for another.
+
+use std::collections::HashMap;
+
+use llm_breaker::Sharing;
+use llm_core::{LlmRequest, Target, TargetRef};
+use llm_router::Dispatch;
+
+/// The targets of a stack's models.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    dispatch: Dispatch,
+    // Of models with a name of their own. Those that a provider serves by a pattern are made when they are asked for.
+    by_model: HashMap<Box<str>, Target>,
+    providers: HashMap<Box<str>, Served>,
+}
+
+/// What is known of a provider.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    /// The names of its keys, first the one that is used unless another is named.
+    pub(crate) keys: Vec<Box<str>>,
+    /// The models that it serves, as they are configured: names, and beginnings that end in `*`.
+    pub(crate) models: Vec<Box<str>>,
+}
+
+impl Targets {
+    /// The targets of all models at the providers of `dispatch`. A provider with a single key needs no name for it.
+    pub(crate) fn new(dispatch: Dispatch, providers: HashMap<Box<str>, Served>) -> Self {
+        let targets = Self { dispatch, by_model: HashMap::new(), providers };
+        let models = targets.providers.values().flat_map(|provider| &provider.models);
+        let named = models.filter(|model| !model.ends_with('*'));
+        let by_model = named.filter_map(|model| Some((model.clone(), targets.find(model)?))).collect();
+        Self { by_model, ..targets }
+    }
+
+    /// Writes into the context where the call goes, so that the layers below know. What nobody serves has no target.
+    pub(crate) fn give(&self, mut request: LlmRequest) -> LlmRequest {
+        if request.context().target().is_none() {
+            let known = self.by_model.get(request.model()).cloned();
+            if let Some(target) = known.or_else(|| self.find(request.model())) {
+                request.context_mut().set_target(target);
+            }
+        }
+        request
+    }
+
+    /// Every target of a model with a name of its own.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Target> {
+        self.by_model.values()
+    }
+
+    /// Another key of the target's provider, or else another provider that serves the model.
+    pub(crate) fn alternative(&self, target: &Target) -> Option<Target> {
+        let keys = self.providers.get(target.provider()).map(|provider| &provider.keys).filter(|keys| keys.len() > 1);
+        let other_key = keys.and_then(|keys| {
+            let own = keys.iter().position(|key| target.key() == Some(key)).unwrap_or(0);
+            keys.get((own + 1) % keys.len())
+        });
+        if let Some(key) = other_key {
+            return Some(Target::new(target.provider(), target.model()).with_key(key.clone()));
+        }
+        let replica = self.dispatch.replicas_of(target.model()).find(|other| other.provider() != target.provider());
+        replica.map(|target| self.with_first_key(target))
+    }
+
+    fn find(&self, model: &str) -> Option<Target> {
+        self.dispatch.target_of(model).map(|target| self.with_first_key(target))
+    }
+
+    fn with_first_key(&self, target: Target) -> Target {
+        match self.providers.get(target.provider()).map(|provider| &*provider.keys) {
+            Some([first, _, ..]) => target.with_key(first.clone()),
+            Some([] | [_]) | None => target,
+        }
+    }
+}
+
+/// Models that are served by a beginning share the circuit of that: their names are the callers' making.
+impl Sharing for Targets {
+    fn shared_by<'s>(&'s self, target: TargetRef<'_>) -> Option<&'s str> {
+        let models = &self.providers.get(target.provider)?.models;
+        if models.iter().any(|model| **model == *target.model) {
+            return None;
+        }
+        let serves =
+            |model: &&str| model.strip_suffix('*').is_some_and(|beginning| target.model.starts_with(beginning));
+        models.iter().map(|model| &**model).filter(serves).max_by_key(|model| model.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_core::{Error, LlmResponse, Output};
+    use tower::service_fn;
+
+    use super::*;
+
+    fn targets() -> Targets {
+        let service = service_fn(async |_: LlmRequest| Ok::<LlmResponse, Error>(Output::text("hi").into()));
+        let dispatch = Dispatch::new()
+            .provider("two-keys", service, ["m", "gpt-*", "gpt-4o-*"])
+            .provider("one-key", service, ["m", "n"])
+            .provider("keyless", service, ["n"]);
+        let served = |keys: &[&str], models: &[&str]| {
+            let owned = |names: &[&str]| names.iter().copied().map(Box::from).collect();
+            Served { keys: owned(keys), models: owned(models) }
+        };
+        let providers = [
+            ("two-keys", served(&["first", "second"], &["m", "gpt-*", "gpt-4o-*"])),
+            ("one-key", served(&["only"], &["m", "n"])),
+            ("keyless", served(&[], &["n"])),
+        ];
+        Targets::new(dispatch, providers.map(|(name, served)| (Box::from(name), served)).into())
+    }
+
+    fn given(targets: &Targets, model: &str) -> Option<String> {
+        let request = targets.give(LlmRequest::chat(model).user("hi").build());
+        request.context().target().map(Target::to_string)
+    }
+
+    #[test]
+    fn a_target_names_its_key_where_there_are_several() {
+        let targets = targets();
+        assert_eq!(given(&targets, "m").as_deref(), Some("two-keys/m#first"));
+        assert_eq!(given(&targets, "gpt-5").as_deref(), Some("two-keys/gpt-5#first"));
+        assert_eq!(given(&targets, "n").as_deref(), Some("one-key/n"));
+        assert_eq!(given(&targets, "keyless/n").as_deref(), Some("keyless/n"));
+        assert_eq!(given(&targets, "mystery"), None);
+        let mut listed: Vec<_> = targets.iter().map(Target::to_string).collect();
+        listed.sort();
+        assert_eq!(listed, ["one-key/n", "two-keys/m#first"]);
+    }
+
+    #[test]
+    fn a_target_that_was_chosen_stays() {
+        let mut request = LlmRequest::chat("m").user("hi").build();
+        request.context_mut().set_target(Target::new("keyless", "n"));
+        assert_eq!(targets().give(request).context().target().unwrap().to_string(), "keyless/n");
+    }
+
+    #[test]
+    fn another_key_stands_in_before_another_provider() {
+        let targets = targets();
+        let alternative = |target: Target| targets.alternative(&target).map(|target| target.to_string());
+        assert_eq!(alternative(Target::new("two-keys", "m").with_key("first")).as_deref(), Some("two-keys/m#second"));
+        assert_eq!(alternative(Target::new("two-keys", "m").with_key("second")).as_deref(), Some("two-keys/m#first"));
+        assert_eq!(alternative(Target::new("one-key", "m")).as_deref(), Some("two-keys/m#first"));
+        assert_eq!(alternative(Target::new("one-key", "n")).as_deref(), Some("keyless/n"));
+        assert_eq!(alternative(Target::new("elsewhere", "o")), None);
+    }
+
+    #[test]
+    fn names_that_callers_make_up_share_a_circuit() {
+        let targets = targets();
+        let shared = |provider, model| targets.shared_by(TargetRef { provider, model, key: None });
+        assert_eq!((shared("two-keys", "m"), shared("one-key", "n")), (None, None));
+        assert_eq!((shared("two-keys", "gpt-5"), shared("two-keys", "gpt-4o-x")), (Some("gpt-*"), Some("gpt-4o-*")));
+        assert_eq!((shared("elsewhere", "m"), shared("one-key", "o")), (None, None));
+    }
+}
