@@ -66,7 +66,9 @@
 //! Clones, and all services of one layer value, share quota and counts. A setter begins anew.
 //!
 //! # Errors
-//! None are added. What is not retried comes out as it came, after several attempts the last one's.
+//! None are added. What is not retried comes out as it came, after several attempts the last one's. If a layer of ours
+//! refuses the retry itself (a circuit has opened), the caller is told what the provider had failed with, and the later
+//! of both hints when to come back.
 //!
 //! # Sources
 //! Full jitter and a longer backoff for throttling: [AWS on backoff and jitter][aws] and its SDKs' standard retry mode.

@@ -27,11 +27,13 @@ pub struct RetryPolicy {
     // the policy that all calls are cloned from.
     retries: u32,
     is_counted: bool,
+    // What the call's last attempt at a provider came to.
+    failure: Option<Error>,
 }
 
 impl RetryPolicy {
     pub(crate) fn new(shared: Shared) -> Self {
-        Self { shared: Striped::new(shared), retries: 0, is_counted: false }
+        Self { shared: Striped::new(shared), retries: 0, is_counted: false, failure: None }
     }
 
     /// The call has an answer, so it counts for the quota.
@@ -57,6 +59,7 @@ impl RetryPolicy {
                 let delay_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
                 debug!(attempt = attempt.number, delay_ms, kind = %error.kind(), "retrying");
                 self.retries += 1;
+                self.failure = Some(error.clone());
                 request.context_mut().begin_attempt(llm_core::Again::Retry, after);
                 Some(sleep(after))
             }
@@ -65,6 +68,19 @@ impl RetryPolicy {
                 None
             }
         }
+    }
+
+    /// What the caller is told in place of `error`: after a provider has failed, that a layer of ours refused the retry
+    /// is no news. When to come back is; of two hints the later one holds, because both have to be waited for.
+    fn told_instead(&mut self, error: &Error) -> Option<Error> {
+        if !error.class().is_own {
+            return None;
+        }
+        let failure = self.failure.take()?;
+        Some(match error.retry_after().max(failure.retry_after()) {
+            Some(wait) => failure.with_retry_after(wait),
+            None => failure,
+        })
     }
 
     fn decide(&mut self, request: &LlmRequest, error: &Error, now: Instant) -> Verdict {
@@ -101,7 +117,13 @@ impl Policy<LlmRequest, LlmResponse, Error> for RetryPolicy {
                 self.succeeded(request);
                 None
             }
-            Err(error) => self.failed(request, error),
+            Err(error) => {
+                let wait = self.failed(request, error);
+                if let (None, Some(failure)) = (&wait, self.told_instead(error)) {
+                    *error = failure;
+                }
+                wait
+            }
         }
     }
 
@@ -119,7 +141,14 @@ impl Policy<LlmRequest, LlmResponse, BoxError> for RetryPolicy {
                 self.succeeded(request);
                 None
             }
-            Err(error) => self.failed(request, &Error::classify(&**error)),
+            Err(error) => {
+                let known = Error::classify(&**error);
+                let wait = self.failed(request, &known);
+                if let (None, Some(failure)) = (&wait, self.told_instead(&known)) {
+                    *error = failure.into();
+                }
+                wait
+            }
         }
     }
 

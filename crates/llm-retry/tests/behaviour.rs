@@ -251,6 +251,29 @@ async fn our_own_refusals_are_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_retry_is_told_as_what_the_provider_failed_with() {
+    let open = of(ErrorKind::CircuitOpen).with_retry_after(secs(5));
+    let failures = [
+        (of(ErrorKind::Server), Some(secs(5))),
+        (of(ErrorKind::Server).with_retry_after(secs(1)), Some(secs(5))),
+        (of(ErrorKind::RateLimited).with_retry_after(secs(9)), Some(secs(9))),
+    ];
+    for (failure, hint) in failures {
+        let probe = || after([Answer::fail(failure.clone()), Answer::fail(open.clone())]);
+        let error = call(&exact(), probe(), ask()).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry_after()), (failure.kind(), hint));
+        // The same under tower's own `Retry`.
+        let service = ServiceBuilder::new()
+            .layer(tower::retry::RetryLayer::new(exact().policy()))
+            .service(probe().map_err(BoxError::from));
+        let error = Error::from(service.oneshot(ask()).await.unwrap_err());
+        assert_eq!((error.kind(), error.retry_after()), (failure.kind(), hint));
+    }
+    let refused_at_first = call(&exact(), after([Answer::fail(open)]), ask()).await.unwrap_err();
+    assert_eq!(refused_at_first.kind(), ErrorKind::CircuitOpen);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_layer_may_be_bounded_below_the_allowance() {
     let layer = exact().rules(RetryRules::INTERACTIVE.most_retries(1));
     let probe = Probe::answering(fail(ErrorKind::Server));
