@@ -34,7 +34,8 @@ Usage: cargo xtask <command>
   test                        all tests and doc tests, one total at the end
 
 Not part of ci:
-  bench [PART]... [--quick]   figures beside their targets: wire, frames, gateway, instructions (all by default)
+  bench [PART]... [--quick]   figures beside their targets: wire, frames, layers, gateway, instructions
+                              (all by default)
   fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
 ";
 

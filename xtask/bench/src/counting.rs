@@ -1,20 +1,25 @@
-//! Counts the allocations of one run of each operation: two numbers a line, in the order of the operations.
+//! Counts the allocations of one run of each operation, or of a batch of calls through each layer: two numbers a line,
+//! in their order.
 
 use std::{alloc::System, env, process::ExitCode};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use xtask_bench::{frames, wire};
+use xtask_bench::{Failure, frames, layers, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-fn main() -> ExitCode {
+fn main() -> Result<ExitCode, Failure> {
     let operations = match env::args().nth(1).as_deref() {
         Some("wire") => wire::operations(),
         Some("frames") => frames::operations(),
+        Some("layers") => {
+            layers::program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         _ => {
-            eprintln!("Usage: xtask-bench-counting wire|frames");
-            return ExitCode::from(2);
+            eprintln!("Usage: xtask-bench-counting wire|frames|layers");
+            return Ok(ExitCode::from(2));
         }
     };
     for mut operation in operations {
@@ -25,5 +30,5 @@ fn main() -> ExitCode {
         let change = region.change();
         println!("{} {}", change.allocations + change.reallocations, change.bytes_allocated);
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }

@@ -37,9 +37,7 @@ struct Counted {
 
 /// Prints how many instructions a request and a stream take.
 pub async fn run(effort: Effort) -> Result<(), Failure> {
-    let has_valgrind =
-        Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !has_valgrind {
+    if !has_valgrind() {
         println!("Instructions: not measured, because there is no valgrind here: install it and run this again\n");
         return Ok(());
     }
@@ -70,6 +68,11 @@ pub async fn run(effort: Effort) -> Result<(), Failure> {
     }
     println!();
     Ok(())
+}
+
+/// Whether instructions can be counted here.
+pub fn has_valgrind() -> bool {
+    Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 async fn count(subject: Subject, origin: &Program, effort: Effort, folder: &Path) -> Result<Counted, Failure> {
@@ -116,11 +119,16 @@ async fn instructions(subject: Subject, origin: &Program, times: Times, out: &Pa
         lockstep::ask(&mut connection, &mut asking).await?;
     }
     program.stop()?;
-    total(&fs::read_to_string(out)?).ok_or_else(|| format!("{} has no total", out.display()).into())
+    total(out)
+}
+
+/// All instructions in the profile at `path`.
+pub fn total(path: &Path) -> Result<f64, Failure> {
+    total_of(&fs::read_to_string(path)?).ok_or_else(|| format!("{} has no total", path.display()).into())
 }
 
 /// The total of a profile: `totals: 1234`, or `summary: 1234` in older ones.
-fn total(profile: &str) -> Option<f64> {
+fn total_of(profile: &str) -> Option<f64> {
     let number =
         |line: &str| line.strip_prefix("totals:").or_else(|| line.strip_prefix("summary:"))?.trim().parse().ok();
     profile.lines().rev().find_map(number)
@@ -132,8 +140,8 @@ mod tests {
 
     #[test]
     fn the_total_of_a_profile_is_found() {
-        assert_eq!(total("events: Ir\nsummary: 12\n\nfn=(1)\n16 400\n\ntotals: 1234\n"), Some(1234.0));
-        assert_eq!(total("events: Ir\nsummary: 12\nfn=(1)\n"), Some(12.0));
-        assert_eq!(total("events: Ir\n"), None);
+        assert_eq!(total_of("events: Ir\nsummary: 12\n\nfn=(1)\n16 400\n\ntotals: 1234\n"), Some(1234.0));
+        assert_eq!(total_of("events: Ir\nsummary: 12\nfn=(1)\n"), Some(12.0));
+        assert_eq!(total_of("events: Ir\n"), None);
     }
 }

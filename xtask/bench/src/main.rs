@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: figures of the wire formats and of the gateway, each beside its target.
+//! `cargo xtask bench`: figures of the wire formats, of the layers and of the gateway, each beside its target.
 
 use std::{env, process::ExitCode};
 
@@ -7,24 +7,27 @@ use xtask_bench::{
     Failure,
     effort::Effort,
     frames, gateway, instructions,
+    layers::{self, LAYERS},
     peer::{self, ORIGIN, PASS_THROUGH},
     wire,
 };
 
-const USAGE: &str = "Usage: cargo xtask bench [wire|frames|gateway|instructions]... [--quick]\n";
+const USAGE: &str = "Usage: cargo xtask bench [wire|frames|layers|gateway|instructions]... [--quick]\n";
 
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Wire,
     Frames,
+    Layers,
     Gateway,
     Instructions,
 }
 
-const SECTIONS: [(&str, Section); 4] = [
+const SECTIONS: [(&str, Section); 5] = [
     ("wire", Section::Wire),
     ("frames", Section::Frames),
+    ("layers", Section::Layers),
     ("gateway", Section::Gateway),
     ("instructions", Section::Instructions),
 ];
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         [ORIGIN] => peer::run_origin(),
         [PASS_THROUGH, origin] => peer::run_pass_through(origin),
+        [LAYERS, arguments @ ..] => layers::program::run(&layers::own::cases(), arguments),
         arguments => match selection(arguments) {
             Some((sections, effort)) => measure(&sections, effort),
             None => {
@@ -76,6 +80,7 @@ fn measure(sections: &[Section], effort: Effort) -> Result<(), Failure> {
         match section {
             Section::Wire => wire::run(effort)?,
             Section::Frames => frames::run(effort)?,
+            Section::Layers => layers::run(effort)?,
             Section::Gateway => runtime.block_on(gateway::run(effort))?,
             Section::Instructions => runtime.block_on(instructions::run(effort))?,
         }

@@ -76,20 +76,26 @@ pub struct Allocated {
     pub bytes: usize,
 }
 
-/// What the operations of `subject` allocate, in their order, from the program that counts.
-pub fn count(subject: &str) -> Result<Vec<Allocated>, Failure> {
-    let program = env::current_exe()?.with_file_name("xtask-bench-counting");
-    let output = Command::new(&program)
-        .arg(subject)
-        .output()
-        .map_err(|error| format!("{} could not be started: {error}", program.display()))?;
-    if !output.status.success() {
-        return Err(format!("counting failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+impl Allocated {
+    /// What a program that counts prints when it is run with `arguments`: two numbers a line.
+    pub fn counted_by(program: &Path, arguments: &[&str]) -> Result<Vec<Self>, Failure> {
+        let output = Command::new(program)
+            .args(arguments)
+            .output()
+            .map_err(|error| format!("{} could not be started: {error}", program.display()))?;
+        if !output.status.success() {
+            return Err(format!("counting failed: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        let line = |line: &str| {
+            let (times, bytes) = line.split_once(' ')?;
+            Some(Self { times: times.parse().ok()?, bytes: bytes.parse().ok()? })
+        };
+        let text = String::from_utf8(output.stdout)?;
+        text.lines().map(line).collect::<Option<_>>().ok_or_else(|| "counting printed something odd".into())
     }
-    let line = |line: &str| {
-        let (times, bytes) = line.split_once(' ')?;
-        Some(Allocated { times: times.parse().ok()?, bytes: bytes.parse().ok()? })
-    };
-    let text = String::from_utf8(output.stdout)?;
-    text.lines().map(line).collect::<Option<_>>().ok_or_else(|| "counting printed something odd".into())
+}
+
+/// What `subject` allocates, from the program that counts: in the order of its operations.
+pub fn count(subject: &str) -> Result<Vec<Allocated>, Failure> {
+    Allocated::counted_by(&env::current_exe()?.with_file_name("xtask-bench-counting"), &[subject])
 }

@@ -11,6 +11,11 @@ use tokio::{
 use xtask_bench::{
     dialect::OPENAI,
     frames,
+    layers::{
+        self,
+        case::{BATCH, Case},
+        echo::Answer,
+    },
     load::{Connection, Question},
     lockstep,
     peer::{self, ORIGIN, PASS_THROUGH},
@@ -45,6 +50,34 @@ fn every_operation_has_a_row_and_its_allocations() {
         let [_, _, allocations, bytes, ..] = figures[..] else { panic!("{row}") };
         assert!(allocations > 0.0 && bytes > 0.0, "{row}");
     }
+}
+
+#[test]
+fn every_layer_has_a_row_for_each_answer_it_is_measured_with() {
+    let output = bench().args(["layers", "--quick"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for case in layers::own::cases() {
+        let rows = text.lines().filter(|line| line.trim().starts_with(&format!("{}  ", case.name))).count();
+        let measured = layers::own::cases().iter().filter(|other| other.name == case.name).count();
+        assert_eq!(rows, measured, "{}\n{text}", case.name);
+    }
+}
+
+#[test]
+fn a_layer_that_allocates_is_found() {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask-bench-counting")).arg("layers").output().unwrap();
+    let counts = String::from_utf8(output.stdout).unwrap();
+    let times = |name: &str, answer: Answer| {
+        let is_it = |case: &Case| case.name == name && case.answer == answer;
+        let line = layers::own::cases().iter().position(is_it).unwrap();
+        counts.lines().nth(line).unwrap().split(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    // What a call is made of is there before it is counted; an observer of a stream is a box, and of a whole answer none.
+    assert_eq!(times(layers::BARE, Answer::Whole), 0);
+    assert_eq!(times(layers::BARE, Answer::Stream), 0);
+    assert_eq!(times(layers::own::BREAKER, Answer::Whole), 0);
+    assert_eq!(times(layers::own::BREAKER, Answer::Stream), BATCH);
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! The layers of this workspace, and tower's own beside them.
+
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
+
+use llm_breaker::{BreakerLayer, CircuitRules, Rate};
+use llm_core::{Error, LlmRequest, LlmResponse, Target};
+use llm_retry::{HedgeLayer, RetryLayer};
+use llm_timeout::TimeoutLayer;
+use tower::{Layer, Service, ServiceBuilder, retry, timeout};
+
+use super::{
+    BARE,
+    case::{Case, MODEL, PROVIDER},
+    echo::{Answer, Echo},
+};
+
+/// Our timeout layer.
+pub const TIMEOUT: &str = "llm-timeout";
+
+/// Our retry layer.
+pub const RETRY: &str = "llm-retry";
+
+/// Our breaker, with nothing that has failed.
+pub const BREAKER: &str = "llm-breaker, closed";
+
+/// Our breaker, while the circuit of another target is open: then there is something to look through.
+pub const BREAKER_BESIDE: &str = "llm-breaker, closed, another open";
+
+/// Our hedge layer, which looks at how long the first content takes.
+pub const HEDGE: &str = "llm-retry's hedge";
+
+/// What is measured in this program, for each answer the bare echo first.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for answer in [Answer::Whole, Answer::Stream] {
+        cases.push(Case::new(BARE, answer, Echo));
+        cases.push(over(TIMEOUT, answer, TimeoutLayer::new()));
+        cases.push(over(RETRY, answer, RetryLayer::new()));
+        cases.push(over(BREAKER, answer, BreakerLayer::new()));
+        cases.push(over(BREAKER_BESIDE, answer, with_open(&Target::new(PROVIDER, "another-model"))));
+        let rules = CircuitRules::interactive().trip(Rate::default());
+        cases.push(over("llm-breaker, closed, by rate", answer, BreakerLayer::new().rules(rules)));
+        cases.push(over(HEDGE, answer, HedgeLayer::new()));
+        let stack = ServiceBuilder::new().layer(RetryLayer::new()).layer(BreakerLayer::new());
+        cases.push(over("retry, breaker and timeout", answer, stack.layer(TimeoutLayer::new())));
+        cases.push(over("tower Retry", answer, retry::RetryLayer::new(UpToTwice(2))));
+        cases.push(over("tower Timeout", answer, timeout::TimeoutLayer::new(Duration::from_secs(120))));
+    }
+    cases.push(Case::new(BARE, Answer::Refusal, Echo));
+    cases.push(over("llm-breaker, open", Answer::Refusal, with_open(&Target::new(PROVIDER, MODEL))));
+    cases
+}
+
+/// A breaker that rejects the calls of `target`.
+fn with_open(target: &Target) -> BreakerLayer {
+    let layer = BreakerLayer::new();
+    assert!(layer.handle().force_open(target), "there is room for a circuit");
+    layer
+}
+
+/// `layer` over the echo.
+pub fn over<L>(name: &str, answer: Answer, layer: L) -> Case
+where
+    L: Layer<Echo>,
+    L::Service: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
+{
+    Case::new(name, answer, layer.layer(Echo))
+}
+
+/// The plainest policy that can retry: as often as this, whatever the failure, at once.
+#[derive(Clone, Debug)]
+struct UpToTwice(u32);
+
+impl retry::Policy<LlmRequest, LlmResponse, Error> for UpToTwice {
+    type Future = Ready<()>;
+
+    fn retry(&mut self, _: &mut LlmRequest, result: &mut Result<LlmResponse, Error>) -> Option<Ready<()>> {
+        result.as_ref().err()?;
+        self.0 = self.0.checked_sub(1)?;
+        Some(ready(()))
+    }
+
+    fn clone_request(&mut self, request: &LlmRequest) -> Option<LlmRequest> {
+        Some(request.clone())
+    }
+}
