@@ -13,6 +13,7 @@ mod libtest;
 mod lint;
 mod manifest;
 mod process;
+mod simulate;
 mod source;
 mod step;
 mod test;
@@ -36,6 +37,7 @@ Usage: cargo xtask <command>
 Not part of ci:
   bench [PART]... [--quick]   figures beside their targets: wire, frames, layers, gateway, instructions
                               (all by default)
+  simulate NAME               layers compared in a simulation, as a table: trip-rules
   fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
 ";
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["conformance"] => ("conformance", conformance::run()),
         ["conformance", "--layer", path] => ("conformance", conformance::run_one(path)),
         ["bench", options @ ..] => ("bench", bench::run(options)),
+        ["simulate", name] => ("simulate", simulate::run(name)),
         ["fuzz", options @ ..] => ("fuzz", fuzz::run(options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -1,0 +1,10 @@
+//! What the documentation states is what the simulations find.
+
+use xtask_simulate::trip_rules;
+
+#[test]
+fn the_trip_rules_are_as_stated() {
+    let stated = include_str!("../../../crates/llm-breaker/TRIP-RULES.md");
+    let found = trip_rules();
+    assert!(stated.contains(&format!("\n\n{found}\n")), "state this in crates/llm-breaker/TRIP-RULES.md:\n{found}");
+}
