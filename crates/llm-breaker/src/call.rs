@@ -44,6 +44,9 @@ impl Observer for InFlight {
 
     fn on_end(&mut self, outcome: &Outcome<'_>) {
         let Admitted { shared, names, ticket } = &self.admitted;
+        if matches!(outcome, Outcome::Complete(_)) && shared.needs_no_success_of(*ticket) {
+            return;
+        }
         let was_slow = self.was_slow.as_ref().is_some_and(|slow| slow.load(Relaxed));
         shared.finish(names, *ticket, outcome, was_slow);
     }

@@ -170,6 +170,11 @@ impl Circuits {
         }
     }
 
+    /// Whether no success of any key changes anything.
+    pub(crate) fn need_no_success(&self) -> bool {
+        !self.heeds_success && self.known.is_empty() && self.known.overflow().word().state == State::default()
+    }
+
     /// Lets no call pass until the provider's pause is over.
     pub(crate) fn cool(&self, asked: Asked<'_>, pass: Pass, advice: Duration) -> Option<Told> {
         let now = asked.now.millis();

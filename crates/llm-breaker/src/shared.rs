@@ -171,6 +171,11 @@ impl Shared {
         answer
     }
 
+    /// Whether a call's success changes nothing: it is no probe, and where it counts nothing has failed.
+    pub(crate) fn needs_no_success_of(&self, ticket: Ticket) -> bool {
+        !ticket.is_probe() && self.circuits(self.scored(ticket)).need_no_success()
+    }
+
     /// Takes note of how a call ended. Its slowness may have been counted before, and then it is not counted again.
     pub(crate) fn finish(&self, names: &Names, ticket: Ticket, outcome: &Outcome<'_>, was_slow: bool) {
         let (names, is_shared) = (names.get(), names.is_shared());

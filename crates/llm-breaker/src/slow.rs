@@ -27,8 +27,9 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    pub(crate) fn new(after: Duration, admitted: Admitted, was_slow: Arc<AtomicBool>) -> Self {
-        Self { after, sleep: None, admitted, was_slow }
+    /// Boxed, because nearly no call has one and all would move the room for it.
+    pub(crate) fn new(after: Duration, admitted: Admitted, was_slow: Arc<AtomicBool>) -> Box<Self> {
+        Box::new(Self { after, sleep: None, admitted, was_slow })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -41,7 +42,7 @@ impl Timer {
 }
 
 /// Lets the time pass that a call may take; it has no timer where slowness does not count, or has been counted.
-fn poll_timer(timer: &mut Option<Timer>, cx: &mut Context<'_>) {
+fn poll_timer(timer: &mut Option<Box<Timer>>, cx: &mut Context<'_>) {
     if timer.as_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
         *timer = None;
     }
@@ -52,12 +53,12 @@ pin_project! {
     pub(crate) struct Timed<F> {
         #[pin]
         future: F,
-        timer: Option<Timer>,
+        timer: Option<Box<Timer>>,
     }
 }
 
 impl<F> Timed<F> {
-    pub(crate) fn new(future: F, timer: Option<Timer>) -> Self {
+    pub(crate) fn new(future: F, timer: Option<Box<Timer>>) -> Self {
         Self { future, timer }
     }
 }
@@ -87,7 +88,7 @@ where
 /// A stream with a timer until its first content.
 struct UntilContent {
     inner: Body,
-    timer: Option<Timer>,
+    timer: Option<Box<Timer>>,
 }
 
 impl Stream for UntilContent {

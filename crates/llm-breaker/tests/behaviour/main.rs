@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::join_all};
 use llm_breaker::{
-    BreakerHandle, BreakerLayer, CircuitState, Consecutive, Covers, OpenTime, Probes, Rate, Sample, Step, Trip,
-    TripRule,
+    BreakerHandle, BreakerLayer, CircuitState, Consecutive, Covers, OpenTime, Probes, Rate, Sample, Sharing, Step,
+    Trip, TripRule,
 };
 use llm_core::{
     AttemptEnd, Error, ErrorKind, Health, HealthState, LlmRequest, Measures, Output, PerTarget, Phase, Random, Target,
+    TargetRef,
 };
 use llm_test::{Answer, Frames, Gate, Probe};
 use stage::{Stage, ask, ask_for, failing, rules, seconds, streamed, target};
@@ -807,4 +808,31 @@ async fn a_rule_of_ones_own_is_told_of_successes_if_it_heeds_them() {
         stage.call(ok()).await.unwrap();
     }
     stage.rejected().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_that_share_a_circuit_fail_together_except_for_what_is_one_models_own() {
+    /// All models that nobody has listed.
+    struct Unlisted;
+    impl Sharing for Unlisted {
+        fn shared_by<'s>(&'s self, target: TargetRef<'_>) -> Option<&'s str> {
+            target.model.starts_with("gpt-").then_some("gpt-*")
+        }
+    }
+    let stage = Stage::with(BreakerLayer::new().rules(rules()).sharing(Unlisted));
+    for model in 0..20 {
+        let model = format!("gpt-{model}");
+        stage.send(ask_for("openai", &model), failing(ErrorKind::ModelNotFound)).await.unwrap_err();
+    }
+    assert!(stage.handle.is_empty(), "that one model is missing says nothing of the others");
+    for model in 0..8 {
+        let model = format!("gpt-{model}");
+        stage.send(ask_for("openai", &model), failing(ErrorKind::Server)).await.unwrap_err();
+    }
+    stage.rejected().await;
+    stage.send(ask_for("openai", "o3"), ok()).await.unwrap();
+    stage.send(ask_for("azure", "gpt-1"), ok()).await.unwrap();
+    assert_eq!(stage.handle.of(&target()), HealthState::Open { remaining: seconds(5) });
+    let names: Vec<_> = stage.handle.list().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["openai/gpt-*: open, 5.0s left"]);
 }
