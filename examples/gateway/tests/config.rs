@@ -96,6 +96,7 @@ fn a_wrong_value_of_the_server_is_named_with_line_and_key() {
         ("server.body_timeout = \"0s\"\n", "line 1: server.body_timeout", "1ms"),
         ("[server]\n\nwrite_timeout = \"0s\"\n", "line 3: server.write_timeout", "1ms"),
         ("[server]\nmax_body_bytes = 0\n", "line 2: server.max_body_bytes", "nothing"),
+        ("[server]\nattempts = 0\n", "line 2: server.attempts", "nonzero"),
         ("[server]\nmax_connections = 0\n", "line 2: server.max_connections", "at least 1"),
         ("[server]\nmax_connections = -1\n", "line 2: server.max_connections", "integer"),
         ("[server]\nhosts = [\"a\", \"\"]\n", "line 2: server.hosts[1]", "a name"),
@@ -110,6 +111,23 @@ fn a_wrong_value_of_the_server_is_named_with_line_and_key() {
     let key = |tenant: &str| format!("[[keys]]\nsha256 = \"{SHA256}\"\ntenant = \"{tenant}\"\n");
     are_refused(&[(&key(""), "line 3: keys[0].tenant", "blank")], SIMULATED);
     are_refused(&[(&(key("a") + &key("b")), "line 5: keys[1].sha256", "twice")], SIMULATED);
+}
+
+#[test]
+fn a_wrong_value_of_a_layer_is_named_with_line_and_key() {
+    let rows = [
+        ("[timeout]\nidle = \"0s\"\n", "line 2: timeout.idle", "longer than zero"),
+        ("[timeout]\nhead = 30\n", "line 2: timeout.head", "duration"),
+        ("[timeout.models.m]\nidel = \"1s\"\n", "line 2: timeout.models.m.idel", "unknown"),
+        ("[retry]\n\nmost_retries = 0\n", "line 3: retry.most_retries", "nothing"),
+        ("[retry.providers.x]\nquota = { percent = 1 }\n", "line 2: retry.providers.x.quota", "all targets"),
+        ("retry = 3\n", "line 1: retry", "true or false"),
+        ("[hedge]\nfixed = \"0s\"\n", "line 2: hedge.fixed", "twice"),
+        ("[breaker]\nopen_for = \"2m\"\nopen_at_most = \"1m\"\n", "line 3: breaker.open_at_most", "open_for"),
+        ("[breaker]\ntrip = \"never\"\n", "line 2: breaker.trip", "cusum"),
+        ("[breaker.models.m]\nprobes = 0\n", "line 2: breaker.models.m.probes", "15"),
+    ];
+    are_refused(&rows, SIMULATED);
 }
 
 #[test]
