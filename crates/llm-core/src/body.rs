@@ -3,24 +3,22 @@
 //! This is the only code that knows how a stream can end: it was over from the start, it says so with its last frame,
 //! it just ends, it fails, or it is dropped. Each way is exactly one [`Outcome`] for every observer.
 
+mod state;
+
 use std::{
-    collections::VecDeque,
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use self::state::State;
 use crate::{
-    Accumulator, ChatOutput, Dialect, Error, ErrorKind, Frame, LlmRequest, Observer, Outcome, Output, Progress, Stage,
-    Wire,
-    accumulate::unfold,
-    outcome::{Billed, Prompt},
+    Accumulator, ChatOutput, Dialect, Error, ErrorKind, Frame, LlmRequest, Observer, Outcome, Output, Progress, Wire,
+    accumulate::unfold, outcome::Prompt,
 };
 
 /// A model's answer as it comes: a [`Stream`] of [`Frame`]s, or whole.
@@ -73,37 +71,6 @@ pin_project! {
     impl<S: ?Sized> PinnedDrop for Streaming<S> {
         fn drop(this: Pin<&mut Self>) {
             this.project().state.drop_unfinished();
-        }
-    }
-}
-
-#[derive(Default)]
-struct State {
-    observers: SmallVec<[Box<dyn Observer>; 2]>,
-    progress: Progress,
-    end: Option<End>,
-    // Held back by `until_content`. The first `early` observers have seen these frames, the others have not.
-    held: VecDeque<Frame>,
-    early: usize,
-    committed: bool,
-    // Still set while dropping: the stream or an observer panicked.
-    polling: bool,
-}
-
-/// How the stream ended.
-#[derive(Clone)]
-enum End {
-    Complete,
-    Failed(Error),
-    Abandoned,
-}
-
-impl End {
-    fn outcome<'a>(&'a self, progress: &'a Progress) -> Outcome<'a> {
-        match self {
-            Self::Complete => Outcome::Complete(progress),
-            Self::Failed(error) => Outcome::Failed(progress, error),
-            Self::Abandoned => Outcome::Abandoned(progress),
         }
     }
 }
@@ -292,95 +259,6 @@ impl<S: Stream<Item = Result<Frame, Error>> + ?Sized> Streaming<S> {
         });
         this.state.polling = false;
         polled
-    }
-}
-
-impl State {
-    fn see(&mut self, frame: &Frame) {
-        let is_first_content = self.progress.see_frame(frame);
-        for observer in &mut self.observers {
-            observer.on_frame(frame, &self.progress);
-            if is_first_content {
-                observer.on_content(&self.progress);
-            }
-        }
-        if frame.is_last() {
-            self.complete();
-        }
-    }
-
-    fn hold(&mut self, frame: Frame) {
-        self.held.push_back(frame);
-        self.early = self.observers.len();
-    }
-
-    /// Hands on a held frame: those who came since it was held see it now.
-    fn release(&mut self, frame: &Frame) {
-        let brings_content = frame.is_content() && !self.held.iter().any(Frame::is_content);
-        let late = self.early.min(self.observers.len());
-        for observer in &mut self.observers[late..] {
-            observer.on_frame(frame, &self.progress);
-            if brings_content {
-                observer.on_content(&self.progress);
-            }
-        }
-        if self.held.is_empty()
-            && let Some(end) = self.end.clone()
-        {
-            self.tell(&end);
-        }
-    }
-
-    fn fail(&mut self, mut error: Error) -> Error {
-        if self.progress.first_content().is_some() && error.stage() == Stage::BeforeContent {
-            error = error.with_stage(Stage::AfterContent);
-        }
-        self.progress.fail_at(Instant::now(), &error);
-        if error.usage().is_none() {
-            error = error.with_usage(self.progress.usage());
-        }
-        self.finish(End::Failed(error.clone()));
-        error
-    }
-
-    fn complete(&mut self) {
-        self.progress.end_at(Instant::now(), Billed::Whole);
-        self.finish(End::Complete);
-    }
-
-    fn drop_unfinished(&mut self) {
-        let end = if self.polling {
-            End::Failed(Error::internal("the stream or an observer of it panicked"))
-        } else {
-            End::Abandoned
-        };
-        match self.end {
-            // Those who came after the end was held back have not been told.
-            Some(_) => self.tell(&end),
-            None => {
-                self.progress.end_at(Instant::now(), Billed::SoFar);
-                self.finish(end);
-            }
-        }
-    }
-
-    fn finish(&mut self, end: End) {
-        self.end = Some(end.clone());
-        self.tell(&end);
-    }
-
-    /// Tells the observers who have not been told yet. Each is told, also if one before it panics.
-    fn tell(&mut self, end: &End) {
-        let outcome = end.outcome(&self.progress);
-        let mut panic = None;
-        for mut observer in self.observers.drain(..) {
-            let told = catch_unwind(AssertUnwindSafe(move || observer.on_end(&outcome)));
-            panic = panic.or(told.err());
-        }
-        self.early = 0;
-        if let Some(panic) = panic.filter(|_| !std::thread::panicking()) {
-            resume_unwind(panic);
-        }
     }
 }
 
