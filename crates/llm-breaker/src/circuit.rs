@@ -171,7 +171,11 @@ impl<A: Atomic> Circuit<A> {
             }
         };
         match word.admit(now, rules.probes, rules.lease_millis(), marked) {
-            Admission::Refused(refusal) => Err(Refusal { wait: refusal.wait.map(|wait| wait.max(cooling)), ..refusal }),
+            Admission::Refused(refusal) => {
+                // A probe has its place for as long as its lease, but most are through with it much sooner.
+                let most = if refusal.reason == Reason::Probing { rules.open_for.shortest() } else { Millis::MAX };
+                Err(Refusal { wait: refusal.wait.map(|wait| wait.min(most).max(cooling)), ..refusal })
+            }
             Admission::Pass | Admission::Probe(_) if cooling > 0 => {
                 Err(Refusal { reason: Reason::Cooling, wait: Some(cooling) })
             }

@@ -121,7 +121,7 @@ impl Naive {
             NaiveState::HalfOpen { holders, lease, .. }
                 if holders.len() >= usize::from(self.probes.at_once()) && *lease > now =>
             {
-                return refused(Reason::Probing, *lease - now);
+                return refused(Reason::Probing, (*lease - now).min(BASE));
             }
             _ if cooling > 0 => return refused(Reason::Cooling, 0),
             NaiveState::HalfOpen { holders, lease, .. } if holders.len() < usize::from(self.probes.at_once()) => {

@@ -70,8 +70,8 @@
 //!
 //! # Errors
 //! [`CircuitOpen`](llm_core::ErrorKind::CircuitOpen), with the target, the trail, and the time after which to try again
-//! (for a half-open circuit the time at which a probe that hangs loses its place; none where a circuit was opened by
-//! hand). All other errors pass unchanged.
+//! (for a half-open circuit the shortest open time, or what is left of a probe's lease; none where a circuit was opened
+//! by hand). All other errors pass unchanged.
 //!
 //! # Sources
 //! - The default score is Page's CUSUM test ("Continuous inspection schemes", Biometrika 41, 1954) for a sequence of

@@ -63,6 +63,10 @@ impl OpenTime {
         self.jitter
     }
 
+    pub(crate) fn shortest(self) -> Millis {
+        bounded(self.base)
+    }
+
     /// The time after `openings` in a row, where `unit` was drawn from 0 to 1.
     pub(crate) fn draw(self, openings: u8, unit: f64) -> Millis {
         let time = self.base.saturating_mul(1 << openings).min(self.longest);

@@ -283,3 +283,53 @@ impl Shared {
         self.notices.send(notice(key, change));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+    use crate::{Cusum, Probes, circuit::tests::rules, state::State};
+
+    #[test]
+    fn a_call_that_one_of_its_circuits_refuses_keeps_no_place_in_the_other() {
+        const MODELS: [&str; 2] = ["a", "b"];
+        let names = |model| TargetRef { provider: "openai", model, key: None };
+        let settings = Settings {
+            rules: rules(Cusum::default(), Probes::ONE).into(),
+            per: Covers::Target,
+            shares: Shares::default(),
+            most_circuits: NonZeroUsize::MIN.saturating_add(9),
+            random: Random::seeded(1),
+        };
+        for _ in 0..2_000 {
+            let shared = Shared::new(settings.clone());
+            let mut tickets = MODELS.map(|model| shared.admit(names(model), false).ok());
+            let error = |kind| Error::new(kind, "down");
+            for (model, ticket) in MODELS.into_iter().zip(&mut tickets) {
+                for kind in [llm_core::ErrorKind::ModelNotFound, llm_core::ErrorKind::ProviderCredentials] {
+                    let failed = Outcome::Failed(&Default::default(), &error(kind));
+                    shared.finish(&Names::new(names(model), false), ticket.unwrap(), &failed, false);
+                }
+            }
+            // Two targets and their key are open, and both are asked for a probe at the same time.
+            let barrier = Barrier::new(2);
+            let admitted = thread::scope(|scope| {
+                let ask = MODELS.map(|model| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        shared.admit(names(model), true).is_ok()
+                    })
+                });
+                ask.map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(admitted.iter().filter(|admitted| **admitted).count(), 1);
+            for (model, admitted) in MODELS.into_iter().zip(admitted) {
+                match shared.targets.look(names(model)).unwrap().0.state {
+                    State::HalfOpen { in_use, .. } => assert_eq!(in_use, u8::from(admitted)),
+                    state => assert!(!admitted && matches!(state, State::Open { .. }), "{state:?}"),
+                }
+            }
+        }
+    }
+}

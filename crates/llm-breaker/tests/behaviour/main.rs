@@ -56,6 +56,23 @@ async fn eight_failures_in_a_row_open_the_circuit_and_a_success_closes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn successes_make_good_for_failures_and_when_every_second_call_fails_it_opens_all_the_same() {
+    let stage = Stage::new(rules());
+    stage.fail(7).await;
+    for _ in 0..12 {
+        stage.call(ok()).await.unwrap();
+    }
+    assert_eq!(stage.status().score, 0);
+    let mut failures = 0;
+    while stage.state() == CircuitState::Closed {
+        stage.fail(1).await;
+        _ = stage.send(streamed(), Answer::text("all is well")).await;
+        failures += 1;
+    }
+    assert_eq!(failures, 19);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejection_says_how_long_to_wait_for_whom_and_is_in_the_trail() {
     let stage = Stage::new(rules());
     stage.open().await;
@@ -313,8 +330,10 @@ async fn a_probe_that_outlives_its_lease_loses_its_place_and_its_late_result() {
         tokio::time::advance(seconds(5)).await;
         let (gate, second) = (Gate::new(), Gate::new());
         let stuck = stage.under_way(late.gate(&gate));
-        assert_eq!(stage.rejected().await.retry_after(), Some(seconds(60)));
-        tokio::time::advance(seconds(60)).await;
+        assert_eq!(stage.rejected().await.retry_after(), Some(seconds(5)), "most probes are done much sooner");
+        tokio::time::advance(seconds(59)).await;
+        assert_eq!(stage.rejected().await.retry_after(), Some(seconds(1)));
+        tokio::time::advance(seconds(1)).await;
         let other = stage.under_way(ok().gate(&second));
         let epoch = stage.status().epoch;
         gate.open();
@@ -399,6 +418,9 @@ async fn refused_credentials_and_spent_quota_open_a_key_for_all_its_models() {
         tokio::time::advance(seconds(5)).await;
         stage.send(with_key("o3", "first"), failing(kind)).await.unwrap_err();
         assert_eq!(stage.handle.status(&key).state, open(seconds(10)));
+        tokio::time::advance(seconds(10)).await;
+        stage.send(with_key("gpt-4o", "first"), ok()).await.unwrap();
+        assert_eq!(stage.handle.status(&key).state, CircuitState::Closed);
     }
 }
 
@@ -416,6 +438,9 @@ async fn a_missing_model_opens_that_model_alone() {
         stage.call(failing(ErrorKind::ModelNotFound)).await.unwrap_err();
         stage.rejected().await;
         stage.send(ask_for("openai", "another"), ok()).await.unwrap();
+        tokio::time::advance(seconds(5)).await;
+        stage.call(ok()).await.unwrap();
+        assert_eq!(stage.state(), CircuitState::Closed);
     }
 }
 
