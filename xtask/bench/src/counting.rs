@@ -4,17 +4,24 @@
 use std::{alloc::System, env, process::ExitCode};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use xtask_bench::{Failure, frames, layers, wire};
+use xtask_bench::{Failure, effort::Effort, frames, layers, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> Result<ExitCode, Failure> {
-    let operations = match env::args().nth(1).as_deref() {
-        Some("wire") => wire::operations(),
-        Some("frames") => frames::operations(),
-        Some("layers") => {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let operations = match arguments[..] {
+        ["wire"] => wire::operations(),
+        ["frames"] => frames::operations(),
+        ["layers"] => {
             layers::program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        [layers::MEMORY, effort] => {
+            let effort = if effort == Effort::Quick.name() { Effort::Quick } else { Effort::Full };
+            layers::memory::print(effort, ALLOCATOR)?;
             return Ok(ExitCode::SUCCESS);
         }
         _ => {

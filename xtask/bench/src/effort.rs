@@ -10,6 +10,14 @@ pub enum Effort {
 }
 
 impl Effort {
+    /// Its name, in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
     /// One of two numbers.
     pub fn pick(self, quick: usize, full: usize) -> usize {
         match self {

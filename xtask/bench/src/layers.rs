@@ -7,6 +7,7 @@
 
 pub mod case;
 pub mod echo;
+pub mod memory;
 pub mod own;
 pub mod program;
 mod round;
@@ -25,6 +26,9 @@ use program::Program;
 
 /// The name under which the program measures its own layers.
 pub const LAYERS: &str = "layers-program";
+
+/// The name under which the program that counts fills layers with targets.
+pub const MEMORY: &str = "layers-memory";
 
 /// The name of the case without a layer.
 pub const BARE: &str = "bare echo";
@@ -73,6 +77,8 @@ pub fn run(effort: Effort) -> Result<(), Failure> {
     for answer in Answer::ALL {
         println!("{}", table(answer, &programs));
     }
+    let counted = Allocated::counted_by(&own.with_file_name("xtask-bench-counting"), &[MEMORY, effort.name()])?;
+    println!("{}", memory::table(effort, &counted));
     if !has_valgrind {
         println!("Layers: no instructions, because there is no valgrind here: install it and run this again\n");
     }

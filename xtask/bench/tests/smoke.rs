@@ -62,6 +62,13 @@ fn every_layer_has_a_row_for_each_answer_it_is_measured_with() {
         let measured = layers::own::cases().iter().filter(|other| other.name == case.name).count();
         assert_eq!(rows, measured, "{}\n{text}", case.name);
     }
+    let remembered: Vec<&str> = text.lines().skip_while(|line| !line.contains("bytes for each target")).collect();
+    for layer in ["llm-breaker, a failure each", "llm-retry, a retry each", "llm-retry's hedge, an answer each"] {
+        let row = remembered.iter().find_map(|line| line.trim().strip_prefix(layer)).unwrap();
+        let bytes: Vec<f64> = row.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+        // Names, state and a place in the table; what is kept once, however many targets there are, hardly shows.
+        assert!(bytes.len() == 2 && bytes.iter().all(|bytes| (64.0..2_000.0).contains(bytes)), "{row}");
+    }
 }
 
 #[test]

@@ -19,10 +19,10 @@ use super::echo::{self, Answer, FRAMES};
 pub const BATCH: usize = 64;
 
 /// Where all calls go.
-pub const PROVIDER: &str = "bench";
+pub const PROVIDER: &str = "openai";
 
 /// What all calls ask for.
-pub const MODEL: &str = "bench-model";
+pub const MODEL: &str = "gpt-4o-mini";
 
 /// A service over the echo, and what it is to answer.
 pub struct Case {

@@ -18,6 +18,9 @@ const SPINS: usize = 20_000;
 /// When a round ends, however many batches it has had: there are layers whose calls take the longer the more there were.
 const MOST_TIME: Duration = Duration::from_millis(100);
 
+/// Batches in which both threads called, for a figure of two threads. A busy machine seldom runs both.
+const ENOUGH: usize = 10;
+
 /// When a batch began and ended.
 type Span = (Instant, Instant);
 
@@ -52,7 +55,7 @@ pub(super) fn contending(case: &Case, batches: usize) -> Result<Option<f64>, Fai
     let batches = one.len().min(other.len());
     let spans = one.into_iter().zip(other);
     let together: Vec<f64> = spans.filter(overlap).map(|(one, _)| nanoseconds(one)).collect();
-    Ok((together.len() * 10 >= batches.max(1)).then(|| median(together)))
+    Ok((together.len() >= ENOUGH.min(batches.max(1))).then(|| median(together)))
 }
 
 fn run(seed: Seed, batches: usize, mut meet: impl FnMut()) -> Result<Vec<Span>, Failure> {
