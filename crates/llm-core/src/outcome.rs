@@ -79,7 +79,9 @@ pub struct Progress {
     reported: Option<Usage>,
     // The provider had nothing more to add when it reported.
     report_is_final: bool,
-    settled: Option<Usage>,
+    // Before the end it is the usage so far that is asked for.
+    billed: Billed,
+    told: Option<Usage>,
     text: TextCount,
     from_cache: bool,
     prompt: Option<Prompt>,
@@ -126,11 +128,12 @@ impl Prompt {
 }
 
 /// How a call ended, as far as that decides what it used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Billed {
     /// For the whole answer: what was reported holds.
     Whole,
     /// For what came until it ended, or has come so far.
+    #[default]
     SoFar,
     /// Not at all, unless something came: no provider took the call on.
     Nothing,
@@ -173,7 +176,8 @@ impl Progress {
     /// then cut or abandoned does not count for less than what came after it. A call that no provider took on used
     /// nothing. Before the end this is the usage so far.
     pub fn usage(&self) -> Usage {
-        self.settled.unwrap_or_else(|| self.work_out_usage(Billed::SoFar))
+        // Worked out when somebody asks: most who watch a call only want to know how it ended.
+        self.told.unwrap_or_else(|| self.work_out_usage(self.billed))
     }
 
     fn work_out_usage(&self, billed: Billed) -> Usage {
@@ -226,7 +230,7 @@ impl Progress {
 
     pub(crate) fn end_at(&mut self, now: Instant, billed: Billed) {
         self.ended = Some(now);
-        self.settled = Some(self.work_out_usage(billed));
+        self.billed = billed;
     }
 
     /// What the error says was used counts, where it does; what a provider refused, nobody pays for.
@@ -234,7 +238,7 @@ impl Progress {
         let billed = if error.kind().may_be_billed() { Billed::SoFar } else { Billed::Nothing };
         self.end_at(now, billed);
         if let Some(told) = error.usage() {
-            self.settled = Some(*told);
+            self.told = Some(*told);
         }
     }
 
