@@ -74,6 +74,22 @@ impl<P> Overrides<P> {
         }
         Ok(resolved)
     }
+
+    /// Refuses tables that state what can only hold for all targets together. `stated` names such a setting of a table,
+    /// if it states one.
+    ///
+    /// # Errors
+    /// Names the setting with its table, such as `models.o3.quota`.
+    pub fn refuse_in_tables(&self, stated: impl Fn(&P) -> Option<&'static str>) -> Result<(), ConfigError> {
+        let tables = [("providers", &self.providers), ("models", &self.models)];
+        for (list, name, table) in tables.iter().flat_map(|(list, map)| map.iter().map(move |(n, t)| (list, n, t))) {
+            if let Some(setting) = stated(table) {
+                let path = format!("{list}.{name}.{setting}");
+                return Err(ConfigError::new(path, "it can only be set for all targets together"));
+            }
+        }
+        Ok(())
+    }
 }
 
 // By hand, because serde's `flatten` and `deny_unknown_fields` exclude each other.
@@ -163,6 +179,18 @@ mod tests {
         assert_eq!(sentence("head = 0"), "head: it must not be zero");
         assert_eq!(sentence("[providers.openai]\nhead = 0"), "providers.openai.head: it must not be zero");
         assert_eq!(sentence("[models.\"gpt-4.1\"]\nhead = 0"), "models.gpt-4.1.head: it must not be zero");
+    }
+
+    #[test]
+    fn what_holds_for_all_targets_together_is_refused_in_a_table() {
+        let refused = |text| {
+            let config: Overrides<Partial> = toml::from_str(text).unwrap();
+            config.refuse_in_tables(|table| table.idle.map(|_| "idle")).map_err(|error| error.to_string())
+        };
+        let sentence = |place| Err(format!("{place}: it can only be set for all targets together"));
+        assert_eq!(refused("idle = 1\n[providers.openai]\nhead = 1\n[models.o3]\nhead = 1"), Ok(()));
+        assert_eq!(refused("[providers.openai]\nidle = 1"), sentence("providers.openai.idle"));
+        assert_eq!(refused("[models.o3]\nidle = 1"), sentence("models.o3.idle"));
     }
 
     #[test]

@@ -160,13 +160,7 @@ impl TryFrom<RetryConfig> for RetryLayer {
     type Error = ConfigError;
 
     fn try_from(config: RetryConfig) -> Result<Self, ConfigError> {
-        let tables = [("providers", &config.providers), ("models", &config.models)];
-        for (list, name, table) in tables.iter().flat_map(|(list, map)| map.iter().map(move |(n, t)| (list, n, t))) {
-            if let Some(setting) = table.of_all_targets() {
-                let path = format!("{list}.{name}.{setting}");
-                return Err(ConfigError::new(path, "it can only be set for all targets together"));
-            }
-        }
+        config.refuse_in_tables(RetrySettings::of_all_targets)?;
         let rules = config.resolve(RetryRules::INTERACTIVE, RetrySettings::over)?;
         let all = config.all;
         let mut layer = Self::new().rules(rules).jitter(all.jitter.unwrap_or_default());

@@ -103,13 +103,7 @@ impl TryFrom<HedgeConfig> for HedgeLayer {
     type Error = ConfigError;
 
     fn try_from(config: HedgeConfig) -> Result<Self, ConfigError> {
-        let tables = [("providers", &config.providers), ("models", &config.models)];
-        for (list, name, table) in tables.iter().flat_map(|(list, map)| map.iter().map(move |(n, t)| (list, n, t))) {
-            if let Some(setting) = table.of_all_targets() {
-                let path = format!("{list}.{name}.{setting}");
-                return Err(ConfigError::new(path, "it can only be set for all targets together"));
-            }
-        }
+        config.refuse_in_tables(HedgeSettings::of_all_targets)?;
         let after = config.resolve(After::OBSERVED, HedgeSettings::over)?;
         let layer = Self::new().after(after).quota(config.all.quota()?);
         let Some(targets) = config.all.targets else { return Ok(layer) };
