@@ -47,7 +47,9 @@ impl Expiry {
             Self::Idle(limit) => ("no further content", limit),
             Self::Total(limit) => ("no end of the stream", limit),
             Self::WholeAnswer(limit) => ("no whole answer", limit),
-            Self::Patience(limit) => ("nothing to send to the caller, whose client waits no longer,", limit),
+            Self::Patience(limit) => {
+                return format!("nothing to send in the {limit:?} that the caller's client waits").into();
+            }
             Self::Deadline => return "the caller's deadline has passed".into(),
         };
         format!("{what} within {limit:?}").into()
@@ -116,7 +118,7 @@ impl Terms {
                 (first_content, Expiry::FirstContent),
                 (total, Expiry::Total),
             ]),
-            Held::Whole { total } => self.since_call([(self.patience, Expiry::Patience), (total, Expiry::WholeAnswer)]),
+            Held::Whole { .. } => self.end(),
         }
     }
 
@@ -159,7 +161,8 @@ impl Terms {
     pub(crate) fn end(&self) -> Option<Due> {
         match self.limits {
             Held::Stream { head: _, first_content: _, idle: _, total } => self.since_call([(total, Expiry::Total)]),
-            Held::Whole { total } => self.since_call([(total, Expiry::WholeAnswer)]),
+            // The caller is sent nothing before all of it is there, although it may come here piece by piece.
+            Held::Whole { total } => self.since_call([(self.patience, Expiry::Patience), (total, Expiry::WholeAnswer)]),
         }
     }
 
