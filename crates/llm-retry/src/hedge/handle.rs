@@ -22,7 +22,7 @@ pub enum HedgeEvent {
     Lost,
     /// Both failed.
     Failed,
-    /// There was no telling what is late: too few calls to the target have been seen.
+    /// There was no telling what is late: too few calls to the target have been seen. Counted for every call.
     FewSamples,
     /// The target is not healthy, or the call was to find out whether it is.
     Unhealthy,
@@ -60,7 +60,7 @@ impl HedgeEvent {
     }
 }
 
-/// How often each event was. Calls that are in time write nothing here.
+/// How often each event was. Calls that are in time write nothing here, once there is telling what is in time.
 #[derive(Debug, Default)]
 pub(super) struct Counts([AtomicU64; HedgeEvent::ALL.len()]);
 
@@ -99,7 +99,7 @@ impl HedgeHandle {
     }
 
     /// The same for a call that is answered as a whole.
-    pub fn delay_of_wholes(&self, target: &Target) -> Option<Duration> {
+    pub fn delay_of_whole_answers(&self, target: &Target) -> Option<Duration> {
         self.shared.delay(&target.names(), Answers::Whole)
     }
 

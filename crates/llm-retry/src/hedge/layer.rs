@@ -60,7 +60,8 @@ impl HedgeLayer {
         self.with(|settings| settings.targets = targets)
     }
 
-    /// Who knows whether a target is fit to be called, such as a breaker. Without one all are taken for healthy.
+    /// Who knows whether a target is fit to be called, such as a breaker. Without one all are taken for healthy, also
+    /// one that has just told a retry below to come back later.
     pub fn health(self, health: Arc<dyn Health>) -> Self {
         self.with(|settings| settings.health = Some(health))
     }
@@ -70,7 +71,8 @@ impl HedgeLayer {
         self.with(|settings| settings.alternatives = Some(Arc::new(alternatives)))
     }
 
-    /// How much of an answer is held back while the other one may still win. Defaults to [`HoldBack::default`].
+    /// How much of an answer is held back while the other one may still win. One that is handed on at such a bound has
+    /// won, and what it took until then is what the percentile sees. Defaults to [`HoldBack::default`].
     pub fn hold_back(mut self, hold_back: HoldBack) -> Self {
         self.hold_back = hold_back;
         self

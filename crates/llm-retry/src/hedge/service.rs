@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, Either, select};
-use llm_core::{Commit, Error, LlmRequest, LlmResponse, Striped};
+use llm_core::{Commit, Error, LlmRequest, LlmResponse, Striped, Target};
 use tokio::time::{Instant, sleep};
 use tower::{Service, ServiceExt};
 use tracing::debug;
@@ -147,10 +147,10 @@ where
         }
         Either::Right((Ok(response), first)) => {
             drop(first);
-            (HedgeEvent::Won, Ok(from(response, target)))
+            (HedgeEvent::Won, Ok(answered_by(target, response)))
         }
         Either::Left((Err(failure), second)) => match second.await {
-            Ok(response) => (HedgeEvent::Won, Ok(from(response, target))),
+            Ok(response) => (HedgeEvent::Won, Ok(answered_by(target, response))),
             Err(later) => (HedgeEvent::Failed, Err(of_both(failure, later))),
         },
         Either::Right((Err(failure), first)) => match first.await {
@@ -166,7 +166,7 @@ where
 }
 
 /// The second attempt's answer, with the target that gave it where nobody below has said so.
-fn from(mut response: LlmResponse, target: Option<llm_core::Target>) -> LlmResponse {
+fn answered_by(target: Option<Target>, mut response: LlmResponse) -> LlmResponse {
     if response.head.target.is_none() {
         response.head.target = target;
     }
