@@ -49,7 +49,7 @@ pub struct RetrySettings {
     /// See [`RetryRules::longest_advice`]. Zero gives up whenever a wait is advised.
     #[serde(with = "llm_core::duration::option")]
     pub longest_advice: Option<Duration>,
-    /// See [`RetryRules::most_retries`]. At least 1.
+    /// See [`RetryRules::most_retries`]. Zero in a table retries nothing there; for all targets it is at least 1.
     pub most_retries: Option<u32>,
     /// See [`RetryLayer::jitter`]: `full` or `none`. For all targets.
     pub jitter: Option<Jitter>,
@@ -109,10 +109,8 @@ impl RetrySettings {
         if let Some(longest) = self.longest_advice {
             rules = rules.longest_advice(longest);
         }
-        match self.most_retries {
-            Some(0) => return Err(ConfigError::new("most_retries", "without any retry the layer does nothing")),
-            Some(most) => rules = rules.most_retries(most),
-            None => {}
+        if let Some(most) = self.most_retries {
+            rules = rules.most_retries(most);
         }
         if rules.is_capped_below_base() {
             return Err(ConfigError::new("cap", "it must be at least as long as `base` and `throttled_base`"));
@@ -161,6 +159,9 @@ impl TryFrom<RetryConfig> for RetryLayer {
 
     fn try_from(config: RetryConfig) -> Result<Self, ConfigError> {
         config.refuse_in_tables(RetrySettings::of_all_targets)?;
+        if config.all.most_retries == Some(0) {
+            return Err(ConfigError::new("most_retries", "without any retry the layer does nothing"));
+        }
         let rules = config.resolve(RetryRules::INTERACTIVE, RetrySettings::over)?;
         let all = config.all;
         let mut layer = Self::new().rules(rules).jitter(all.jitter.unwrap_or_default());

@@ -68,7 +68,7 @@ impl RetryRules {
     }
 
     /// The most retries of one call that one layer makes. By default only the call's allowance bounds them, which is
-    /// shared with everything else that calls again: 2 further calls.
+    /// shared with everything else that calls again: 2 further calls. With 0 nothing is retried.
     pub const fn most_retries(mut self, retries: u32) -> Self {
         self.most_retries = Some(retries);
         self

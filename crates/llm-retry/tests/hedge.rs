@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
@@ -50,13 +51,25 @@ fn ask() -> LlmRequest {
     request
 }
 
+fn ask_whole() -> LlmRequest {
+    let mut request = LlmRequest::chat("gpt-4o").user("Why?").build();
+    request.context_mut().set_target(openai());
+    request
+}
+
 /// Answers from this script, then never again.
 fn script(answers: impl IntoIterator<Item = Answer>) -> Probe {
     Probe::answering(Answer::hang()).script(answers)
 }
 
+/// What comes of it. One that nothing ends fails after days, instead of hanging for ever.
+async fn ends<F: Future>(future: F) -> F::Output {
+    timeout(secs(1_000_000), future).await.expect("everything ends within days")
+}
+
 async fn call(layer: &HedgeLayer, probe: Probe, request: LlmRequest) -> Result<String, Error> {
-    Ok(layer.layer(probe).oneshot(request).await?.body.collect().await?.first_text())
+    let read = async { Ok(layer.layer(probe).oneshot(request).await?.body.collect().await?.first_text()) };
+    ends(read).await
 }
 
 /// When the calls were made, in milliseconds since `begun`.
@@ -88,7 +101,7 @@ async fn the_second_attempt_wins_with_its_content_and_the_first_is_dropped_at_on
     let slow = Answer::stream(Frames::new().start().wait(secs(60)).words(TEXT).finish().last());
     let probe = script([slow, Answer::text(TEXT).after(secs(1))]);
     let (log, begun, request) = (probe.log(), Instant::now(), ask());
-    let response = layer.layer(probe).oneshot(request.clone()).await.unwrap();
+    let response = ends(layer.layer(probe).oneshot(request.clone())).await.unwrap();
     assert_eq!(begun.elapsed(), secs(3));
     assert_eq!(times(&log, begun), [0, 2_000]);
     assert_eq!((log.in_flight(), log.ends()), (1, vec![AttemptEnd::Abandoned]), "before anything of it was read");
@@ -106,7 +119,7 @@ async fn the_first_attempt_may_still_win() {
     let layer = fixed();
     let probe = script([Answer::text(TEXT).after(secs(3)), Answer::text("too late").after(secs(5))]);
     let (log, begun) = (probe.log(), Instant::now());
-    let response = layer.layer(probe).oneshot(ask()).await.unwrap();
+    let response = ends(layer.layer(probe).oneshot(ask())).await.unwrap();
     assert_eq!((begun.elapsed(), log.futures_dropped()), (secs(3), 1));
     assert_eq!(response.body.collect().await.unwrap().first_text(), TEXT);
     assert_eq!((layer.handle().count(HedgeEvent::Started), layer.handle().count(HedgeEvent::Lost)), (1, 1));
@@ -135,7 +148,7 @@ async fn whole_answers_are_hedged_and_a_count_of_tokens_is_not() {
     let whole = LlmRequest::chat("gpt-4o").user("Why?").build();
     let probe = script([Answer::hang(), Answer::text(TEXT)]);
     let begun = Instant::now();
-    let response = layer.layer(probe).oneshot(whole.clone()).await.unwrap();
+    let response = ends(layer.layer(probe).oneshot(whole.clone())).await.unwrap();
     assert!(response.body.is_full());
     assert_eq!(begun.elapsed(), DELAY);
 
@@ -288,7 +301,7 @@ fn second_key(target: &Target) -> Option<Target> {
 async fn another_key_answers_and_head_and_trail_say_so() {
     let layer = fixed().alternatives(second_key);
     let request = ask();
-    let response = layer.layer(edge("first")).oneshot(request.clone()).await.unwrap();
+    let response = ends(layer.layer(edge("first")).oneshot(request.clone())).await.unwrap();
     let second = openai().with_key("second");
     assert_eq!(response.head.target, Some(second.clone()));
     response.body.collect().await.unwrap();
@@ -310,7 +323,7 @@ async fn a_head_that_names_no_target_is_given_the_winners() {
         let layer = if alternatives { fixed().alternatives(second_key) } else { fixed() };
         let probe = script([Answer::hang(), Answer::text(TEXT)]);
         let log = probe.log();
-        let response = layer.layer(probe).oneshot(ask()).await.unwrap();
+        let response = ends(layer.layer(probe).oneshot(ask())).await.unwrap();
         assert_eq!(response.head.target.map(|target| target.to_string()).as_deref(), Some(expected));
         assert_eq!(targets(&log), ["openai/gpt-4o#first", expected]);
     }
@@ -388,7 +401,7 @@ async fn a_hedge_and_the_retries_below_it_share_one_allowance() {
     let probe = script([advised(50), fail(ErrorKind::Server), fail(ErrorKind::Overloaded)]);
     let (log, begun, request) = (probe.log(), Instant::now(), ask());
     let stack = ServiceBuilder::new().layer(fixed()).layer(retry).service(probe);
-    let error = stack.oneshot(request.clone()).await.unwrap_err();
+    let error = ends(stack.oneshot(request.clone())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded, "the last one of a provider");
     assert_eq!(times(&log, begun), [0, 2_000, 50_000]);
     assert_eq!(request.context().calls_left(), 0);
@@ -513,7 +526,7 @@ async fn waits(layer: &HedgeLayer, provider: &Slow, calls: u32, request: fn() ->
         async move {
             sleep(Duration::from_millis(200) * number).await;
             let begun = Instant::now();
-            service.oneshot(request()).await.expect("everything is answered in the end");
+            ends(service.oneshot(request())).await.expect("everything is answered in the end");
             begun.elapsed()
         }
     });
@@ -578,7 +591,7 @@ async fn nothing_is_hedged_before_fifty_calls_were_seen_nor_before_the_floor() {
     }
     assert_eq!(layer.handle().count(HedgeEvent::FewSamples), 50);
     assert_eq!(layer.handle().delay_of_streams(&openai()), Some(Duration::from_millis(300)));
-    assert_eq!(layer.handle().delay_of_wholes(&openai()), None, "whole answers are another matter");
+    assert_eq!(layer.handle().delay_of_whole_answers(&openai()), None, "whole answers are another matter");
     let probe = script([Answer::hang(), Answer::text(TEXT)]);
     let (log, begun) = (probe.log(), Instant::now());
     call(&layer, probe, ask()).await.unwrap();
@@ -587,16 +600,11 @@ async fn nothing_is_hedged_before_fifty_calls_were_seen_nor_before_the_floor() {
 
 #[tokio::test(start_paused = true)]
 async fn whole_and_streamed_answers_are_late_after_times_of_their_own() {
-    fn whole() -> LlmRequest {
-        let mut request = LlmRequest::chat("gpt-4o").user("Why?").build();
-        request.context_mut().set_target(openai());
-        request
-    }
     let layer = HedgeLayer::new();
     waits(&layer, &Slow::new(4, 0.0), 300, ask).await;
-    waits(&layer, &Slow { median: 6.0, ..Slow::new(5, 0.0) }, 300, whole).await;
+    waits(&layer, &Slow { median: 6.0, ..Slow::new(5, 0.0) }, 300, ask_whole).await;
     let streams = layer.handle().delay_of_streams(&openai()).unwrap().as_secs_f64();
-    let wholes = layer.handle().delay_of_wholes(&openai()).unwrap().as_secs_f64();
+    let wholes = layer.handle().delay_of_whole_answers(&openai()).unwrap().as_secs_f64();
     // The 95th percentile of these is 1.93 times the median.
     assert!((1.0..1.5).contains(&streams), "{streams}");
     assert!((10.0..15.0).contains(&wholes), "{wholes}");
@@ -697,49 +705,53 @@ async fn every_event_is_counted_and_measured_under_its_word() {
 
 #[tokio::test(start_paused = true)]
 async fn every_setting_of_a_file_does_something() {
-    let layer = |config: &str| {
-        let config: HedgeConfig = toml::from_str(config).unwrap();
-        HedgeLayer::try_from(config).unwrap()
-    };
-    /// After how many calls that take this long there is a hedge, and when it is made.
-    async fn first_hedge(layer: &HedgeLayer, target: Target, takes: Duration) -> Option<(usize, u128)> {
-        for number in 1..=120 {
-            let probe = Probe::answering(Answer::text(TEXT)).script([Answer::text(TEXT).after(takes)]);
-            let (log, begun, mut request) = (probe.log(), Instant::now(), ask());
-            request.context_mut().set_target(target.clone());
-            call(layer, probe, request).await.unwrap();
-            if let Some(at) = times(&log, begun).get(1) {
-                return Some((number, *at));
+    for ask in [ask as fn() -> LlmRequest, ask_whole] {
+        let layer = |config: &str| {
+            let config: HedgeConfig = toml::from_str(config).unwrap();
+            HedgeLayer::try_from(config).unwrap()
+        };
+        // After how many calls that take this long there is a hedge, and when it is made.
+        let first_hedge = async |layer: &HedgeLayer, target: Target, takes: Duration| {
+            for number in 1..=120 {
+                let probe = Probe::answering(Answer::text(TEXT)).script([Answer::text(TEXT).after(takes)]);
+                let (log, begun, mut request) = (probe.log(), Instant::now(), ask());
+                request.context_mut().set_target(target.clone());
+                call(layer, probe, request).await.unwrap();
+                if let Some(at) = times(&log, begun).get(1) {
+                    return Some((number, *at));
+                }
             }
+            None
+        };
+        let second = secs(1);
+        assert_eq!(first_hedge(&layer("fixed = '700ms'"), openai(), second).await, Some((10, 700)));
+        assert_eq!(first_hedge(&layer("fixed = '700ms'\npercent = 50"), openai(), second).await, Some((2, 700)));
+        assert_eq!(first_hedge(&layer("floor = '900ms'"), openai(), Duration::from_millis(850)).await, None);
+        let after = layer("samples = 20\nfloor = '2s'");
+        assert_eq!(first_hedge(&after, openai(), second).await, None);
+        assert_eq!(after.handle().count(HedgeEvent::FewSamples), 20);
+        let delays = [after.handle().delay_of_streams(&openai()), after.handle().delay_of_whole_answers(&openai())];
+        let expected = if ask().is_stream() { [Some(secs(2)), None] } else { [None, Some(secs(2))] };
+        assert_eq!(delays, expected);
+        let tables = layer("fixed = '700ms'\n[providers.local]\nfixed = '100ms'\n[models.o3]\nfloor = '2s'");
+        assert_eq!(first_hedge(&tables, Target::new("local", "llama"), second).await, Some((10, 100)));
+        assert_eq!(first_hedge(&tables, Target::new("openai", "o3"), second).await, None);
+        assert_eq!(first_hedge(&tables, openai(), second).await, Some((10, 700)));
+        assert_eq!(tables.handle().targets(), 3);
+        let one = layer("fixed = '700ms'\ntargets = 1");
+        first_hedge(&one, openai(), second).await;
+        first_hedge(&one, Target::new("openai", "o3"), second).await;
+        assert_eq!(one.handle().targets(), 1);
+        // A quiet time saves up for no more than the bucket holds.
+        let burst = layer("fixed = '700ms'\npercent = 100\nburst = 2");
+        for _ in 0..50 {
+            call(&burst, Probe::answering(Answer::text(TEXT)), ask()).await.unwrap();
         }
-        None
+        let probe = Probe::answering(Answer::text(TEXT).after(second));
+        let log = probe.log();
+        join_all((0..5).map(|_| call(&burst, probe.clone(), ask()))).await;
+        assert_eq!(log.calls(), 5 + 2);
     }
-    let second = secs(1);
-    assert_eq!(first_hedge(&layer("fixed = '700ms'"), openai(), second).await, Some((10, 700)));
-    assert_eq!(first_hedge(&layer("fixed = '700ms'\npercent = 50"), openai(), second).await, Some((2, 700)));
-    assert_eq!(first_hedge(&layer("floor = '900ms'"), openai(), Duration::from_millis(850)).await, None);
-    let after = layer("samples = 20\nfloor = '2s'");
-    assert_eq!(first_hedge(&after, openai(), second).await, None);
-    assert_eq!(after.handle().count(HedgeEvent::FewSamples), 20);
-    assert_eq!(after.handle().delay_of_streams(&openai()), Some(secs(2)));
-    let tables = layer("fixed = '700ms'\n[providers.local]\nfixed = '100ms'\n[models.o3]\nfloor = '2s'");
-    assert_eq!(first_hedge(&tables, Target::new("local", "llama"), second).await, Some((10, 100)));
-    assert_eq!(first_hedge(&tables, Target::new("openai", "o3"), second).await, None);
-    assert_eq!(first_hedge(&tables, openai(), second).await, Some((10, 700)));
-    assert_eq!(tables.handle().targets(), 3);
-    let one = layer("fixed = '700ms'\ntargets = 1");
-    first_hedge(&one, openai(), second).await;
-    first_hedge(&one, Target::new("openai", "o3"), second).await;
-    assert_eq!(one.handle().targets(), 1);
-    // A quiet time saves up for no more than the bucket holds.
-    let burst = layer("fixed = '700ms'\npercent = 100\nburst = 2");
-    for _ in 0..50 {
-        call(&burst, Probe::answering(Answer::text(TEXT)), ask()).await.unwrap();
-    }
-    let probe = Probe::answering(Answer::text(TEXT).after(second));
-    let log = probe.log();
-    join_all((0..5).map(|_| call(&burst, probe.clone(), ask()))).await;
-    assert_eq!(log.calls(), 5 + 2);
 }
 
 #[tokio::test(start_paused = true)]
