@@ -10,15 +10,25 @@ import {
   GATEWAY,
   GOOD_KEY,
   KEYED,
+  LATE,
+  MENDED,
   PNG,
+  RESILIENT,
   WRONG_KEYS,
   callsBegun,
   check,
   checkOnce,
+  checkResilient,
   counts,
   expect,
+  expectCalls,
+  expectGivenUp,
+  expectHeaders,
   expectLeft,
+  expectOpenCircuit,
+  failUntilOpen,
   failure,
+  resetCircuit,
   run,
 } from "./checks.mjs";
 
@@ -32,11 +42,16 @@ const openai = connect(GATEWAY, "any-key");
 // Without retries: a check sees the first answer. Errors of a stream are read from it, and not printed besides.
 const ask = (model, options = {}) => ({ model: openai.chat(model), prompt: QUESTION, maxRetries: 0, ...options });
 const stream = (model, options = {}) => streamText({ onError: () => {}, ...ask(model, options) });
+// Of the gateway with retries and circuits.
+const resilient = connect(RESILIENT, "any-key");
+const askResilient = (model, options = {}) => ask(model, { model: resilient.chat(model), ...options });
+const streamResilient = (model, options = {}) => streamText({ onError: () => {}, ...askResilient(model, options) });
 
 // Reads a stream to its end.
 async function read(streaming) {
-  const all = { text: "", finishReasons: [], errors: [], calls: [], usage: undefined };
+  const all = { text: "", beginnings: 0, finishReasons: [], errors: [], calls: [], usage: undefined };
   for await (const part of streaming.fullStream) {
+    if (part.type === "text-start") all.beginnings += 1;
     if (part.type === "text-delta") all.text += part.text;
     if (part.type === "tool-call") all.calls.push(part.toolName);
     if (part.type === "error") all.errors.push(part.error);
@@ -246,6 +261,72 @@ checkOnce("retries only where they may help", async (at) => {
   assert.ok(RetryError.isInstance(error), `the error is ${error}`);
   expect(error.reason, "maxRetriesExceeded", "the reason");
   expect((await callsBegun()) - before, 3, "the number of requests to sim-429");
+});
+
+checkResilient("failures that the gateway mends", async (at) => {
+  for (const name of MENDED) {
+    const model = await resetCircuit(at(name));
+    const answer = await expectCalls(model, 1, 3, () => generateText(askResilient(model)));
+    expect(answer.response.headers["x-llm-attempts"], "3", "the number of attempts that the gateway tells of");
+    assert.ok(answer.text, `the answer of ${model} is empty`);
+    expectUsage(answer.usage);
+  }
+});
+
+checkResilient("streams that the gateway mends", async (at) => {
+  for (const name of MENDED) {
+    const model = await resetCircuit(at(name));
+    const all = await expectCalls(model, 1, 3, () => read(streamResilient(model)));
+    assert.ok(all.text, `the answer of ${model} is empty`);
+    // Nothing is left of the streams that failed.
+    expect([all.beginnings, all.errors, all.finishReasons], [1, [], ["stop"]], `the course of ${model}`);
+  }
+});
+
+checkResilient("failures that nobody mends", async (at) => {
+  // The SDK does not heed that the gateway has tried as often as makes sense: it goes by the status alone. What bounds
+  // the attempts is the circuit, which the eighth failure opens.
+  const model = await resetCircuit(at("sim-500"));
+  const call = () => failure(() => generateText(askResilient(model, { maxRetries: 2 })));
+  const error = await expectCalls(model, 3, 8, call);
+  assert.ok(RetryError.isInstance(error), `the error is ${error}`);
+  expect(error.errors.length, 3, "the number of errors");
+  for (const failed of error.errors) {
+    expectCallError(failed, 502, true, "the call");
+    expectHeaders(failed.responseHeaders, { kind: "server", origin: "upstream", shouldRetry: "false" });
+  }
+});
+
+checkResilient("answers that do not come", async (at) => {
+  for (const [name, streams, kind] of LATE) {
+    const model = await resetCircuit(at(name));
+    const call = async () =>
+      streams ? (await read(streamResilient(model))).errors[0] : failure(() => generateText(askResilient(model)));
+    const error = await expectCalls(model, 1, 3, call);
+    expectCallError(error, 504, true, model);
+    expectHeaders(error.responseHeaders, { kind, origin: "upstream", shouldRetry: "false" });
+    await expectGivenUp(model, 3);
+  }
+});
+
+checkResilient("circuit that opens", async (at) => {
+  const model = await resetCircuit(at("sim-down"));
+  const call = () => generateText(askResilient(model));
+  await failUntilOpen(model, call);
+  const error = await expectCalls(model, 1, 0, () => failure(call));
+  expectCallError(error, 503, true, model);
+  expectOpenCircuit(error.responseHeaders);
+  const all = await expectCalls(model, 1, 0, () => read(streamResilient(model)));
+  expectCallError(all.errors[0], 503, true, `the stream of ${model}`);
+  expectOpenCircuit(all.errors[0].responseHeaders);
+});
+
+checkResilient("circuit that closes", async (at) => {
+  const model = await resetCircuit(at("sim-comes-back"));
+  await failUntilOpen(model, () => generateText(askResilient(model)));
+  // Refused at first, the SDK waits for as long as it is told, and is the first whom the circuit lets through.
+  const answer = await expectCalls(model, 2, 1, () => generateText(askResilient(model, { maxRetries: 2 })));
+  assert.ok(answer.text, "the answer is empty");
 });
 
 checkOnce("provider out of reach", async () => {

@@ -9,17 +9,29 @@ import {
   GATEWAY,
   GOOD_KEY,
   KEYED,
+  LATE,
+  MENDED,
   PNG,
+  RESILIENT,
   WRONG_KEYS,
   callsBegun,
   check,
   checkOnce,
+  checkResilient,
   counts,
   expect,
+  expectCalls,
+  expectGivenUp,
+  expectHeaders,
   expectLeft,
+  expectOpenCircuit,
+  expectTimeout,
+  failUntilOpen,
   failure,
+  openCircuit,
   raises,
   refused,
+  resetCircuit,
   run,
 } from "./checks.mjs";
 
@@ -39,9 +51,14 @@ const City = z.object({ name: z.string(), inhabitants: z.number().int(), rivers:
 const connect = (options = {}) =>
   new Anthropic({ baseURL: GATEWAY, apiKey: "any-key", authToken: null, maxRetries: 0, timeout: 30_000, ...options });
 const client = connect();
+// Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
+const leaving = connect({ baseURL: RESILIENT });
+const retrying = connect({ baseURL: RESILIENT, maxRetries: 2 });
 
 const asked = (model, options) => ({ model, messages: QUESTION, max_tokens: 1_000, ...options });
-const ask = (model, options = {}, requestOptions = {}) => client.messages.create(asked(model, options), requestOptions);
+const askWith = (asking, model, options = {}, requestOptions = {}) =>
+  asking.messages.create(asked(model, options), requestOptions);
+const ask = (model, options, requestOptions) => askWith(client, model, options, requestOptions);
 // Reads a stream to its end: the message that its events make.
 const read = (model, options = {}) => client.messages.stream(asked(model, options)).finalMessage();
 
@@ -176,7 +193,7 @@ check("cancel before the answer", async (at) => {
 
 check("timeout of the client", async (at) => {
   const call = () => ask(at("sim-hangs"), {}, { timeout: 1_000 });
-  await expectLeft(at("sim-hangs"), () => raises(Anthropic.APIConnectionTimeoutError, call));
+  await expectTimeout(at("sim-hangs"), Anthropic.APIConnectionTimeoutError, call);
 });
 
 // What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
@@ -241,6 +258,91 @@ checkOnce("retries only where they may help", async (at) => {
     await failure(() => ask(at(model), {}, { maxRetries: 2 }), model);
     expect((await callsBegun()) - before, wanted, `the number of requests to ${model}`);
   }
+});
+
+checkResilient("failures that the gateway mends", async (at) => {
+  for (const name of MENDED) {
+    const model = await resetCircuit(at(name));
+    const call = () => askWith(leaving, model).withResponse();
+    const { data: answer, response } = await expectCalls(model, 1, 3, call);
+    expect(response.headers.get("x-llm-attempts"), "3", "the number of attempts that the gateway tells of");
+    expectAnswer(answer);
+  }
+});
+
+checkResilient("streams that the gateway mends", async (at) => {
+  for (const name of MENDED) {
+    const model = await resetCircuit(at(name));
+    expectAnswer(await expectCalls(model, 1, 3, () => leaving.messages.stream(asked(model)).finalMessage()));
+    const events = await expectCalls(model, 1, 3, async () => {
+      const read = [];
+      for await (const event of await askWith(leaving, model, { stream: true })) read.push(event.type);
+      return read;
+    });
+    // Nothing is left of the streams that failed.
+    for (const once of ["message_start", "content_block_start", "content_block_stop", "message_stop"]) {
+      expect(events.filter((event) => event === once).length, 1, `the number of ${once} of ${model}`);
+    }
+  }
+});
+
+checkResilient("failures that nobody mends", async (at) => {
+  // The gateway has tried as often as makes sense, and says so. The client heeds it.
+  const model = await resetCircuit(at("sim-500"));
+  for (const stream of [false, true]) {
+    const call = () => refused(Anthropic.InternalServerError, 502, () => askWith(retrying, model, { stream }));
+    const error = await expectCalls(model, 1, 3, call);
+    expect(error.type, "api_error", "the type");
+    expectHeaders(error.headers, { kind: "server", origin: "upstream", shouldRetry: "false" });
+  }
+});
+
+checkResilient("retries of the client count", async (at) => {
+  // As a client calls that has retried once, or twice, already.
+  const model = await resetCircuit(at("sim-500"));
+  for (const [retries, attempts] of [["1", 2], ["2", 1]]) {
+    const options = { headers: { "x-stainless-retry-count": retries } };
+    const call = () => refused(Anthropic.InternalServerError, 502, () => askWith(leaving, model, {}, options));
+    await expectCalls(model, 1, attempts, call);
+  }
+});
+
+checkResilient("answers that do not come", async (at) => {
+  for (const [name, stream, kind] of LATE) {
+    const model = await resetCircuit(at(name));
+    const call = () => refused(Anthropic.GatewayTimeoutError, 504, () => askWith(retrying, model, { stream }));
+    const error = await expectCalls(model, 1, 3, call);
+    expect(error.type, "timeout_error", "the type");
+    expectHeaders(error.headers, { kind, origin: "upstream", shouldRetry: "false" });
+    await expectGivenUp(model, 3);
+  }
+});
+
+checkResilient("circuit that opens", async (at) => {
+  const model = await resetCircuit(at("sim-down"));
+  await failUntilOpen(model, () => askWith(leaving, model));
+  for (const stream of [false, true]) {
+    const call = () => refused(Anthropic.ServiceUnavailableError, 503, () => askWith(leaving, model, { stream }));
+    const error = await expectCalls(model, 1, 0, call);
+    expect(error.type, "overloaded_error", "the type");
+    expectOpenCircuit(error.headers);
+  }
+});
+
+checkResilient("circuit that closes", async (at) => {
+  const model = await resetCircuit(at("sim-comes-back"));
+  await failUntilOpen(model, () => askWith(leaving, model));
+  // Refused at first, the client waits for as long as it is told, and is the first whom the circuit lets through.
+  expectAnswer(await expectCalls(model, 2, 1, () => askWith(retrying, model)));
+});
+
+checkResilient("circuit opened by hand", async (at) => {
+  // Nobody knows for how long. The client comes back twice after times of its own, and the provider is left alone.
+  const model = await openCircuit(at("sim-down"));
+  const call = () => refused(Anthropic.ServiceUnavailableError, 503, () => askWith(retrying, model));
+  const error = await expectCalls(model, 3, 0, call);
+  expectHeaders(error.headers, { kind: "circuit_open", origin: "gateway" });
+  expect(error.headers.get("retry-after"), null, "the wait that nobody knows");
 });
 
 checkOnce("provider out of reach", async () => {

@@ -1,17 +1,26 @@
 // What the Node scripts share: the list of checks, and the servers around the SDK under test.
 //
-//     node SCRIPT.mjs GATEWAY ADMIN CALLS KEYED PROVIDER...
+//     node SCRIPT.mjs GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS PROVIDER...
 //
 // The arguments, and what a script prints, are those of checks.py.
 
 import assert from "node:assert";
 
-export const [GATEWAY, ADMIN, CALLS, KEYED, ...PROVIDERS] = process.argv.slice(2);
+export const [GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, ...PROVIDERS] =
+  process.argv.slice(2);
 export const GOOD_KEY = "acme-test-key";
 export const WRONG_KEYS = ["wrong-key", GOOD_KEY + "x", GOOD_KEY.slice(0, -1)];
 const ADMIN_KEY = "clients-admin-key";
 // The provider within the gateway's process: nothing is on the wire behind it.
 const WITHIN = "simulated";
+// Models of RESILIENT that fail twice before content, each in a way of its own, and then answer.
+export const MENDED = ["sim-third-503", "sim-third-429", "sim-third-cut", "sim-third-error"];
+// Calls of its models that are never answered: the model, whether a stream is asked for, and what is given up.
+export const LATE = [
+  ["sim-hangs", false, "timeout_total"],
+  ["sim-hangs", true, "timeout_first_content"],
+  ["sim-pings", true, "timeout_first_content"],
+];
 // A red dot, 1 x 1.
 export const PNG =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
@@ -26,6 +35,12 @@ export function check(name, made) {
 // Registers a check that is made once. It is handed the same function, for the provider within the gateway.
 export function checkOnce(name, made) {
   checks.push([name, made, WITHIN]);
+}
+
+// Registers a check of RESILIENT, to be made with each of its providers that are not within it.
+export function checkResilient(name, made) {
+  const behind = PROVIDERS.filter((provider) => provider !== WITHIN);
+  checks.push(...behind.map((provider) => [`${name} (${provider})`, made, provider]));
 }
 
 // Makes every check and ends the script.
@@ -73,16 +88,17 @@ export async function failure(call, what = "the call") {
   throw new Error(`${what} succeeded, an error was expected`);
 }
 
-async function get(address, headers = {}) {
-  const answer = await fetch(address, { headers });
+async function fetchJson(address, { key, order } = {}) {
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  const answer = await fetch(address, order ? { method: "POST", headers, body: JSON.stringify(order) } : { headers });
   assert.ok(answer.ok, `${address} answered ${answer.status}`);
   return answer.json();
 }
 
 // How many calls the gateway has had, by how they ended, once this many are open.
-export async function counts(areOpen = 0) {
+export async function counts(areOpen = 0, admin = ADMIN) {
   for (let tries = 0; tries < 600; tries++) {
-    const { calls } = await get(`${ADMIN}/status`, { authorization: `Bearer ${ADMIN_KEY}` });
+    const { calls } = await fetchJson(`${admin}/status`, { key: ADMIN_KEY });
     if (calls.open === areOpen) return calls;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -90,19 +106,94 @@ export async function counts(areOpen = 0) {
 }
 
 // How many calls have come through the gateway's doors, once none is open.
-export async function callsBegun() {
-  const calls = await counts();
+export async function callsBegun(admin = ADMIN) {
+  const calls = await counts(0, admin);
   return calls.complete + calls.failed + calls.abandoned;
 }
 
-// Makes a call that is given up half-way, and expects gateway and provider to have noticed.
-export async function expectLeft(model, call) {
-  const before = (await counts()).abandoned;
-  await call();
-  expect((await counts()).abandoned, before + 1, "the number of calls given up");
+// What the provider saw of a model's calls, once all of them have ended; nothing of the one within the gateway.
+async function seenOf(model, calls = CALLS) {
   const [provider, name] = model.split("/");
-  if (provider === WITHIN) return;
-  const last = (await get(`${CALLS}/calls/${name}`)).at(-1);
+  return provider === WITHIN ? undefined : fetchJson(`${calls}/calls/${name}`);
+}
+
+// Makes a call that is given up half-way, and expects gateway and provider to have noticed.
+export async function expectLeft(model, call, ways = ["abandoned"]) {
+  const before = await counts();
+  await call();
+  const after = await counts();
+  const left = ways.map((way) => after[way] - before[way]).reduce((sum, count) => sum + count);
+  expect(left, 1, "the number of calls given up");
+  const last = (await seenOf(model))?.at(-1);
+  if (!last) return;
   expect(last.ended, "caller left", `the end of ${model} as the provider saw it`);
   assert.ok(last.tokens < 200, `the provider had sent ${last.tokens} tokens by then`);
+}
+
+// Makes a call that the client gives up, and expects everybody to have noticed.
+//
+// The client says how long it waits, and the gateway gives up after the same time, so either may be the first.
+export async function expectTimeout(model, timeoutType, call) {
+  const giveUp = async () => {
+    const error = await failure(call);
+    if (error.constructor === timeoutType) return;
+    expect(error.status, 504, "the status");
+    expectHeaders(error.headers, { kind: "deadline_exceeded" });
+  };
+  await expectLeft(model, giveUp, ["abandoned", "failed"]);
+}
+
+// Has an operator of RESILIENT reset a model's circuit, whatever other checks made of it, and returns the model.
+export async function resetCircuit(model) {
+  await control(model, "reset");
+  return model;
+}
+
+// Has an operator of RESILIENT open a model's circuit, and returns the model.
+export async function openCircuit(model) {
+  await control(model, "force_open");
+  return model;
+}
+
+async function control(name, action) {
+  const [provider, model] = name.split("/");
+  await fetchJson(`${RESILIENT_ADMIN}/circuits`, { key: ADMIN_KEY, order: { provider, model, action } });
+}
+
+// Makes a call, expects so many requests to RESILIENT and attempts at its provider, and returns what it returns.
+export async function expectCalls(model, requests, attempts, call) {
+  const begun = await callsBegun(RESILIENT_ADMIN);
+  const seen = (await seenOf(model, RESILIENT_CALLS)).length;
+  const returned = await call();
+  expect((await callsBegun(RESILIENT_ADMIN)) - begun, requests, `the number of requests for ${model}`);
+  expect((await seenOf(model, RESILIENT_CALLS)).length - seen, attempts, `the number of attempts at ${model}`);
+  return returned;
+}
+
+// Makes a call that fails, three times: the eighth failure, in the midst of the third call, opens the circuit.
+export async function failUntilOpen(model, call) {
+  await expectCalls(model, 3, 8, async () => {
+    for (let calls = 0; calls < 3; calls++) await failure(call);
+  });
+}
+
+// Expects RESILIENT to have left in the middle of each of its last attempts at a model.
+export async function expectGivenUp(model, attempts) {
+  const ends = (await seenOf(model, RESILIENT_CALLS)).slice(-attempts).map((call) => call.ended);
+  expect(ends, Array(attempts).fill("caller left"), `the ends of ${model} as the provider saw them`);
+}
+
+// Expects these headers of an error: `kind` is x-llm-error-kind, and so on.
+export function expectHeaders(headers, wanted) {
+  const names = { kind: "x-llm-error-kind", origin: "x-llm-error-origin", shouldRetry: "x-should-retry" };
+  for (const [name, value] of Object.entries(wanted)) {
+    expect(new Headers(headers).get(names[name]), value, `the header ${names[name]}`);
+  }
+}
+
+// Expects the headers of an error to tell of an open circuit, and how long it is open for.
+export function expectOpenCircuit(headers) {
+  expectHeaders(headers, { kind: "circuit_open", origin: "gateway", shouldRetry: "true" });
+  const seconds = Number(new Headers(headers).get("retry-after"));
+  assert.ok(0 < seconds && seconds <= 120, `the circuit is open for ${seconds} s`);
 }

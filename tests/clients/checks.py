@@ -1,10 +1,11 @@
 """What the Python scripts share: the list of checks, and the servers around the SDK under test.
 
-    python SCRIPT.py GATEWAY ADMIN CALLS KEYED PROVIDER...
+    python SCRIPT.py GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS PROVIDER...
 
 GATEWAY takes any key, and tells of its calls at ADMIN. Its PROVIDERs serve the models of gateway.toml; a call of
-`PROVIDER/sim-chat` goes to one of them. What the provider behind it saw of a model is told by CALLS. KEYED is a gateway
-that knows only `acme-test-key`.
+`PROVIDER/sim-chat` goes to one of them. What the provider behind it saw of a model is told by CALLS. This gateway calls
+a provider once, whatever comes of it. KEYED is a gateway that knows only `acme-test-key`. RESILIENT retries and has
+circuits; its models are those of resilient.toml, at the PROVIDERs that are not within the gateway.
 
 A script prints a line a check, `ok NAME` or `FAILED NAME: reason`, and exits with 1 when one has failed.
 """
@@ -14,12 +15,20 @@ import sys
 import time
 import urllib.request
 
-GATEWAY, ADMIN, CALLS, KEYED, *PROVIDERS = sys.argv[1:]
+GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, *PROVIDERS = sys.argv[1:]
 GOOD_KEY = "acme-test-key"
 WRONG_KEYS = ["wrong-key", GOOD_KEY + "x", GOOD_KEY[:-1]]
 ADMIN_KEY = "clients-admin-key"
 # The provider within the gateway's process: nothing is on the wire behind it.
 WITHIN = "simulated"
+# Models of RESILIENT that fail twice before content, each in a way of its own, and then answer.
+MENDED = ["sim-third-503", "sim-third-429", "sim-third-cut", "sim-third-error"]
+# Calls of its models that are never answered: the model, whether a stream is asked for, and what is given up.
+LATE = [
+    ("sim-hangs", False, "timeout_total"),
+    ("sim-hangs", True, "timeout_first_content"),
+    ("sim-pings", True, "timeout_first_content"),
+]
 # A red dot, 1 x 1.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 
@@ -38,13 +47,19 @@ def check_once(function):
     return function
 
 
+def check_resilient(function):
+    """Registers a check of RESILIENT, to be made with each of its providers that are not within it."""
+    _CHECKS.append((function, [provider for provider in PROVIDERS if provider != WITHIN]))
+    return function
+
+
 def run():
     """Makes every check and ends the script."""
     failed = False
     for function, providers in _CHECKS:
         for provider in providers:
             name = function.__name__.replace("_", " ")
-            name = f"{name} ({provider})" if providers is PROVIDERS else name
+            name = f"{name} ({provider})" if len(providers) > 1 else name
             try:
                 function(lambda model: f"{provider}/{model}")
                 print(f"ok {name}", flush=True)
@@ -77,40 +92,108 @@ def refused(error_type, status, call, what="the call"):
     return error
 
 
-def _get(address, key=None):
+def _fetch(address, key=None, order=None):
     headers = {"authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(address, headers=headers, data=json.dumps(order).encode() if order else None)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+    with opener.open(request, timeout=30) as answer:
         return json.load(answer)
 
 
-def counts(are_open=0):
+def counts(are_open=0, admin=ADMIN):
     """How many calls the gateway has had, by how they ended, once this many are open."""
     for _ in range(600):
-        calls = _get(f"{ADMIN}/status", ADMIN_KEY)["calls"]
+        calls = _fetch(f"{admin}/status", ADMIN_KEY)["calls"]
         if calls["open"] == are_open:
             return calls
         time.sleep(0.05)
     raise AssertionError(f"{calls['open']} calls were open after half a minute, not {are_open}")
 
 
-def calls_begun():
+def calls_begun(admin=ADMIN):
     """How many calls have come through the gateway's doors, once none is open."""
-    calls = counts()
+    calls = counts(admin=admin)
     return calls["complete"] + calls["failed"] + calls["abandoned"]
 
 
-def seen_of(model):
+def seen_of(model, calls=CALLS):
     """What the provider saw of a model's calls, once all of them have ended; None of the one within the gateway."""
     provider, name = model.split("/")
-    return None if provider == WITHIN else _get(f"{CALLS}/calls/{name}")
+    return None if provider == WITHIN else _fetch(f"{calls}/calls/{name}")
 
 
-def expect_left(model, call):
+def expect_left(model, call, ways=("abandoned",)):
     """Makes a call that is given up half-way, and expects gateway and provider to have noticed."""
-    before = counts()["abandoned"]
+    before = counts()
     call()
-    expect(counts()["abandoned"], before + 1, "the number of calls given up")
+    after = counts()
+    expect(sum(after[way] - before[way] for way in ways), 1, "the number of calls given up")
     if (seen := seen_of(model)) is not None:
         expect(seen[-1]["ended"], "caller left", f"the end of {model} as the provider saw it")
         assert seen[-1]["tokens"] < 200, f"the provider had sent {seen[-1]['tokens']} tokens by then"
+
+
+def expect_timeout(model, timeout_type, error_type, call):
+    """Makes a call that the client gives up, and expects everybody to have noticed.
+
+    The client says how long it waits, and the gateway gives up after the same time, so either may be the first.
+    """
+
+    def give_up():
+        error = raises(error_type, call, exactly=False)
+        if not isinstance(error, timeout_type):
+            expect(error.status_code, 504, "the status")
+            expect(error.response.headers["x-llm-error-kind"], "deadline_exceeded", "the kind of the error")
+
+    expect_left(model, give_up, ways=("abandoned", "failed"))
+
+
+def reset_circuit(model):
+    """Has an operator of RESILIENT reset a model's circuit, whatever other checks made of it, and returns the model."""
+    _control(model, "reset")
+    return model
+
+
+def open_circuit(model):
+    """Has an operator of RESILIENT open a model's circuit, and returns the model."""
+    _control(model, "force_open")
+    return model
+
+
+def _control(model, action):
+    provider, name = model.split("/")
+    order = {"provider": provider, "model": name, "action": action}
+    _fetch(f"{RESILIENT_ADMIN}/circuits", ADMIN_KEY, order)
+
+
+def expect_calls(model, requests, attempts, call):
+    """Makes a call, expects so many requests to RESILIENT and attempts at its provider, and returns what it returns."""
+    begun, seen = calls_begun(RESILIENT_ADMIN), len(seen_of(model, RESILIENT_CALLS))
+    returned = call()
+    expect(calls_begun(RESILIENT_ADMIN) - begun, requests, f"the number of requests for {model}")
+    expect(len(seen_of(model, RESILIENT_CALLS)) - seen, attempts, f"the number of attempts at {model}")
+    return returned
+
+
+def fail_until_open(model, call):
+    """Makes a call that fails, three times: the eighth failure, in the midst of the third call, opens the circuit."""
+    expect_calls(model, 3, 8, lambda: [call() for _ in range(3)])
+
+
+def expect_given_up(model, attempts):
+    """Expects RESILIENT to have left in the middle of each of its last attempts at a model."""
+    ends = [call["ended"] for call in seen_of(model, RESILIENT_CALLS)[-attempts:]]
+    expect(ends, ["caller left"] * attempts, f"the ends of {model} as the provider saw them")
+
+
+def expect_headers(headers, **wanted):
+    """Expects these headers of an error: `kind` is x-llm-error-kind, and so on."""
+    names = {"kind": "x-llm-error-kind", "origin": "x-llm-error-origin", "should_retry": "x-should-retry"}
+    for name, value in wanted.items():
+        expect(headers[names[name]], value, f"the header {names[name]}")
+
+
+def expect_open_circuit(headers):
+    """Expects the headers of an error to tell of an open circuit, and how long it is open for."""
+    expect_headers(headers, kind="circuit_open", origin="gateway", should_retry="true")
+    assert 0 < int(headers["retry-after"]) <= 120, f"the circuit is open for {headers['retry-after']} s"

@@ -9,17 +9,29 @@ import {
   GATEWAY,
   GOOD_KEY,
   KEYED,
+  LATE,
+  MENDED,
   PNG,
+  RESILIENT,
   WRONG_KEYS,
   callsBegun,
   check,
   checkOnce,
+  checkResilient,
   counts,
   expect,
+  expectCalls,
+  expectGivenUp,
+  expectHeaders,
   expectLeft,
+  expectOpenCircuit,
+  expectTimeout,
+  failUntilOpen,
   failure,
+  openCircuit,
   raises,
   refused,
+  resetCircuit,
   run,
 } from "./checks.mjs";
 
@@ -47,9 +59,13 @@ const City = z.object({ name: z.string(), inhabitants: z.number().int(), rivers:
 const connect = (options = {}) =>
   new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: "any-key", maxRetries: 0, timeout: 30_000, ...options });
 const client = connect();
+// Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
+const leaving = connect({ baseURL: `${RESILIENT}/v1` });
+const retrying = connect({ baseURL: `${RESILIENT}/v1`, maxRetries: 2 });
 
-const ask = (model, options = {}, requestOptions = {}) =>
-  client.chat.completions.create({ model, messages: QUESTION, ...options }, requestOptions);
+const askWith = (asking, model, options = {}, requestOptions = {}) =>
+  asking.chat.completions.create({ model, messages: QUESTION, ...options }, requestOptions);
+const ask = (model, options, requestOptions) => askWith(client, model, options, requestOptions);
 
 // Reads a stream to its end: the text, the finish reasons and the usages of its chunks.
 async function read(stream) {
@@ -196,7 +212,7 @@ check("cancel before the answer", async (at) => {
 
 check("timeout of the client", async (at) => {
   const call = () => ask(at("sim-hangs"), {}, { timeout: 1_000 });
-  await expectLeft(at("sim-hangs"), () => raises(OpenAI.APIConnectionTimeoutError, call));
+  await expectTimeout(at("sim-hangs"), OpenAI.APIConnectionTimeoutError, call);
 });
 
 // What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
@@ -280,6 +296,93 @@ checkOnce("retries only where they may help", async (at) => {
     await failure(() => ask(at(model), {}, { maxRetries: 2 }), model);
     expect((await callsBegun()) - before, wanted, `the number of requests to ${model}`);
   }
+});
+
+checkResilient("failures that the gateway mends", async (at) => {
+  for (const name of MENDED) {
+    const model = await resetCircuit(at(name));
+    const call = () => askWith(leaving, model).withResponse();
+    const { data: answer, response } = await expectCalls(model, 1, 3, call);
+    expect(response.headers.get("x-llm-attempts"), "3", "the number of attempts that the gateway tells of");
+    assert.ok(answer.choices[0].message.content, `the answer of ${model} is empty`);
+    expectUsage(answer.usage);
+  }
+});
+
+checkResilient("streams that the gateway mends", async (at) => {
+  for (const name of MENDED) {
+    const model = await resetCircuit(at(name));
+    const chunks = await expectCalls(model, 1, 3, async () => {
+      const read = [];
+      for await (const chunk of await askWith(leaving, model, { stream: true })) read.push(chunk);
+      return read;
+    });
+    // Nothing is left of the streams that failed.
+    const beginnings = chunks.filter((chunk) => chunk.choices[0]?.delta.role);
+    expect(beginnings.length, 1, `the number of beginnings of ${model}`);
+    expect(new Set(chunks.map((chunk) => chunk.id)).size, 1, `the number of answers of ${model}`);
+    const all = await read(chunks);
+    assert.ok(all.text, `the answer of ${model} is empty`);
+    expect(all.finishReasons, ["stop"], `the finish reasons of ${model}`);
+  }
+});
+
+checkResilient("failures that nobody mends", async (at) => {
+  // The gateway has tried as often as makes sense, and says so. The client heeds it.
+  const model = await resetCircuit(at("sim-500"));
+  for (const stream of [false, true]) {
+    const call = () => refused(OpenAI.InternalServerError, 502, () => askWith(retrying, model, { stream }));
+    const error = await expectCalls(model, 1, 3, call);
+    expectHeaders(error.headers, { kind: "server", origin: "upstream", shouldRetry: "false" });
+  }
+});
+
+checkResilient("retries of the client count", async (at) => {
+  // As a client calls that has retried once, or twice, already.
+  const model = await resetCircuit(at("sim-500"));
+  for (const [retries, attempts] of [["1", 2], ["2", 1]]) {
+    const options = { headers: { "x-stainless-retry-count": retries } };
+    const call = () => refused(OpenAI.InternalServerError, 502, () => askWith(leaving, model, {}, options));
+    await expectCalls(model, 1, attempts, call);
+  }
+});
+
+checkResilient("answers that do not come", async (at) => {
+  for (const [name, stream, kind] of LATE) {
+    const model = await resetCircuit(at(name));
+    const call = () => refused(OpenAI.InternalServerError, 504, () => askWith(retrying, model, { stream }));
+    const error = await expectCalls(model, 1, 3, call);
+    expectHeaders(error.headers, { kind, origin: "upstream", shouldRetry: "false" });
+    await expectGivenUp(model, 3);
+  }
+});
+
+checkResilient("circuit that opens", async (at) => {
+  const model = await resetCircuit(at("sim-down"));
+  await failUntilOpen(model, () => askWith(leaving, model));
+  for (const stream of [false, true]) {
+    const call = () => refused(OpenAI.InternalServerError, 503, () => askWith(leaving, model, { stream }));
+    const error = await expectCalls(model, 1, 0, call);
+    expect(error.code, "circuit_open", "the code");
+    expectOpenCircuit(error.headers);
+  }
+});
+
+checkResilient("circuit that closes", async (at) => {
+  const model = await resetCircuit(at("sim-comes-back"));
+  await failUntilOpen(model, () => askWith(leaving, model));
+  // Refused at first, the client waits for as long as it is told, and is the first whom the circuit lets through.
+  const answer = await expectCalls(model, 2, 1, () => askWith(retrying, model));
+  assert.ok(answer.choices[0].message.content, "the answer is empty");
+});
+
+checkResilient("circuit opened by hand", async (at) => {
+  // Nobody knows for how long. The client comes back twice after times of its own, and the provider is left alone.
+  const model = await openCircuit(at("sim-down"));
+  const call = () => refused(OpenAI.InternalServerError, 503, () => askWith(retrying, model));
+  const error = await expectCalls(model, 3, 0, call);
+  expectHeaders(error.headers, { kind: "circuit_open", origin: "gateway" });
+  expect(error.headers.get("retry-after"), null, "the wait that nobody knows");
 });
 
 checkOnce("provider out of reach", async () => {

@@ -11,16 +11,28 @@ from checks import (
     GATEWAY,
     GOOD_KEY,
     KEYED,
+    LATE,
+    MENDED,
     PNG,
+    RESILIENT,
     WRONG_KEYS,
     calls_begun,
     check,
     check_once,
+    check_resilient,
     counts,
     expect,
+    expect_calls,
+    expect_given_up,
+    expect_headers,
     expect_left,
+    expect_open_circuit,
+    expect_timeout,
+    fail_until_open,
+    open_circuit,
     raises,
     refused,
+    reset_circuit,
     run,
 )
 
@@ -63,6 +75,9 @@ def connect(address=GATEWAY, key="any-key", kind=openai.OpenAI, **options):
 
 
 CLIENT = connect()
+# Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
+LEAVING = connect(RESILIENT)
+RETRYING = connect(RESILIENT, max_retries=openai.DEFAULT_MAX_RETRIES)
 
 
 def ask(model, client=CLIENT, **options):
@@ -294,7 +309,8 @@ def cancel_before_the_answer(at):
 
 @check
 def timeout_of_the_client(at):
-    expect_left(at("sim-hangs"), lambda: raises(openai.APITimeoutError, lambda: ask(at("sim-hangs"), timeout=1)))
+    call = lambda: ask(at("sim-hangs"), timeout=1)
+    expect_timeout(at("sim-hangs"), openai.APITimeoutError, openai.APIError, call)
 
 
 # What a provider's failure becomes. Its refusal of the gateway's key is no fault of the caller's.
@@ -390,6 +406,90 @@ def retries_only_where_they_may_help(at):
         before = calls_begun()
         raises(openai.APIStatusError, lambda: ask(at(model), client), model, exactly=False)
         expect(calls_begun() - before, requests, f"the number of requests to {model}")
+
+
+@check_resilient
+def failures_that_the_gateway_mends(at):
+    for name in MENDED:
+        model = reset_circuit(at(name))
+        create = LEAVING.chat.completions.with_raw_response.create
+        raw = expect_calls(model, 1, 3, lambda: create(model=model, messages=QUESTION))
+        expect(raw.headers["x-llm-attempts"], "3", "the number of attempts that the gateway tells of")
+        answer = raw.parse()
+        assert answer.choices[0].message.content, f"the answer of {model} is empty"
+        expect_usage(answer.usage)
+
+
+@check_resilient
+def streams_that_the_gateway_mends(at):
+    for name in MENDED:
+        model = reset_circuit(at(name))
+        chunks = expect_calls(model, 1, 3, lambda: list(ask(model, LEAVING, stream=True)))
+        # Nothing is left of the streams that failed.
+        expect([bool(chunk.choices[0].delta.role) for chunk in chunks].count(True), 1, f"the beginnings of {model}")
+        expect(len({chunk.id for chunk in chunks}), 1, f"the number of answers of {model}")
+        text, finish_reasons, _ = read(chunks)
+        assert text, f"the answer of {model} is empty"
+        expect(finish_reasons, ["stop"], f"the finish reasons of {model}")
+
+
+@check_resilient
+def failures_that_nobody_mends(at):
+    # The gateway has tried as often as makes sense, and says so. The client heeds it.
+    model = reset_circuit(at("sim-500"))
+    for stream in [False, True]:
+        call = lambda: refused(openai.InternalServerError, 502, lambda: ask(model, RETRYING, stream=stream))
+        error = expect_calls(model, 1, 3, call)
+        expect_headers(error.response.headers, kind="server", origin="upstream", should_retry="false")
+
+
+@check_resilient
+def retries_of_the_client_count(at):
+    # As a client calls that has retried once, or twice, already.
+    model = reset_circuit(at("sim-500"))
+    for retries, attempts in [("1", 2), ("2", 1)]:
+        options = {"extra_headers": {"x-stainless-retry-count": retries}}
+        call = lambda: refused(openai.InternalServerError, 502, lambda: ask(model, LEAVING, **options))
+        expect_calls(model, 1, attempts, call)
+
+
+@check_resilient
+def answers_that_do_not_come(at):
+    for name, stream, kind in LATE:
+        model = reset_circuit(at(name))
+        call = lambda: refused(openai.InternalServerError, 504, lambda: ask(model, RETRYING, stream=stream))
+        error = expect_calls(model, 1, 3, call)
+        expect_headers(error.response.headers, kind=kind, origin="upstream", should_retry="false")
+        expect_given_up(model, 3)
+
+
+@check_resilient
+def circuit_that_opens(at):
+    model = reset_circuit(at("sim-down"))
+    fail_until_open(model, lambda: raises(openai.InternalServerError, lambda: ask(model, LEAVING)))
+    for stream in [False, True]:
+        call = lambda: refused(openai.InternalServerError, 503, lambda: ask(model, LEAVING, stream=stream))
+        error = expect_calls(model, 1, 0, call)
+        expect(error.code, "circuit_open", "the code")
+        expect_open_circuit(error.response.headers)
+
+
+@check_resilient
+def circuit_that_closes(at):
+    model = reset_circuit(at("sim-comes-back"))
+    fail_until_open(model, lambda: raises(openai.InternalServerError, lambda: ask(model, LEAVING)))
+    # Refused at first, the client waits for as long as it is told, and is the first whom the circuit lets through.
+    answer = expect_calls(model, 2, 1, lambda: ask(model, RETRYING))
+    assert answer.choices[0].message.content, "the answer is empty"
+
+
+@check_resilient
+def circuit_opened_by_hand(at):
+    # Nobody knows for how long. The client comes back twice after times of its own, and the provider is left alone.
+    model = open_circuit(at("sim-down"))
+    error = expect_calls(model, 3, 0, lambda: refused(openai.InternalServerError, 503, lambda: ask(model, RETRYING)))
+    expect_headers(error.response.headers, kind="circuit_open", origin="gateway")
+    assert "retry-after" not in error.response.headers, "the gateway knows what nobody knows"
 
 
 @check_once

@@ -62,7 +62,7 @@ struct Runtime {
     scripts: PathBuf,
 }
 
-/// Starts the servers, runs every client and prints how each did.
+/// Runs every client against servers of its own, and prints how each did.
 pub(crate) fn run() -> Outcome {
     let folder = workspace::target_directory().join("clients");
     let mut done = Done::default();
@@ -76,8 +76,10 @@ pub(crate) fn run() -> Outcome {
     }
     let mut results = Vec::new();
     if !ready.is_empty() {
-        let servers = Servers::start(&folder)?;
+        let programs = servers::build()?;
         for (name, mut script) in ready {
+            // Of its own, so that no script depends on the circuits and counters that another has left behind.
+            let servers = Servers::start(&programs, &folder)?;
             script.args(servers.arguments());
             results.push((name, script::run(script)?));
         }
