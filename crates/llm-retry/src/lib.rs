@@ -46,9 +46,9 @@
 //! - At `call`: calls the instance that was readied. A clone is made for a second attempt, and readied only then.
 //! - At the response head: an answer is held back until its first content, so nothing has been handed on when a stream
 //!   fails before it. Such a failure is retried like any other, and the caller sees one beginning.
-//! - At a failure: only what [`Error::is_retryable`](llm_core::Error::is_retryable) says, and no refusal of our own. A
-//!   provider's `x-should-retry` beats the table of kinds. Every decision is noted, see [`Verdict`]: in the attempt's
-//!   record in the trail, and in the [handle](RetryHandle).
+//! - At a failure: only what [`Error::is_retryable`](llm_core::Error::is_retryable) says, no refusal of our own, and no
+//!   call that a router makes to find out about a target. A provider's `x-should-retry` beats the table of kinds. Every
+//!   decision is noted, see [`Verdict`]: in the attempt's record in the trail, and in the [handle](RetryHandle).
 //! - The wait is what the provider advised, plus a part of the backoff so that those who were told the same do not
 //!   return together; without advice a random part of the backoff (full jitter). The backoff doubles with each retry
 //!   that this layer makes of the call, up to a cap that never shortens advice: see [`RetryRules`].

@@ -95,6 +95,7 @@ impl RetryPolicy {
             calls_left: context.calls_left(),
             untried: context.untried_candidates(),
             remaining: context.deadline().map(|deadline| deadline.saturating_duration_since(now)),
+            is_probe: context.is_probe(),
             random: shared.settings.jitter.draw(&shared.settings.random),
         };
         let rules = shared.settings.rules.of_names(Some(target.provider), target.model);

@@ -36,7 +36,8 @@ impl Verdict {
 /// Why a failure is not retried. Where several would do, it is the first in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// It would fail again, or a layer of ours refused the call, or content has been handed on.
+    /// It would fail again, or a layer of ours refused the call, or content has been handed on, or a router made the
+    /// call to [find out](llm_core::Context::is_probe) about its target and has found out.
     NotRetryable,
     /// This layer has made as many retries of the call as [its rules](RetryRules::most_retries) let it.
     RetriesSpent,
@@ -90,13 +91,16 @@ pub(crate) struct Facts {
     pub(crate) untried: u32,
     /// How long the caller still waits, if that is limited.
     pub(crate) remaining: Option<Duration>,
+    /// Whether a router makes the call to find out about its target.
+    pub(crate) is_probe: bool,
     /// A random number from 0 up to 1; absent without jitter.
     pub(crate) random: Option<f64>,
 }
 
 /// Decides about `error`, as far as that takes nothing from anybody: quota and allowance are asked afterwards.
 pub(crate) fn judge(error: &Error, rules: &RetryRules, facts: &Facts) -> Verdict {
-    if !error.is_retryable() || error.class().is_own {
+    // Such a call passes an open circuit before its time. A retry would do so too, and once more.
+    if !error.is_retryable() || error.class().is_own || facts.is_probe {
         return Verdict::Stop(Reason::NotRetryable);
     }
     if rules.are_spent(facts.retries) {

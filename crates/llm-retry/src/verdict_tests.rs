@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ROOMY: Facts = Facts { retries: 0, calls_left: 2, untried: 0, remaining: None, random: None };
+const ROOMY: Facts = Facts { retries: 0, calls_left: 2, untried: 0, remaining: None, is_probe: false, random: None };
 
 fn of(kind: ErrorKind) -> Error {
     Error::new(kind, "the failure")
@@ -123,7 +123,7 @@ proptest! {
         let rules =
             RetryRules::INTERACTIVE.base(base).throttled_base(throttled_base).cap(cap).longest_advice(longest);
         let error = advice.map_or(of(kind), |wait| of(kind).with_retry_after(wait));
-        let facts = Facts { retries, calls_left, untried, remaining, random };
+        let facts = Facts { retries, calls_left, untried, remaining, random, ..ROOMY };
         if let Verdict::Retry { after } = judge(&error, &rules, &facts) {
             prop_assert!(kind.class().retry.is_allowed() && !kind.class().is_own);
             prop_assert!(calls_left > untried);

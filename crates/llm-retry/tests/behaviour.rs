@@ -262,6 +262,16 @@ async fn our_own_refusals_are_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_finds_out_about_a_target_is_not_retried() {
+    let probe = after([fail(ErrorKind::Server)]);
+    let (log, mut request) = (probe.log(), ask());
+    request.context_mut().set_probe(true);
+    assert_eq!(call(&exact(), probe, request.clone()).await.unwrap_err().kind(), ErrorKind::Server);
+    assert_eq!((log.calls(), request.context().calls_left()), (1, 2));
+    assert_eq!(verdicts(&request), [Some("not_retryable")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_of_the_retry_is_told_as_what_the_provider_failed_with() {
     let open = of(ErrorKind::CircuitOpen).with_retry_after(secs(5));
     let failures = [
