@@ -49,7 +49,7 @@
 //!   the caller's deadline has passed, the call fails at once: nothing is called, no permit is kept, no attempt is noted.
 //! - Until the head of a streamed answer: [`head`](Limits::head) and [`first_content`](Limits::first_content), both
 //!   counted from the call. A model that reasons has
-//!   [`first_content_reasoning`](Limits::first_content_reasoning) instead of the latter.
+//!   [`first_content_reasoning`](Limits::first_content_reasoning) instead of the latter, unless that is shorter.
 //! - Until the first content: the same first-content limit goes on. Pings, comments and lifecycle frames are handed on
 //!   and change nothing. A finish reason ends this wait too: an empty answer is an answer.
 //! - After content: each wait for more has [`idle`](Limits::idle). It is the time that somebody waits for the provider;

@@ -130,6 +130,7 @@ impl Limits {
 
     /// The same, instead of [`first_content`](Self::first_content), where the model reasons before it answers: the
     /// request asks for that, or the [catalogue](crate::TimeoutLayer::catalog) says so and the request does not object.
+    /// A model that reasons never has less time than another: if this limit is the shorter one, the other holds.
     /// Defaults to 120 seconds: some providers keep the reasoning to themselves, and it takes a minute or two.
     pub fn first_content_reasoning(mut self, limit: impl Into<Limit>) -> Self {
         self.first_content_reasoning = limit.into();

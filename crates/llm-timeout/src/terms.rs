@@ -8,7 +8,7 @@ use llm_core::{
 };
 use tokio::time::Instant;
 
-use crate::{Limit, Limits};
+use crate::Limits;
 
 /// What has run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Terms {
         let limits = if request.is_stream() {
             Held::Stream {
                 head: limits.head.of(output_tokens),
-                first_content: first_content_limit(request, limits, catalog).of(output_tokens),
+                first_content: first_content_limit(request, limits, catalog, output_tokens),
                 idle: limits.idle.of(output_tokens),
                 total: limits.total.of(output_tokens),
             }
@@ -192,13 +192,19 @@ fn max_output_tokens(request: &LlmRequest) -> Option<u64> {
     }
 }
 
-fn first_content_limit(request: &LlmRequest, limits: &Limits, catalog: &Catalog) -> Limit {
+fn first_content_limit(
+    request: &LlmRequest,
+    limits: &Limits,
+    catalog: &Catalog,
+    output_tokens: Option<u64>,
+) -> Option<Duration> {
+    let usual = limits.first_content.of(output_tokens);
     // The catalogue is not asked where its answer would change nothing.
     if limits.first_content == limits.first_content_reasoning || !reasons(request, catalog) {
-        limits.first_content
-    } else {
-        limits.first_content_reasoning
+        return usual;
     }
+    // Who gives all models more time means those that reason too. A limit that is switched off is the longest.
+    usual.zip(limits.first_content_reasoning.of(output_tokens)).map(|(usual, reasoning)| usual.max(reasoning))
 }
 
 /// Whether the model reasons before it answers: as the request says, or as the catalogue says.

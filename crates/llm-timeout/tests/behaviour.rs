@@ -210,6 +210,21 @@ async fn a_model_that_reasons_gets_more_time_for_its_first_content() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_reasons_never_has_less_time_than_another() {
+    let thinking =
+        || LlmRequest::chat("m").user("Why?").stream().with(|chat| chat.thinking = Some(Thinking::Adaptive)).build();
+    let limits = |usual: Limit, reasoning: Limit| {
+        TimeoutLayer::new().limits(Limits::off().first_content(usual).first_content_reasoning(reasoning))
+    };
+    let long = limits(Limit::new(secs(300)), Limit::new(secs(120)));
+    see(&long, Answer::hang(), thinking()).await.failed(FIRST_CONTENT, secs(300));
+    let late = Answer::stream(Frames::new().wait(secs(5_000)).text("Blue.").finish().last());
+    for off in [limits(Limit::OFF, Limit::new(secs(120))), limits(Limit::new(secs(300)), Limit::OFF)] {
+        see(&off, late.clone(), thinking()).await.completed(secs(5_000));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_catalogue_says_which_model_reasons_unasked() {
     let catalog = "[[models]]\nprovider = \"p\"\nname = \"thinker\"\ncapabilities = { reasoning = true }";
     let layer = TimeoutLayer::new().catalog(Arc::new(Catalog::from_toml(catalog).unwrap()));
