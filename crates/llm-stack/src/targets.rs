@@ -76,11 +76,12 @@ impl Targets {
     }
 }
 
-/// Models that are served by a beginning share the circuit of that: their names are the callers' making.
+/// Models that are served by a beginning share the circuit of that: their names are the callers' making. So is the
+/// beginning itself with its `*`, when a caller takes it for a model's name.
 impl Sharing for Targets {
     fn shared_by<'s>(&'s self, target: TargetRef<'_>) -> Option<&'s str> {
         let models = &self.providers.get(target.provider)?.models;
-        if models.iter().any(|model| **model == *target.model) {
+        if !target.model.ends_with('*') && models.iter().any(|model| **model == *target.model) {
             return None;
         }
         let serves =
@@ -157,5 +158,7 @@ mod tests {
         assert_eq!((shared("two-keys", "m"), shared("one-key", "n")), (None, None));
         assert_eq!((shared("two-keys", "gpt-5"), shared("two-keys", "gpt-4o-x")), (Some("gpt-*"), Some("gpt-4o-*")));
         assert_eq!((shared("elsewhere", "m"), shared("one-key", "o")), (None, None));
+        let aliases = ["gpt-*", "gpt-4o-*", "gpt-**", "gpt-"].map(|model| shared("two-keys", model));
+        assert_eq!(aliases, [Some("gpt-*"), Some("gpt-4o-*"), Some("gpt-*"), Some("gpt-*")]);
     }
 }

@@ -76,6 +76,18 @@ async fn a_target_that_keeps_failing_is_left_alone_unless_the_breaker_is_left_ou
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_who_makes_up_names_stops_nobody_else() {
+    let missing = "{ name = \"x-*\", faults = [{ fault = \"status 404\" }] }";
+    let stack = stack(&format!("retry = false\n[simulated]\nmodels = [{missing}]\n"));
+    for made_up in ["x-1", "x-*", "simulated/x-*", "x-**", "x-#", "x-"] {
+        for _ in 0..2 {
+            assert_eq!(call(&stack, made_up).await.unwrap_err().kind(), ErrorKind::ModelNotFound, "{made_up}");
+        }
+    }
+    assert!(stack.handles().breaker.as_ref().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_takes_too_long_is_given_up_unless_the_timeout_is_left_out() {
     let took = async |layers: &str| {
         let stack = simulated(&format!("retry = false\n{layers}"));
