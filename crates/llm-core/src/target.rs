@@ -154,6 +154,11 @@ impl<T> PerTarget<T> {
             .unwrap_or(&self.default)
     }
 
+    /// Whether there is a value for this very model.
+    pub fn names_model(&self, model: &str) -> bool {
+        find(&self.models, model).is_some()
+    }
+
     /// Turns every value into another.
     pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> PerTarget<U> {
         let mut each = |list: Vec<(Box<str>, T)>| list.into_iter().map(|(name, value)| (name, change(value))).collect();
@@ -207,6 +212,7 @@ mod tests {
         assert_eq!(*value.of(&Target::new("openai", "gpt-4o")), 2);
         assert_eq!(*value.of(&Target::new("openai", "o3")), 3);
         assert_eq!(*value.of_names(None, "o3"), 3);
+        assert!(value.names_model("o3") && !value.names_model("openai") && !value.names_model("gpt-4o"));
     }
 
     #[test]
