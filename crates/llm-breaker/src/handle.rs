@@ -15,7 +15,8 @@ use crate::{
 
 /// Watches and controls the circuits of a layer. Cheap to clone.
 ///
-/// A circuit is named by its target, and that of a provider's key by [`key_of`](Self::key_of) a target.
+/// A circuit is named by its target, or as [`circuit_of`](Self::circuit_of) says where targets share one, and that of a
+/// provider's key by [`key_of`](Self::key_of) a target.
 #[derive(Clone)]
 pub struct BreakerHandle {
     shared: Striped<Shared>,
@@ -42,6 +43,14 @@ impl BreakerHandle {
     /// The name of the circuit that the key of `target` has for all its models: the provider, no model, the key.
     pub fn key_of(target: &Target) -> Target {
         TargetRef { model: "", ..target.names() }.to_target()
+    }
+
+    /// The name of the circuit that a call of `target` goes by: its own, unless it [shares](crate::Sharing) one.
+    pub fn circuit_of(&self, target: &Target) -> Target {
+        match self.shared.circuit_of(target.names()) {
+            (_, false) => target.clone(),
+            (shared, true) => shared.to_target(),
+        }
     }
 
     /// All circuits that there are, in the order of their names. A target without one has not failed, as far as is

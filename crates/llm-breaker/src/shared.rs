@@ -95,7 +95,10 @@ impl Shared {
 
     /// What the circuit of a target is known by, and whether it shares it.
     pub(crate) fn circuit_of<'a>(&'a self, names: TargetRef<'a>) -> (TargetRef<'a>, bool) {
-        self.settings.shares.circuit_of(names)
+        let (circuit, is_shared) = self.settings.shares.circuit_of(names);
+        // Whoever wrote rules for a model by its name means that model, and not all that it would share a circuit with.
+        let has_own = is_shared && circuit.model != names.model && self.settings.rules.names_model(names.model);
+        if has_own { (names, false) } else { (circuit, is_shared) }
     }
 
     pub(crate) fn asked<'a>(&'a self, names: TargetRef<'a>, now: &'a Now) -> Asked<'a> {
@@ -199,11 +202,12 @@ impl Shared {
                 advice = error.retry_after();
                 match (Blame::of(error.kind()), scored) {
                     (Blame::Nobody, _) => {}
+                    // What is wrong with one of those that share a circuit is not wrong with all others.
+                    (Blame::Throttled, Which::Target) if is_shared => {}
                     (Blame::Throttled, _) => self.cool(names, ticket, error),
                     (Blame::Failure(_), _) if was_slow => {}
                     (Blame::Failure(weight), Which::Target) => target = End::Failure(weight),
                     (Blame::Failure(weight), Which::Key) => key = End::Failure(weight),
-                    // What is wrong with one of them is not wrong with all others.
                     (Blame::Target, _) if is_shared => {}
                     (Blame::Target, _) => target = End::Fatal,
                     (Blame::Key, _) if ticket.key.is_some() => key = End::Fatal,

@@ -30,7 +30,8 @@ pub trait Sharing: Send + Sync {
     /// and key; `None` if it has its own.
     ///
     /// A shared circuit goes by the rules for this name, and by its provider's where there are none. It does not open
-    /// because the provider knows no such model: that says nothing of the others.
+    /// because the provider knows no such model, nor cool because it throttles one: that says nothing of the others. A
+    /// model that the [rules](crate::BreakerLayer::rules) name has a circuit of its own all the same.
     fn shared_by<'s>(&'s self, target: TargetRef<'_>) -> Option<&'s str>;
 }
 

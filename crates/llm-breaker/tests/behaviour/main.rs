@@ -844,12 +844,15 @@ async fn targets_that_share_a_circuit_fail_together_except_for_what_is_one_model
             target.model.starts_with("gpt-").then_some("gpt-*")
         }
     }
-    let stage = Stage::with(BreakerLayer::new().rules(rules()).sharing(Unlisted));
+    let own = rules().trip(Consecutive::after(1.try_into().unwrap()));
+    let all = PerTarget::new(rules()).model("gpt-own", own);
+    let stage = Stage::with(BreakerLayer::new().rules(all).sharing(Unlisted));
     for model in 0..20 {
         let model = format!("gpt-{model}");
         stage.send(ask_for("openai", &model), failing(ErrorKind::ModelNotFound)).await.unwrap_err();
     }
-    assert!(stage.handle.is_empty(), "that one model is missing says nothing of the others");
+    stage.send(ask_for("openai", "gpt-1"), advising(ErrorKind::RateLimited, seconds(60))).await.unwrap_err();
+    assert!(stage.handle.is_empty(), "that one model is missing or throttled says nothing of the others");
     for model in 0..8 {
         let model = format!("gpt-{model}");
         stage.send(ask_for("openai", &model), failing(ErrorKind::Server)).await.unwrap_err();
@@ -860,4 +863,11 @@ async fn targets_that_share_a_circuit_fail_together_except_for_what_is_one_model
     assert_eq!(stage.handle.of(&target()), HealthState::Open { remaining: seconds(5) });
     let names: Vec<_> = stage.handle.list().iter().map(ToString::to_string).collect();
     assert_eq!(names, ["openai/gpt-*: open, 5.0s left"]);
+    let circuit_of = |model| stage.handle.circuit_of(&Target::new("openai", model)).to_string();
+    assert_eq!((circuit_of("gpt-1"), circuit_of("o3")), ("openai/gpt-*".to_owned(), "openai/o3".to_owned()));
+
+    stage.send(ask_for("openai", "gpt-own"), failing(ErrorKind::Server)).await.unwrap_err();
+    let own = stage.handle.status(&Target::new("openai", "gpt-own"));
+    assert_eq!(own.state, open(seconds(5)), "a model with rules of its own is known by its name");
+    assert_eq!(stage.handle.list().len(), 2);
 }
