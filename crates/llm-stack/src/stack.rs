@@ -64,6 +64,12 @@ impl Stack {
         self.targets.iter()
     }
 
+    /// The target of these names, if calls may go there. Without a model it stands for all those of the provider's key; the
+    /// key is named where a provider has several.
+    pub fn target(&self, provider: &str, model: Option<&str>, key: Option<&str>) -> Option<Target> {
+        self.targets.named(provider, model, key)
+    }
+
     /// Watches and controls the layers.
     pub fn handles(&self) -> &Handles {
         &self.handles

@@ -50,6 +50,23 @@ impl Targets {
         self.by_model.values()
     }
 
+    /// The target of these names, if calls may go there: the provider serves the model, or any where none is named, and has
+    /// the key, which is named where there are several and only there.
+    pub(crate) fn named(&self, provider: &str, model: Option<&str>, key: Option<&str>) -> Option<Target> {
+        let served = self.providers.get(provider)?;
+        let is_served = |model: &str| !model.is_empty() && served.models.iter().any(|name| serves(name, model));
+        let has_key = |key: &str| served.keys.iter().any(|known| **known == *key);
+        if !model.is_none_or(is_served) || !key.is_none_or(has_key) {
+            return None;
+        }
+        let target = Target::new(provider, model.unwrap_or_default());
+        match (served.keys.len() > 1, key) {
+            (false, _) => Some(target),
+            (true, Some(key)) => Some(target.with_key(key)),
+            (true, None) => None,
+        }
+    }
+
     /// Another key of the target's provider, or else another provider that serves the model.
     pub(crate) fn alternative(&self, target: &Target) -> Option<Target> {
         let keys = self.providers.get(target.provider()).map(|provider| &provider.keys).filter(|keys| keys.len() > 1);
@@ -84,10 +101,14 @@ impl Sharing for Targets {
         if !target.model.ends_with('*') && models.iter().any(|model| **model == *target.model) {
             return None;
         }
-        let serves =
-            |model: &&str| model.strip_suffix('*').is_some_and(|beginning| target.model.starts_with(beginning));
-        models.iter().map(|model| &**model).filter(serves).max_by_key(|model| model.len())
+        let patterns = models.iter().map(|model| &**model).filter(|model| model.ends_with('*'));
+        patterns.filter(|pattern| serves(pattern, target.model)).max_by_key(|pattern| pattern.len())
     }
+}
+
+/// Whether `name` is `model`, or a beginning of it that ends in `*`.
+fn serves(name: &str, model: &str) -> bool {
+    name == model || name.strip_suffix('*').is_some_and(|beginning| model.starts_with(beginning))
 }
 
 #[cfg(test)]
@@ -149,6 +170,29 @@ mod tests {
         assert_eq!(alternative(Target::new("one-key", "m")).as_deref(), Some("two-keys/m#first"));
         assert_eq!(alternative(Target::new("one-key", "n")).as_deref(), Some("keyless/n"));
         assert_eq!(alternative(Target::new("elsewhere", "o")), None);
+    }
+
+    #[test]
+    fn a_target_is_named_by_what_is_configured() {
+        let targets = targets();
+        let named =
+            |provider, model, key| targets.named(provider, model, key).map(|target: Target| target.to_string());
+        assert_eq!(named("one-key", Some("m"), None).as_deref(), Some("one-key/m"));
+        assert_eq!(named("one-key", Some("m"), Some("only")).as_deref(), Some("one-key/m"));
+        assert_eq!(named("two-keys", Some("gpt-5"), Some("second")).as_deref(), Some("two-keys/gpt-5#second"));
+        assert_eq!(named("two-keys", Some("gpt-*"), Some("first")).as_deref(), Some("two-keys/gpt-*#first"));
+        assert_eq!(named("two-keys", None, Some("first")).as_deref(), Some("two-keys/#first"));
+        for (provider, model, key) in [
+            ("two-keys", Some("m"), None),
+            ("two-keys", None, None),
+            ("two-keys", Some("m"), Some("third")),
+            ("one-key", Some("gpt-5"), None),
+            ("one-key", Some(""), None),
+            ("keyless", Some("n"), Some("only")),
+            ("elsewhere", Some("m"), None),
+        ] {
+            assert_eq!(named(provider, model, key), None, "{provider} {model:?} {key:?}");
+        }
     }
 
     #[test]

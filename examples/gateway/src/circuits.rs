@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{StatusCode, header};
-use llm_breaker::{BreakerHandle, CircuitState, CircuitStatus};
+use llm_breaker::{CircuitState, CircuitStatus};
 use llm_core::{Target, TargetRef};
 use llm_stack::Stack;
 use serde::Deserialize;
@@ -92,14 +92,16 @@ pub(crate) async fn control(State(stack): State<Stack>, order: Bytes) -> Respons
     let Some(breaker) = &stack.handles().breaker else {
         return (StatusCode::CONFLICT, "there is no breaker: the configuration leaves it out\n").into_response();
     };
-    if !stack.providers().any(|known| known == provider) {
-        return (StatusCode::NOT_FOUND, "there is no such provider\n").into_response();
+    // A circuit that no call goes by would be an order that does nothing, and looks as if it did.
+    let Some(target) = stack.target(&provider, model.as_deref(), key.as_deref()) else {
+        let unknown = "no call goes there: name the provider, the model if it is about one, and the key if there are several\n";
+        return (StatusCode::NOT_FOUND, unknown).into_response();
+    };
+    let circuit = breaker.circuit_of(&target);
+    if model.is_some() && circuit != target {
+        let shared = format!("the model shares the circuit of `{}`: name that\n", circuit.model());
+        return (StatusCode::NOT_FOUND, shared).into_response();
     }
-    let mut target = Target::new(provider, model.clone().unwrap_or_default());
-    if let Some(key) = key {
-        target = target.with_key(key);
-    }
-    let target = if model.is_none() { BreakerHandle::key_of(&target) } else { target };
     let is_done = match action {
         Action::ForceOpen => breaker.force_open(&target),
         Action::ForceClosed => breaker.force_closed(&target),
