@@ -47,8 +47,8 @@ impl CircuitRules {
     ///
     /// Jobs come many at a time and for hours, so a false alarm stops more, and is more likely: this threshold takes
     /// eleven failures in a row instead of eight, and makes false alarms fifty times rarer at a base rate of 20 %
-    /// failures, and two hundred times at 15 %. Jobs can wait for a provider to be well again, and when the circuit closes all of them come at once, so a single success is not
-    /// enough to let them.
+    /// failures, and two hundred times at 15 %. Jobs can wait for a provider to be well again, and when the circuit closes
+    /// all of them come at once, so a single success is not enough to let them.
     pub fn batch() -> Self {
         Self { trip: Cusum::BATCH.into(), open_for: OpenTime::BATCH, probes: Probes::THREE, ..Self::interactive() }
     }

@@ -175,8 +175,7 @@ mod tests {
     #[test]
     fn a_target_is_named_by_what_is_configured() {
         let targets = targets();
-        let named =
-            |provider, model, key| targets.named(provider, model, key).map(|target: Target| target.to_string());
+        let named = |provider, model, key| targets.named(provider, model, key).map(|target: Target| target.to_string());
         assert_eq!(named("one-key", Some("m"), None).as_deref(), Some("one-key/m"));
         assert_eq!(named("one-key", Some("m"), Some("only")).as_deref(), Some("one-key/m"));
         assert_eq!(named("two-keys", Some("gpt-5"), Some("second")).as_deref(), Some("two-keys/gpt-5#second"));

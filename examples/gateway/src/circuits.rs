@@ -94,7 +94,8 @@ pub(crate) async fn control(State(stack): State<Stack>, order: Bytes) -> Respons
     };
     // A circuit that no call goes by would be an order that does nothing, and looks as if it did.
     let Some(target) = stack.target(&provider, model.as_deref(), key.as_deref()) else {
-        let unknown = "no call goes there: name the provider, the model if it is about one, and the key if there are several\n";
+        let unknown =
+            "no call goes there: name the provider, the model if it is about one, and the key if there are several\n";
         return (StatusCode::NOT_FOUND, unknown).into_response();
     };
     let circuit = breaker.circuit_of(&target);
