@@ -181,15 +181,10 @@ impl BreakerSettings {
         })
     }
 
-    /// Refuses what can only hold for all targets, in a table for some.
-    fn refuse_layer_settings(&self, place: impl fmt::Display) -> Result<(), ConfigError> {
+    /// The name of a setting that is stated here and can only hold for all targets.
+    fn of_all_targets(&self) -> Option<&'static str> {
         let stated = [("per", self.per.is_some()), ("most_circuits", self.most_circuits.is_some())];
-        match stated.into_iter().find(|(_, is_stated)| *is_stated) {
-            Some((name, _)) => {
-                Err(ConfigError::new(name, "it holds for all targets and stands at the top only").within(place))
-            }
-            None => Ok(()),
-        }
+        stated.into_iter().find_map(|(name, is_stated)| is_stated.then_some(name))
     }
 }
 
@@ -205,12 +200,7 @@ impl TryFrom<BreakerConfig> for BreakerLayer {
     type Error = ConfigError;
 
     fn try_from(config: BreakerConfig) -> Result<Self, ConfigError> {
-        for (name, table) in &config.providers {
-            table.refuse_layer_settings(format_args!("providers.{name}"))?;
-        }
-        for (name, table) in &config.models {
-            table.refuse_layer_settings(format_args!("models.{name}"))?;
-        }
+        config.refuse_in_tables(BreakerSettings::of_all_targets)?;
         let mut layer = Self::new().rules(config.resolve(CircuitRules::interactive(), BreakerSettings::over)?);
         if let Some(per) = config.all.per {
             layer = layer.per(per);

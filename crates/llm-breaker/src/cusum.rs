@@ -83,8 +83,8 @@ impl TripRule for Cusum {
 /// Opens after this many failures in a row: the classic rule, five by default.
 ///
 /// An answer that is only [slow](crate::CircuitRules::slow_after) counts half. At a base rate of 15 % failures a
-/// healthy target that is called every ten seconds is opened on a quarter to nine tenths of all days (see Sources in
-/// the [crate docs](crate)); [`Cusum`] on one in twenty.
+/// healthy target that is called every ten seconds is opened on four days of ten, by [`Cusum`] on one of thirty (see
+/// [`trip_rules`](crate::trip_rules)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consecutive(NonZeroU32);
 

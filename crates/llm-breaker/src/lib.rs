@@ -75,8 +75,8 @@
 //!
 //! # Sources
 //! - The default score is Page's CUSUM test ("Continuous inspection schemes", Biometrika 41, 1954) for a sequence of
-//!   successes and failures. Its figures, those of the other rules and the weights come from simulations with calls at
-//!   0.1, 1 and 10 a second and base failure rates of 5 to 20 %; the rates of false alarms from the chain of its scores.
+//!   successes and failures. How the rules compare, with calls at 0.1, 1 and 10 a second and 5 to 20 % of them failing
+//!   every day, is in [`trip_rules`].
 //! - States and half-open probes: Nygard, "Release It!" (2007), and the libraries after it.
 //! - Throttled (429), overloaded (529, 503), credentials (401) and quota as OpenAI and Anthropic document their errors.
 
@@ -102,6 +102,8 @@ mod slow;
 mod state;
 mod status;
 mod trip;
+#[doc = include_str!("../TRIP-RULES.md")]
+pub mod trip_rules {}
 
 pub use config::{BreakerConfig, BreakerPreset, BreakerSettings, SlowAfter, TripConfig};
 pub use cusum::{Consecutive, Cusum};

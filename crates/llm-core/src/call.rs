@@ -241,6 +241,11 @@ pub struct AttemptRecord {
 }
 
 impl AttemptRecord {
+    /// Whether it was a call to a provider, as far as is known: no layer of ours has refused it.
+    pub fn was_made(&self) -> bool {
+        !matches!(self.end, Some(AttemptEnd::Failed(kind)) if kind.class().is_own)
+    }
+
     fn new(number: u32) -> Self {
         Self {
             number,
@@ -329,6 +334,15 @@ mod tests {
         for round in 0..2 {
             (0..100).for_each(|number| trail.note_left_out(format!("x_{number}")));
             assert_eq!(trail.left_out().len(), MAX_LEFT_OUT, "{round}");
+        }
+    }
+
+    #[test]
+    fn what_a_layer_of_ours_refused_was_no_call() {
+        let ended = |end| AttemptRecord { end, ..AttemptRecord::new(0) };
+        assert!(!ended(Some(AttemptEnd::Failed(ErrorKind::CircuitOpen))).was_made());
+        for end in [None, Some(AttemptEnd::Abandoned), Some(AttemptEnd::Failed(ErrorKind::Connect))] {
+            assert!(ended(end).was_made(), "{end:?}");
         }
     }
 

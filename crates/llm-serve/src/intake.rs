@@ -17,6 +17,10 @@ use crate::{DoorOptions, dialect::CallerDialect, endpoint::Endpoint, refusal::Re
 /// hundreds.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// How much longer than its client a caller is waited for. The client gives up by itself, and its own error is what its
+/// user expects then; the bound is for clients whose end is not seen.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Reads one request. Nothing of the head but what is named here goes on, so that no host, address or key of the
 /// caller's can reach a provider.
 pub(crate) async fn take_in<B>(
@@ -141,7 +145,7 @@ fn fill_context(context: &mut Context, parts: &Parts) {
     }
     let patience = [STAINLESS_READ_TIMEOUT, STAINLESS_TIMEOUT].into_iter().find_map(|name| seconds(headers, name));
     if let Some(patience) = patience {
-        context.set_read_timeout(patience);
+        context.set_read_timeout(patience.saturating_add(GRACE));
     }
     let deadline = text(headers, GRPC_TIMEOUT).and_then(grpc_timeout);
     if let Some(deadline) = deadline.and_then(|timeout| Instant::now().checked_add(timeout)) {

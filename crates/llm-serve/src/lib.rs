@@ -44,8 +44,9 @@
 //! - **Request**: size, time, media type and JSON are checked, and what is wrong is told in a 4xx at once. Model names
 //!   are not: the inner service knows which it serves.
 //! - **Patience**: `x-stainless-retry-count` lowers the call's allowance by the retries that the SDK has already made;
-//!   `x-stainless-read-timeout` or `x-stainless-timeout` becomes the read timeout, `grpc-timeout` the deadline, and
-//!   `traceparent` a [`TraceParent`](llm_core::TraceParent) in the extensions.
+//!   `x-stainless-read-timeout` or `x-stainless-timeout`, and a second more, becomes the read timeout, so that clients
+//!   give up by themselves; `grpc-timeout` becomes the deadline, and `traceparent` a
+//!   [`TraceParent`](llm_core::TraceParent) in the extensions.
 //! - **Dialect**: that of the path, whatever the headers say; [`Door::new`] tells about paths that both have. Any
 //!   provider may answer: `anthropic-version` and `?beta=true` change nothing.
 //! - **Whole answers** of a provider of the same dialect are the provider's own bytes, else they are encoded. A service
@@ -67,7 +68,7 @@
 //! | all | `x-request-id` | the request's own, or the id of the call |
 //! | all, Anthropic's | `request-id` | the same; failures have it in the body's `request_id` too |
 //! | all calls | `x-llm-call-id` | the id of the call, the same for all its attempts |
-//! | | `x-llm-attempts` | how many attempts the call's trail knows of so far |
+//! | | `x-llm-attempts` | how many attempts the call's trail knows of so far; what a layer refused is none |
 //! | | `x-llm-target` | `provider/model` that answers or failed |
 //! | | `x-llm-cost-usd` | what the call cost, on whole answers and failures, where every price is known |
 //! | answers | `x-llm-served` | `first-choice`, `substitute` or `degraded` |

@@ -88,7 +88,7 @@ impl Responder {
         let error = &refusal.error;
         let origin = origin(error);
         let allowance_is_spent = self.context.as_ref().is_some_and(|context| {
-            let was_attempted = origin == "upstream" || !context.trail().attempts().is_empty();
+            let was_attempted = origin == "upstream" || attempts_made(&context.trail()) > 0;
             was_attempted && context.calls_left() == 0
         });
         let id = self.request_id();
@@ -144,7 +144,7 @@ impl Responder {
     fn tell_provenance(&self, headers: &mut HeaderMap, head: Option<&Head>) {
         let Some(context) = self.context.as_ref().filter(|_| self.provenance) else { return };
         headers.insert(CALL_ID, call_id(context.id()));
-        headers.insert(ATTEMPTS, context.trail().attempts().len().into());
+        headers.insert(ATTEMPTS, attempts_made(&context.trail()).into());
         let Some(head) = head else { return };
         if let Some(target) = head.target.as_ref().and_then(target_name) {
             headers.insert(TARGET, target);
@@ -175,6 +175,11 @@ impl Responder {
             headers.insert(COST, cost);
         }
     }
+}
+
+/// How many calls to providers there were.
+fn attempts_made(trail: &Trail) -> usize {
+    trail.attempts().iter().filter(|attempt| attempt.was_made()).count()
 }
 
 /// What the call cost, if that is known of every attempt that used anything.

@@ -207,6 +207,23 @@ async fn a_client_on_its_last_retry_gets_one_attempt() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_reached_no_provider_is_no_attempt_and_may_be_tried_again() {
+    for client in CLIENTS {
+        let door = client.door(service(|request| async move {
+            let error = Error::new(ErrorKind::CircuitOpen, "open");
+            request.context().trail().fail(request.context().attempt(), None, &error);
+            Err(error)
+        }));
+        let mut request = client.post(client.whole);
+        request.headers_mut().insert("x-stainless-retry-count", "2".parse().unwrap());
+        let refused = door.oneshot(request).await.unwrap();
+        let (headers, _) = client.assert_refused(refused, client.status(ErrorKind::CircuitOpen)).await;
+        assert_eq!(headers["x-llm-attempts"], "0");
+        assert_eq!(headers["x-should-retry"], "true");
+    }
+}
+
+#[tokio::test]
 async fn advice_is_rounded_up() {
     for client in CLIENTS {
         for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {

@@ -294,8 +294,8 @@ async fn the_door_decides_how_many_attempts_there_are_in_all() {
 async fn the_patience_of_the_callers_sdk_becomes_the_read_timeout() {
     for client in CLIENTS {
         let timeouts = [
-            (["x-stainless-read-timeout", "1.5"], Some(Duration::from_millis(1500))),
-            (["x-stainless-timeout", "600"], Some(Duration::from_secs(600))),
+            (["x-stainless-read-timeout", "1.5"], Some(Duration::from_millis(2500))),
+            (["x-stainless-timeout", "600"], Some(Duration::from_secs(601))),
             (["x-stainless-read-timeout", "0"], None),
         ];
         for ([name, value], expected) in timeouts {
