@@ -151,7 +151,10 @@ impl<A: Atomic> Circuit<A> {
             }
             match self.answer(word, now, rules, marked) {
                 Err(refusal) => return Some((Admitted::Refused(refusal), None)),
-                Ok(None) => return Some((Admitted::Pass(word.epoch), None)),
+                Ok(None) => {
+                    self.forget_pause(now);
+                    return Some((Admitted::Pass(word.epoch), None));
+                }
                 Ok(Some(probing)) => {
                     if self.replace(word, probing) {
                         let change = matches!(word.state, State::Open { .. }).then_some(Change::Probing);
@@ -159,6 +162,15 @@ impl<A: Atomic> Circuit<A> {
                     }
                 }
             }
+        }
+    }
+
+    /// A pause that is over is nothing to look at any more, so that calls need no clock again.
+    fn forget_pause(&self, now: Millis) {
+        let known = self.cool_until();
+        if known != 0 && known <= now {
+            // If it fails somebody has just asked for another one.
+            let _ = self.cool_until.compare_exchange(known, 0);
         }
     }
 

@@ -390,6 +390,19 @@ fn years_of_uptime_do_no_harm() {
 }
 
 #[test]
+fn a_pause_that_is_over_costs_no_call_a_look_at_the_clock_again() {
+    let rules = CircuitRules::interactive();
+    let circuit: Circuit = Circuit::new(Epoch::default(), &rules.trip);
+    circuit.cool(Epoch::default(), 2_000, 1_000).unwrap();
+    assert_eq!(circuit.lets_all_pass(), None);
+    let admit = |now| circuit.admit(now, &rules, false).unwrap().0;
+    assert!(matches!(admit(1_999), Admitted::Refused(_)));
+    assert_eq!(circuit.lets_all_pass(), None);
+    assert_eq!(admit(2_000), Admitted::Pass(Epoch::default()));
+    assert_eq!(circuit.lets_all_pass(), Some(Epoch::default()));
+}
+
+#[test]
 fn what_may_be_forgotten_is_closed_and_quiet_or_long_deserted() {
     let rules = rules(Cusum::default(), Probes::ONE);
     let hour = 3_600_000;

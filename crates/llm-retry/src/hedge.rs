@@ -46,7 +46,8 @@
 //!   request goes to another key of the same model at the same provider at most.
 //! - There is none without a token of the target's [quota](HedgeQuota), without a call of the call's allowance, which
 //!   leaves one for each untried candidate of a router, while the [health](HedgeLayer::health) of the target is bad,
-//!   for a call that a router makes to find out about it, and for a count of tokens.
+//!   for a call that a router makes to find out about it, for a count of tokens, and for a caller whose deadline is over
+//!   by then.
 //! - At the first content: it wins, and the other attempt is dropped at once. What that one used is in its record in
 //!   the trail, written by the edge that sees its end.
 //! - At a failure: before the delay it is the call's. With both under way the other one is waited for; when both have

@@ -384,6 +384,18 @@ async fn a_target_that_is_not_healthy_is_not_hedged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_begun_for_a_caller_who_has_stopped_waiting() {
+    for (left, calls) in [(DELAY, 1), (DELAY + secs(1), 2)] {
+        let probe = script([]);
+        let (log, mut request) = (probe.log(), ask());
+        request.context_mut().set_deadline(Instant::now() + left);
+        let layer = fixed();
+        assert!(timeout(secs(60), call(&layer, probe, request)).await.is_err());
+        assert_eq!(log.calls(), calls);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_finds_out_about_a_target_is_not_hedged() {
     let layer = fixed();
     let probe = script([Answer::text(TEXT).after(secs(10))]);

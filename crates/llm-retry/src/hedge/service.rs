@@ -62,7 +62,10 @@ struct Call {
 impl Call {
     fn begin(shared: Striped<Shared>, request: LlmRequest) -> Self {
         let begun = Instant::now();
-        let delay = shared.begin(&request, begun);
+        // A second attempt that begins when the caller has stopped waiting helps nobody.
+        let deadline = request.context().deadline();
+        let in_time = |delay: &Duration| deadline.is_none_or(|deadline| begun + *delay < deadline);
+        let delay = shared.begin(&request, begun).filter(in_time);
         Self { shared, request, begun, delay, is_recorded: false }
     }
 
