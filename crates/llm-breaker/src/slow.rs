@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_core::Stream;
-use llm_core::{Body, Error, Event, Frame, LlmResponse};
+use llm_core::{Body, Error, Frame, LlmResponse};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
@@ -97,15 +97,10 @@ impl Stream for UntilContent {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = Pin::new(&mut self.inner).poll_next(cx);
         match &polled {
-            Poll::Ready(Some(Ok(frame))) if !is_answer(frame) => {}
+            Poll::Ready(Some(Ok(frame))) if !frame.ends_wait() => {}
             Poll::Ready(_) => self.timer = None,
             Poll::Pending => poll_timer(&mut self.timer, cx),
         }
         polled
     }
-}
-
-/// Whether somebody who waits for the answer has something now, if only that there is none.
-fn is_answer(frame: &Frame) -> bool {
-    frame.is_content() || frame.events().iter().any(|event| matches!(event.event, Event::Finish(_)))
 }

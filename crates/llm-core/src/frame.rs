@@ -107,6 +107,12 @@ impl Frame {
         self.last
     }
 
+    /// True when the frame is what somebody waits for: content, or the reason why there is no more. It is what a
+    /// [commit](crate::Commit) waits for too.
+    pub fn ends_wait(&self) -> bool {
+        self.events.iter().any(|item| item.event.is_content() || matches!(item.event, Event::Finish(_)))
+    }
+
     /// True when the frame holds content, see [`Event::is_content`].
     pub fn is_content(&self) -> bool {
         self.events.iter().any(|item| item.event.is_content())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_core::Stream;
-use llm_core::{Body, Error, Event, Frame, Stage};
+use llm_core::{Body, Error, Frame, Stage};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ enum Wait {
 impl Wait {
     /// A frame has come, and nobody waits until the next one is asked for.
     fn pause(&mut self, frame: &Frame, terms: &Terms) {
-        if ends_wait(frame) {
+        if frame.ends_wait() {
             *self = terms.idle().map_or(Self::End, |(idle, _)| Self::Paused(idle));
         } else if let Self::More { until } = self {
             *self = Self::Paused(until.saturating_duration_since(Instant::now()));
@@ -82,11 +82,6 @@ impl Wait {
             Self::Paused(_) | Self::More { .. } | Self::End => Stage::AfterContent,
         }
     }
-}
-
-/// Whether this is what somebody waits for: content, or the reason why there is no more.
-fn ends_wait(frame: &Frame) -> bool {
-    frame.events().iter().any(|item| item.event.is_content() || matches!(item.event, Event::Finish(_)))
 }
 
 impl Stream for Limited {
