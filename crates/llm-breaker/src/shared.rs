@@ -204,7 +204,7 @@ impl Shared {
                     (Blame::Nobody, _) => {}
                     // What is wrong with one of those that share a circuit is not wrong with all others.
                     (Blame::Throttled, Which::Target) if is_shared => {}
-                    (Blame::Throttled, _) => self.cool(names, ticket, error),
+                    (Blame::Throttled, _) => self.cool(names, ticket, error, &now),
                     (Blame::Failure(_), _) if was_slow => {}
                     (Blame::Failure(weight), Which::Target) => target = End::Failure(weight),
                     (Blame::Failure(weight), Which::Key) => key = End::Failure(weight),
@@ -246,11 +246,10 @@ impl Shared {
         }
     }
 
-    fn cool(&self, names: TargetRef<'_>, ticket: Ticket, error: &Error) {
-        let now = self.now();
+    fn cool(&self, names: TargetRef<'_>, ticket: Ticket, error: &Error, now: &Now) {
         let Some(advice) = error.retry_after().filter(|advice| *advice > Duration::ZERO) else { return };
         if let Some((which, names, pass)) = self.scored_circuit(names, ticket) {
-            let change = self.circuits(which).cool(self.asked(names, &now), pass, advice);
+            let change = self.circuits(which).cool(self.asked(names, now), pass, advice);
             self.tell(names, change);
         }
     }

@@ -75,6 +75,13 @@ impl CircuitStatus {
         Self { target, state, cooling, score, openings, epoch: word.epoch.number() }
     }
 
+    /// For how long it still rejects calls, as far as that is known: zero for one that is tried with the next call, and
+    /// for one that was opened by hand.
+    pub fn remaining(&self) -> Duration {
+        let open = if let CircuitState::Open { remaining } = self.state { remaining } else { Duration::ZERO };
+        open.max(self.cooling)
+    }
+
     /// The state in a word: `closed`, `open`, `half_open`, `forced_open`, `forced_closed`; or `cooling`, where a circuit
     /// that is not otherwise open rejects calls because its provider asked for a pause.
     pub fn state_name(&self) -> &'static str {
@@ -97,7 +104,7 @@ impl CircuitStatus {
             CircuitState::Closed => or_cooling(HealthState::Healthy),
             CircuitState::HalfOpen { .. } => or_cooling(HealthState::Probing),
             CircuitState::Open { remaining: Duration::ZERO } => or_cooling(HealthState::Probing),
-            CircuitState::Open { remaining } => HealthState::Open { remaining: remaining.max(self.cooling) },
+            CircuitState::Open { .. } => HealthState::Open { remaining: self.remaining() },
             CircuitState::ForcedOpen => HealthState::Open { remaining: Duration::MAX },
             CircuitState::ForcedClosed => HealthState::Healthy,
         }
@@ -107,8 +114,7 @@ impl CircuitStatus {
 impl fmt::Display for CircuitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", circuit_name(self.target.names()), self.state_name())?;
-        let open = if let CircuitState::Open { remaining } = self.state { remaining } else { Duration::ZERO };
-        match open.max(self.cooling) {
+        match self.remaining() {
             Duration::ZERO => Ok(()),
             remaining => write!(f, ", {:.1}s left", remaining.as_secs_f64()),
         }

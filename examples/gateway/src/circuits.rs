@@ -38,20 +38,13 @@ pub(crate) fn summary(stack: &Stack) -> String {
 /// A circuit as operators see it.
 pub(crate) fn describe(circuit: &CircuitStatus) -> Value {
     let TargetRef { provider, model, key } = circuit.target.names();
-    let open = match circuit.state {
-        CircuitState::Open { remaining } => remaining,
-        CircuitState::Closed
-        | CircuitState::HalfOpen { .. }
-        | CircuitState::ForcedOpen
-        | CircuitState::ForcedClosed => circuit.cooling,
-    };
     json!({
         "provider": provider,
         // The circuit of a key is that of all its models.
         "model": (!model.is_empty()).then_some(model),
         "key": key,
         "state": circuit.state_name(),
-        "remaining_ms": u64::try_from(open.max(circuit.cooling).as_millis()).unwrap_or(u64::MAX),
+        "remaining_ms": u64::try_from(circuit.remaining().as_millis()).unwrap_or(u64::MAX),
         "score": circuit.score,
         "openings": circuit.openings,
     })
