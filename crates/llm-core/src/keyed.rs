@@ -93,12 +93,6 @@ where
         }
     }
 
-    /// Forgets the idle entries. `retire` is as for [`get_or_insert`](Self::get_or_insert).
-    pub fn sweep(&self, retire: impl Fn(&V) -> bool) {
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget_idle(&mut room, &retire);
-    }
-
     /// Looks at every entry, in no particular order; the overflow entry is none.
     pub fn for_each(&self, mut look: impl FnMut(&K, &V)) {
         self.entries.pin().iter().for_each(|(key, value)| look(key, value));

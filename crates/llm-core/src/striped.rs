@@ -42,11 +42,6 @@ impl<T> Striped<T> {
         Self::on_stripe(&shared, own_stripe())
     }
 
-    /// Whether both are handles of one value.
-    pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0.shared, &other.0.shared)
-    }
-
     fn on_stripe(shared: &Arc<Shared<T>>, at: usize) -> Self {
         // A weak reference is written whole or not at all, so a panic elsewhere does not spoil it.
         let mut known = shared.stripes[at].lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +104,13 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    impl<T> Striped<T> {
+        /// Whether both are handles of one value.
+        fn is_same(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.0.shared, &other.0.shared)
+        }
+    }
 
     #[test]
     fn clones_on_all_threads_are_one_value_and_the_last_one_drops_it() {
