@@ -1,9 +1,6 @@
 //! The stack, built and checked.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use llm_core::{
     BoxLlmService, ConfigError, Target,
@@ -17,7 +14,7 @@ use tower::Layer;
 use crate::{
     Handles, StackConfig,
     layers::Layers,
-    targets::{Served, Targets},
+    targets::{Keys, Targets},
 };
 
 /// The name of the provider of simulated models.
@@ -126,13 +123,13 @@ struct Parts {
     dispatch: Dispatch,
     models: Vec<ModelEntry>,
     names: HashSet<String>,
-    served: HashMap<Box<str>, Served>,
+    keys: Keys,
     catalog: Arc<Catalog>,
 }
 
 impl Parts {
     fn new(catalog: Arc<Catalog>) -> Self {
-        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), served: HashMap::new(), catalog }
+        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), keys: Keys::new(), catalog }
     }
 
     fn add_provider(&mut self, at: usize, mut config: ProviderConfig) -> Result<(), ConfigError> {
@@ -177,8 +174,7 @@ impl Parts {
         S::Future: Send + 'static,
     {
         self.dispatch = std::mem::take(&mut self.dispatch).provider(provider, service, &models);
-        let names = models.iter().map(|model| model.as_str().into()).collect();
-        self.served.insert(provider.into(), Served { keys, models: names });
+        self.keys.insert(provider.into(), keys);
         for name in models {
             if !name.ends_with('*') && self.names.insert(name.clone()) {
                 self.models.push(ModelEntry { name, provider: provider.to_owned() });
@@ -187,7 +183,8 @@ impl Parts {
     }
 
     fn finish(self, layers: Layers) -> Stack {
-        let targets = Arc::new(Targets::new(self.dispatch.clone(), self.served));
+        let names = self.models.iter().map(|model| &*model.name);
+        let targets = Arc::new(Targets::new(self.dispatch.clone(), self.keys, names));
         let layers = layers.introduced(&targets);
         Stack {
             providers: self.dispatch.providers().map(Box::from).collect(),

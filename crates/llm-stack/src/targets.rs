@@ -12,25 +12,18 @@ pub(crate) struct Targets {
     dispatch: Dispatch,
     // Of models with a name of their own. Those that a provider serves by a pattern are made when they are asked for.
     by_model: HashMap<Box<str>, Target>,
-    providers: HashMap<Box<str>, Served>,
+    keys: Keys,
 }
 
-/// What is known of a provider.
-#[derive(Debug, Default)]
-pub(crate) struct Served {
-    /// The names of its keys, first the one that is used unless another is named.
-    pub(crate) keys: Vec<Box<str>>,
-    /// The models that it serves, as they are configured: names, and beginnings that end in `*`.
-    pub(crate) models: Vec<Box<str>>,
-}
+/// The names of each provider's keys, first the one that is used unless another is named.
+pub(crate) type Keys = HashMap<Box<str>, Vec<Box<str>>>;
 
 impl Targets {
-    /// The targets of all models at the providers of `dispatch`. A provider with a single key needs no name for it.
-    pub(crate) fn new(dispatch: Dispatch, providers: HashMap<Box<str>, Served>) -> Self {
-        let targets = Self { dispatch, by_model: HashMap::new(), providers };
-        let models = targets.providers.values().flat_map(|provider| &provider.models);
-        let named = models.filter(|model| !model.ends_with('*'));
-        let by_model = named.filter_map(|model| Some((model.clone(), targets.find(model)?))).collect();
+    /// The targets of `models`, those with a name of their own, at the providers of `dispatch`. A provider with a single key
+    /// needs no name for it.
+    pub(crate) fn new<'a>(dispatch: Dispatch, keys: Keys, models: impl Iterator<Item = &'a str>) -> Self {
+        let targets = Self { dispatch, by_model: HashMap::new(), keys };
+        let by_model = models.filter_map(|model| Some((model.into(), targets.find(model)?))).collect();
         Self { by_model, ..targets }
     }
 
@@ -53,14 +46,14 @@ impl Targets {
     /// The target of these names, if calls may go there: the provider serves the model, or any where none is named, and has
     /// the key, which is named where there are several and only there.
     pub(crate) fn named(&self, provider: &str, model: Option<&str>, key: Option<&str>) -> Option<Target> {
-        let served = self.providers.get(provider)?;
-        let is_served = |model: &str| !model.is_empty() && served.models.iter().any(|name| serves(name, model));
-        let has_key = |key: &str| served.keys.iter().any(|known| **known == *key);
+        let keys = self.keys.get(provider)?;
+        let is_served = |model: &str| !model.is_empty() && self.dispatch.name_of(provider, model).is_some();
+        let has_key = |key: &str| keys.iter().any(|known| **known == *key);
         if !model.is_none_or(is_served) || !key.is_none_or(has_key) {
             return None;
         }
         let target = Target::new(provider, model.unwrap_or_default());
-        match (served.keys.len() > 1, key) {
+        match (keys.len() > 1, key) {
             (false, _) => Some(target),
             (true, Some(key)) => Some(target.with_key(key)),
             (true, None) => None,
@@ -69,7 +62,7 @@ impl Targets {
 
     /// Another key of the target's provider, or else another provider that serves the model.
     pub(crate) fn alternative(&self, target: &Target) -> Option<Target> {
-        let keys = self.providers.get(target.provider()).map(|provider| &provider.keys).filter(|keys| keys.len() > 1);
+        let keys = self.keys.get(target.provider()).filter(|keys| keys.len() > 1);
         let other_key = keys.and_then(|keys| {
             let own = keys.iter().position(|key| target.key() == Some(key)).unwrap_or(0);
             keys.get((own + 1) % keys.len())
@@ -86,7 +79,7 @@ impl Targets {
     }
 
     fn with_first_key(&self, target: Target) -> Target {
-        match self.providers.get(target.provider()).map(|provider| &*provider.keys) {
+        match self.keys.get(target.provider()).map(Vec::as_slice) {
             Some([first, _, ..]) => target.with_key(first.clone()),
             Some([] | [_]) | None => target,
         }
@@ -97,18 +90,8 @@ impl Targets {
 /// beginning itself with its `*`, when a caller takes it for a model's name.
 impl Sharing for Targets {
     fn shared_by<'s>(&'s self, target: TargetRef<'_>) -> Option<&'s str> {
-        let models = &self.providers.get(target.provider)?.models;
-        if !target.model.ends_with('*') && models.iter().any(|model| **model == *target.model) {
-            return None;
-        }
-        let patterns = models.iter().map(|model| &**model).filter(|model| model.ends_with('*'));
-        patterns.filter(|pattern| serves(pattern, target.model)).max_by_key(|pattern| pattern.len())
+        self.dispatch.name_of(target.provider, target.model).filter(|name| name.ends_with('*'))
     }
-}
-
-/// Whether `name` is `model`, or a beginning of it that ends in `*`.
-fn serves(name: &str, model: &str) -> bool {
-    name == model || name.strip_suffix('*').is_some_and(|beginning| model.starts_with(beginning))
 }
 
 #[cfg(test)]
@@ -124,16 +107,12 @@ mod tests {
             .provider("two-keys", service, ["m", "gpt-*", "gpt-4o-*"])
             .provider("one-key", service, ["m", "n"])
             .provider("keyless", service, ["n"]);
-        let served = |keys: &[&str], models: &[&str]| {
-            let owned = |names: &[&str]| names.iter().copied().map(Box::from).collect();
-            Served { keys: owned(keys), models: owned(models) }
-        };
-        let providers = [
-            ("two-keys", served(&["first", "second"], &["m", "gpt-*", "gpt-4o-*"])),
-            ("one-key", served(&["only"], &["m", "n"])),
-            ("keyless", served(&[], &["n"])),
+        let keys = [
+            ("two-keys", vec!["first".into(), "second".into()]),
+            ("one-key", vec!["only".into()]),
+            ("keyless", vec![]),
         ];
-        Targets::new(dispatch, providers.map(|(name, served)| (Box::from(name), served)).into())
+        Targets::new(dispatch, keys.map(|(name, keys)| (Box::from(name), keys)).into(), ["m", "n"].into_iter())
     }
 
     fn given(targets: &Targets, model: &str) -> Option<String> {
