@@ -71,6 +71,7 @@ impl Blame {
             ErrorKind::ModelNotFound => Self::Target,
             ErrorKind::ProviderCredentials | ErrorKind::QuotaExhausted => Self::Key,
             ErrorKind::InvalidRequest
+            | ErrorKind::Untranslatable
             | ErrorKind::TooLarge
             | ErrorKind::UnknownModel
             | ErrorKind::ContextLength

@@ -134,7 +134,7 @@ impl Call {
 /// Whether a layer of ours refused the attempt, so that the next one is still the first call to a provider. A failed
 /// connect is a call: it took its time.
 fn reached_no_provider(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::CircuitOpen | ErrorKind::BudgetExceeded | ErrorKind::NoRoute)
+    error.class().is_own
 }
 
 impl fmt::Debug for Call {
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn going_elsewhere_after_a_refusal_of_our_own_takes_nothing_but_a_failed_connect_does() {
         let call = Call::new(CallId(1));
-        for kind in [ErrorKind::CircuitOpen, ErrorKind::BudgetExceeded, ErrorKind::NoRoute] {
+        for kind in [ErrorKind::CircuitOpen, ErrorKind::BudgetExceeded, ErrorKind::NoRoute, ErrorKind::Untranslatable] {
             assert!(call.may_call_again(Again::Failover, Some(&Error::new(kind, "refused"))));
         }
         assert_eq!(call.calls_left(), 2);

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Again, Call, CallId, Error, Target, Trail};
+use crate::{Again, Call, CallId, Error, Target, TargetRef, Trail};
 
 /// Who calls and why, where the call goes, and what its attempts have in common.
 ///
@@ -18,6 +18,8 @@ pub struct Context {
     deadline: Option<Instant>,
     read_timeout: Option<Duration>,
     intent: Option<Arc<str>>,
+    tags: Option<Arc<[Box<str>]>>,
+    allowed: Option<AllowedModels>,
     sensitivity: Sensitivity,
     cache: CacheDirective,
     output_ceiling: Option<u64>,
@@ -52,6 +54,8 @@ impl Context {
             deadline: None,
             read_timeout: None,
             intent: None,
+            tags: None,
+            allowed: None,
             sensitivity: Sensitivity::default(),
             cache: CacheDirective::default(),
             output_ceiling: None,
@@ -168,6 +172,31 @@ impl Context {
         self.intent = Some(intent.into());
     }
 
+    /// Words of the caller's about the request, for routing rules.
+    pub fn tags(&self) -> &[Box<str>] {
+        self.tags.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the request bears this tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags().iter().any(|own| **own == *tag)
+    }
+
+    /// Sets the request's tags.
+    pub fn set_tags(&mut self, tags: impl IntoIterator<Item = impl Into<Box<str>>>) {
+        self.tags = Some(tags.into_iter().map(Into::into).collect());
+    }
+
+    /// The models that the caller may use; absent where it may use all.
+    pub fn allowed_models(&self) -> Option<&AllowedModels> {
+        self.allowed.as_ref()
+    }
+
+    /// Limits the models that the caller may use.
+    pub fn set_allowed_models(&mut self, allowed: AllowedModels) {
+        self.allowed = Some(allowed);
+    }
+
     /// Whether the request may leave the house.
     pub fn sensitivity(&self) -> Sensitivity {
         self.sensitivity
@@ -242,6 +271,38 @@ impl fmt::Debug for Caller {
     }
 }
 
+/// The models that a caller may use. Cloning copies a pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedModels(Arc<[Box<str>]>);
+
+impl AllowedModels {
+    /// Only these: names as callers ask for them, `provider/model`, or beginnings of either that end in `*`.
+    pub fn new(names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether the caller may use what goes by this name.
+    pub fn permits(&self, name: &str) -> bool {
+        self.0.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => **allowed == *name,
+        })
+    }
+
+    /// Whether the caller may use this target, by the name of its model or with its provider before that.
+    pub fn permits_target(&self, target: TargetRef<'_>) -> bool {
+        let TargetRef { provider, model, key: _ } = target;
+        let permits_whole = |allowed: &str| {
+            let rest = allowed.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
+            rest.is_some_and(|rest| match rest.strip_suffix('*') {
+                Some(beginning) => model.starts_with(beginning),
+                None => rest == model,
+            })
+        };
+        self.permits(model) || self.0.iter().any(|allowed| permits_whole(allowed))
+    }
+}
+
 /// Whether a request may leave the house.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sensitivity {
@@ -250,6 +311,13 @@ pub enum Sensitivity {
     Normal,
     /// It goes to targets marked local, or nowhere.
     Sensitive,
+}
+
+impl Sensitivity {
+    /// Whether the request may go only to targets marked local.
+    pub const fn is_sensitive(self) -> bool {
+        matches!(self, Self::Sensitive)
+    }
 }
 
 /// How a cache is to treat one call, after HTTP's `Cache-Control`.
@@ -265,4 +333,19 @@ pub struct CacheDirective {
     pub force: bool,
     /// How long the answer may be kept, instead of the cache's own time.
     pub ttl: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_is_allowed_models_by_name_by_provider_and_by_beginning() {
+        let allowed = AllowedModels::new(["fast", "gpt-4o*", "ollama/*", "openai/o3"]);
+        let target = |provider, model| allowed.permits_target(TargetRef { provider, model, key: None });
+        assert!(allowed.permits("fast") && allowed.permits("gpt-4o-mini") && !allowed.permits("faster"));
+        assert!(target("openai", "gpt-4o") && target("ollama", "llama3") && target("openai", "o3"));
+        assert!(!target("azure", "o3") && !target("openai", "o3-pro") && !target("openai", "gpt-5"));
+        assert!(!target("olla", "ma/x"));
+    }
 }

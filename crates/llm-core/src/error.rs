@@ -94,6 +94,12 @@ impl Error {
         self
     }
 
+    /// Tells what went wrong more precisely.
+    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.inner_mut().kind = kind;
+        self
+    }
+
     /// Keeps what caused this error.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.inner_mut().source = Some(Arc::from(source.into()));

@@ -9,6 +9,9 @@ use std::fmt;
 pub enum ErrorKind {
     /// The request cannot be understood or served as it is.
     InvalidRequest,
+    /// The request says something that the target's dialect has no words for, and that matters to the answer. Nothing
+    /// was sent.
+    Untranslatable,
     /// The request is larger than can be taken.
     TooLarge,
     /// Our door knows no such model.
@@ -144,8 +147,9 @@ impl Breaker {
 
 impl ErrorKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidRequest,
+        Self::Untranslatable,
         Self::TooLarge,
         Self::UnknownModel,
         Self::ModelNotFound,
@@ -182,6 +186,7 @@ impl ErrorKind {
         use Retry as R;
         let (retry, elsewhere, breaker, status, is_own) = match self {
             Self::InvalidRequest => (R::No, E::No, B::Ignore, 400, false),
+            Self::Untranslatable => (R::No, E::Yes, B::Ignore, 400, true),
             Self::TooLarge => (R::No, E::No, B::Ignore, 413, false),
             Self::UnknownModel => (R::No, E::No, B::Ignore, 404, false),
             Self::ModelNotFound => (R::No, E::Yes, B::OpenAtOnce, 404, false),
@@ -220,6 +225,7 @@ impl ErrorKind {
             | Self::Cancelled
             | Self::Timeout(Phase::Head | Phase::FirstContent | Phase::Idle | Phase::Total) => true,
             Self::InvalidRequest
+            | Self::Untranslatable
             | Self::TooLarge
             | Self::UnknownModel
             | Self::ModelNotFound
@@ -246,6 +252,7 @@ impl ErrorKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
+            Self::Untranslatable => "untranslatable",
             Self::TooLarge => "too_large",
             Self::UnknownModel => "unknown_model",
             Self::ModelNotFound => "model_not_found",

@@ -35,7 +35,7 @@
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Class`] |
 //! | where it went | [`Target`], [`PerTarget`], [`Overrides`], [`Trail`] |
 //! | how to operate it | [`Notice`], [`Measures`], [`Health`], [`clock`] |
-//! | what layers keep | [`Striped`], [`Keyed`], [`Random`] |
+//! | what layers keep | [`Striped`], [`Copies`], [`Keyed`], [`Random`] |
 
 mod accumulate;
 mod body;
@@ -83,7 +83,7 @@ pub use chat::{
 };
 pub use commit::{Commit, CommitFuture, HoldBack, UntilContent};
 pub use config::ConfigError;
-pub use context::{Attempt, CacheDirective, Caller, Context, Sensitivity};
+pub use context::{AllowedModels, Attempt, CacheDirective, Caller, Context, Sensitivity};
 pub use embed::{Embed, EmbedInput, VectorEncoding};
 pub use error::{Detail, Error, Stage};
 pub use estimate::{count_prompt, estimate_prompt};
@@ -105,7 +105,7 @@ pub use random::Random;
 pub use request::{ChatBuilder, LlmRequest, Payload};
 pub use response::{CacheStatus, Head, LlmResponse, Quota, RateLimits, Served};
 pub use service::BoxLlmService;
-pub use striped::Striped;
+pub use striped::{Copies, Striped};
 pub use target::{PerTarget, Target, TargetRef};
 pub use tokens::{TextCount, TokenCounter, TokenEstimate, TokenFamily};
 pub use trace::TraceParent;

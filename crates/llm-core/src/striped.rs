@@ -69,6 +69,30 @@ impl<T> Deref for Striped<T> {
     }
 }
 
+/// A copy of a value for every stripe of threads.
+///
+/// For values whose clones count references, such as a [`Target`](crate::Target) that every call takes along: clones of
+/// this thread's copy count where other threads do not.
+pub struct Copies<T>([T; STRIPES]);
+
+impl<T> Copies<T> {
+    /// The copies that `make` makes. They should share nothing.
+    pub fn new(make: impl Fn() -> T) -> Self {
+        Self(std::array::from_fn(|_| make()))
+    }
+
+    /// The copy of this thread.
+    pub fn own(&self) -> &T {
+        &self.0[own_stripe()]
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Copies<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[0].fmt(f)
+    }
+}
+
 impl<T: Default> Default for Striped<T> {
     fn default() -> Self {
         Self::new(T::default())
@@ -132,6 +156,16 @@ mod tests {
         assert_eq!(Arc::strong_count(&value), 2);
         drop(striped);
         assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn threads_have_copies_of_their_own() {
+        let copies = Copies::new(|| Arc::new(()));
+        let (here, there) = thread::scope(|scope| {
+            let there = scope.spawn(|| Arc::clone(copies.own())).join().unwrap();
+            (Arc::clone(copies.own()), there)
+        });
+        assert!(Arc::ptr_eq(&here, copies.own()) && !Arc::ptr_eq(&here, &there));
     }
 
     #[test]

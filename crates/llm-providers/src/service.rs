@@ -16,7 +16,7 @@ use http::{
 use http_body::Body;
 use http_body_util::Full;
 use llm_core::{
-    ConfigError, Error, Head, LlmRequest, LlmResponse, Payload, Provenance, Target, TokenCount, TokenFamily,
+    ConfigError, Error, ErrorKind, Head, LlmRequest, LlmResponse, Payload, Provenance, Target, TokenCount, TokenFamily,
     estimate_prompt, watch,
 };
 use llm_wire::EncodeOptions;
@@ -111,7 +111,7 @@ impl Settings {
         let endpoint = match request.payload() {
             Payload::Chat(_) => &self.endpoints.chat,
             Payload::Embed(_) => {
-                let nowhere = || Error::invalid_request("the provider's dialect has no embeddings");
+                let nowhere = || Error::new(ErrorKind::Untranslatable, "the provider's dialect has no embeddings");
                 self.endpoints.embed.as_ref().ok_or_else(nowhere)?
             }
             Payload::CountTokens(_) => match &self.endpoints.count_tokens {
@@ -131,7 +131,9 @@ impl Settings {
             max_output: self.facts(target).and_then(|model| model.max_output),
             variant: self.variant,
         };
-        let body = self.dialect.encode(request, &options)?;
+        // What cannot be written is not wrong: another target may speak a dialect that has the words.
+        let body =
+            (self.dialect.encode(request, &options)).map_err(|error| error.with_kind(ErrorKind::Untranslatable))?;
         let mut http = Request::new(Full::new(body));
         *http.method_mut() = Method::POST;
         *http.uri_mut() = endpoint.clone();

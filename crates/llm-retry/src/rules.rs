@@ -105,6 +105,7 @@ const fn means_load(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::QuotaExhausted => true,
         ErrorKind::InvalidRequest
+        | ErrorKind::Untranslatable
         | ErrorKind::TooLarge
         | ErrorKind::UnknownModel
         | ErrorKind::ModelNotFound

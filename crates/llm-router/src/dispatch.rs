@@ -1,7 +1,7 @@
 //! Providers by name.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::Arc,
     task::{Context, Poll},
@@ -21,6 +21,7 @@ pub struct Dispatch {
 #[derive(Clone, Default)]
 struct Providers {
     services: Vec<(Box<str>, BoxLlmService)>,
+    local: HashSet<Box<str>>,
     by_name: HashMap<Box<str>, usize>,
     by_model: Table,
 }
@@ -64,6 +65,12 @@ impl Dispatch {
         self
     }
 
+    /// Marks a provider as local: sensitive calls may go there, and nowhere else. No provider is, unless it is marked.
+    pub fn local(mut self, provider: impl Into<Box<str>>) -> Self {
+        Arc::make_mut(&mut self.providers).local.insert(provider.into());
+        self
+    }
+
     /// The providers' names in the order in which they were added.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.providers.services.iter().map(|(name, _)| &**name)
@@ -73,7 +80,7 @@ impl Dispatch {
     /// else to the provider named before a slash (`provider/model`) if it serves the rest, else to the one with the
     /// longest prefix. So a list of models is also a limit: no caller reaches a model that is not on it.
     pub fn target_of(&self, model: &str) -> Option<Target> {
-        let Providers { services, by_name, by_model } = &*self.providers;
+        let Providers { services, by_name, by_model, local: _ } = &*self.providers;
         let named = || {
             let (provider, model) = model.split_once('/')?;
             by_name.get(provider).filter(|at| by_model.serves(**at, model)).map(|at| (*at, model))
@@ -109,6 +116,11 @@ impl Dispatch {
                 target
             }
         };
+        // Whoever chose the target should have known. A hedge or a fallback may not have, so the last word is here.
+        if request.context().sensitivity().is_sensitive() && !self.providers.local.contains(target.provider()) {
+            let message = "the request is sensitive, and the provider is not marked local";
+            return Err(Error::new(ErrorKind::NoRoute, message).with_target(target));
+        }
         match self.providers.by_name.get(target.provider()) {
             Some(at) => Ok(self.providers.services[*at].1.clone()),
             None => {

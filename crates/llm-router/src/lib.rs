@@ -41,9 +41,14 @@
 //! [`NoRoute`](llm_core::ErrorKind::NoRoute) when the target names a provider that is not here. All other errors are
 //! the provider's and pass unchanged.
 
+mod candidate;
 mod dispatch;
 mod future;
+mod rank;
+mod stats;
 mod table;
 
+pub use candidate::Candidate;
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
+pub use rank::{Asked, Choice, Rank};

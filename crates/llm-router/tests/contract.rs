@@ -7,7 +7,9 @@ use tower::layer::layer_fn;
 
 fn dispatch() -> Subject {
     // The name that the laws give the provider of their targets.
-    let over = |models: &'static [&str]| move |inner| Dispatch::new().provider("provider", inner, models);
+    // They call it with sensitive requests too.
+    let over =
+        |models: &'static [&str]| move |inner| Dispatch::new().provider("provider", inner, models).local("provider");
     let serves_nothing = move || layer_fn(over(&[]));
     Subject::stack("Dispatch", move |inner| BoxLlmService::new(over(&["*"])(inner)))
         .always_ready()

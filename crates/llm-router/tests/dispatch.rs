@@ -1,6 +1,6 @@
 //! Calls go where their target or their model says, and nowhere else.
 
-use llm_core::{Error, ErrorKind, Head, LlmRequest, LlmResponse, Output, Target};
+use llm_core::{Error, ErrorKind, Head, LlmRequest, LlmResponse, Output, Sensitivity, Target};
 use llm_router::Dispatch;
 use tower::{Service, ServiceExt, service_fn};
 
@@ -84,4 +84,21 @@ impl Service<LlmRequest> for NeverReady {
     fn call(&mut self, _: LlmRequest) -> Self::Future {
         unreachable!("it is never ready")
     }
+}
+
+#[tokio::test]
+async fn a_sensitive_call_reaches_no_provider_that_is_not_local_whoever_chose_it() {
+    let dispatch = dispatch().local("local");
+    let ask_for = |target: Option<Target>, model| {
+        let mut request = ask(model);
+        request.context_mut().raise_sensitivity(Sensitivity::Sensitive);
+        if let Some(target) = target {
+            request.context_mut().set_target(target);
+        }
+        dispatch.clone().oneshot(request)
+    };
+    for (target, model) in [(None, "gpt-4o"), (Some(Target::new("openai", "o3")), "llama")] {
+        assert_eq!(ask_for(target, model).await.unwrap_err().kind(), ErrorKind::NoRoute);
+    }
+    assert!(ask_for(None, "llama").await.unwrap().body.collect().await.unwrap().first_text().starts_with("local"));
 }

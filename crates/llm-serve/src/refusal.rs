@@ -74,6 +74,7 @@ pub(crate) fn origin(error: &Error) -> &'static str {
         | K::Timeout(_)
         | K::Undecodable => "upstream",
         K::InvalidRequest
+        | K::Untranslatable
         | K::TooLarge
         | K::UnknownModel
         | K::ContextLength

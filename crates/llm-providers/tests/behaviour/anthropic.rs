@@ -171,9 +171,9 @@ async fn what_cannot_be_said_in_the_dialect_is_refused_without_a_call() {
     let request = chat(r#"{"model":"small","messages":[{"role":"user","content":"hi"}],"n":2}"#);
     let trail = request.context().trail();
     let error = http.ask_in(&ANTHROPIC, request).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.kind(), ErrorKind::Untranslatable);
     assert_eq!(error.target().unwrap().to_string(), "p/small");
-    assert_eq!(trail.attempts()[0].end, Some(AttemptEnd::Failed(ErrorKind::InvalidRequest)));
+    assert_eq!(trail.attempts()[0].end, Some(AttemptEnd::Failed(ErrorKind::Untranslatable)));
     assert!(http.seen.lock().unwrap().requests.is_empty());
 }
 
@@ -293,7 +293,7 @@ async fn embeddings_are_refused_without_a_call() {
     let mut provider = ANTHROPIC.layer().layer(http.clone());
     let clones = http.seen.lock().unwrap().clones;
     let error = provider.ready().await.unwrap().call(LlmRequest::embed("e", ["text"])).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.kind(), ErrorKind::Untranslatable);
     assert_eq!(error.target().unwrap().to_string(), "p/e");
     assert!(http.seen.lock().unwrap().requests.is_empty());
     assert_eq!(http.seen.lock().unwrap().clones, clones + 1, "the instance that was readied is replaced");

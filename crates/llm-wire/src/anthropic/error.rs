@@ -34,7 +34,9 @@ pub(super) fn write_error(error: &Error, request_id: Option<&str>, out: &mut Byt
 
 fn type_of(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidRequest | ErrorKind::ContextLength | ErrorKind::ContentPolicy => "invalid_request_error",
+        ErrorKind::InvalidRequest | ErrorKind::Untranslatable | ErrorKind::ContextLength | ErrorKind::ContentPolicy => {
+            "invalid_request_error"
+        }
         ErrorKind::TooLarge => "request_too_large",
         ErrorKind::UnknownModel | ErrorKind::ModelNotFound => "not_found_error",
         ErrorKind::Unauthenticated => "authentication_error",

@@ -51,6 +51,7 @@ pub(super) fn for_caller(kind: ErrorKind, theirs: Option<&str>) -> Cow<'static, 
         | ErrorKind::BudgetExceeded
         | ErrorKind::LimitExceeded
         | ErrorKind::NoRoute
+        | ErrorKind::Untranslatable
         | ErrorKind::Cancelled
         | ErrorKind::Internal => return "the provider failed".into(),
     };

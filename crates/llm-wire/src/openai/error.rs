@@ -34,7 +34,7 @@ pub(crate) fn write_error(error: &Error, mut object: ObjectWriter<'_>) {
 fn names(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
     const INVALID: &str = "invalid_request_error";
     match kind {
-        ErrorKind::InvalidRequest => (INVALID, None),
+        ErrorKind::InvalidRequest | ErrorKind::Untranslatable => (INVALID, None),
         ErrorKind::TooLarge => (INVALID, Some("request_too_large")),
         ErrorKind::UnknownModel | ErrorKind::ModelNotFound => (INVALID, Some("model_not_found")),
         ErrorKind::ContextLength => (INVALID, Some("context_length_exceeded")),
@@ -61,7 +61,11 @@ fn names(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
 /// Only then do the provider's own words speak of something that the caller knows.
 fn is_callers_fault(kind: ErrorKind) -> bool {
     match kind {
-        ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::ContextLength | ErrorKind::ContentPolicy => true,
+        ErrorKind::InvalidRequest
+        | ErrorKind::Untranslatable
+        | ErrorKind::TooLarge
+        | ErrorKind::ContextLength
+        | ErrorKind::ContentPolicy => true,
         ErrorKind::UnknownModel
         | ErrorKind::ModelNotFound
         | ErrorKind::Unauthenticated
@@ -102,7 +106,8 @@ mod tests {
             assert_eq!(body["error"]["message"], "it \"broke\"");
             assert!(body["error"]["type"].is_string(), "{kind}");
             assert!(body["error"].get("param").is_some() && body["error"].get("code").is_some());
-            assert_eq!(body["error"]["code"].is_null(), kind == ErrorKind::InvalidRequest, "{kind}");
+            let is_plain = matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Untranslatable);
+            assert_eq!(body["error"]["code"].is_null(), is_plain, "{kind}");
         }
     }
 

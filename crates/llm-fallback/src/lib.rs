@@ -1,0 +1,1 @@
+//! What the caller gets when all else has failed.
