@@ -6,12 +6,14 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError};
-use llm_core::{CacheDirective, Caller, Context, Error, ErrorKind, LlmRequest, Sensitivity, TraceParent};
+use llm_core::{
+    AllowedModels, CacheDirective, Caller, Context, Error, ErrorKind, LlmRequest, Sensitivity, TraceParent,
+};
 use llm_wire::anthropic::Betas;
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
 
-use crate::{DoorOptions, dialect::CallerDialect, endpoint::Endpoint, refusal::Refusal};
+use crate::{DoorOptions, dialect::CallerDialect, endpoint::Endpoint, hints, refusal::Refusal};
 
 /// The most bytes of headers that are worth reading. Clients of models send under 2 KiB, and http servers allow
 /// hundreds.
@@ -44,6 +46,7 @@ where
     let mut request = endpoint.decode(body)?;
     request.context().set_allowance(options.attempts.get() - 1);
     fill_context(request.context_mut(), &parts);
+    hints::fill(request.context_mut(), &parts.headers)?;
     if let Some(parent) = parts.headers.get("traceparent").and_then(TraceParent::parse) {
         request.extensions_mut().insert(parent);
     }
@@ -136,6 +139,9 @@ fn fill_context(context: &mut Context, parts: &Parts) {
     }
     if let Some(sensitivity) = extensions.get::<Sensitivity>() {
         context.raise_sensitivity(*sensitivity);
+    }
+    if let Some(allowed) = extensions.get::<AllowedModels>() {
+        context.set_allowed_models(allowed.clone());
     }
     if let Some(directive) = extensions.get::<CacheDirective>() {
         context.set_cache(*directive);

@@ -9,8 +9,8 @@
 //! # Where it goes
 //!
 //! Outermost, right behind the http server. A middleware of the host's before it checks the caller's key and puts an
-//! [`llm_core::Caller`], and if it likes an [`llm_core::Sensitivity`] and an [`llm_core::CacheDirective`], into the
-//! http request's extensions. The door never takes identity from headers or body. No header of the caller's goes on to
+//! [`llm_core::Caller`], and if it likes an [`llm_core::AllowedModels`], an [`llm_core::Sensitivity`] and an
+//! [`llm_core::CacheDirective`], into the http request's extensions. The door never takes identity from headers or body. No header of the caller's goes on to
 //! a provider; only the features that a caller turns on with `anthropic-beta` become part of a request in Anthropic's
 //! dialect, as [`Betas`](llm_wire::anthropic::Betas) in its extensions. The listener should set `TCP_NODELAY`, or a
 //! client's first event waits some 40 ms for the acknowledgement of the head.
@@ -47,6 +47,9 @@
 //!   `x-stainless-read-timeout` or `x-stainless-timeout`, and a second more, becomes the read timeout, so that clients
 //!   give up by themselves; `grpc-timeout` becomes the deadline, and `traceparent` a
 //!   [`TraceParent`](llm_core::TraceParent) in the extensions.
+//! - **Hints**: `x-llm-tags` (words with commas), `x-llm-intent` and `x-llm-sensitivity: sensitive` become those of the
+//!   context, for routing rules; `x-llm-workflow` and `x-llm-job` say what the call is for, where the caller's key does not.
+//!   A hint is a word of visible ASCII; anything else is a 400. None can undo what the host has decided.
 //! - **Dialect**: that of the path, whatever the headers say; [`Door::new`] tells about paths that both have. Any
 //!   provider may answer: `anthropic-version` and `?beta=true` change nothing.
 //! - **Whole answers** of a provider of the same dialect are the provider's own bytes, else they are encoded. A service
@@ -69,6 +72,7 @@
 //! | all, Anthropic's | `request-id` | the same; failures have it in the body's `request_id` too |
 //! | all calls | `x-llm-call-id` | the id of the call, the same for all its attempts |
 //! | | `x-llm-attempts` | how many attempts the call's trail knows of so far; what a layer refused is none |
+//! | | `x-llm-trail` | the attempts, once there was more than a first one that went well: a list of structured fields, such as `"openai/gpt-5";end=overloaded, "local/llama";why=failover;waited=250;end=complete`, with the wait in milliseconds |
 //! | | `x-llm-target` | `provider/model` that answers or failed |
 //! | | `x-llm-cost-usd` | what the call cost, on whole answers and failures, where every price is known |
 //! | answers | `x-llm-served` | `first-choice`, `substitute` or `degraded` |
@@ -103,6 +107,7 @@ mod endpoint;
 mod exchange;
 mod future;
 mod heartbeat;
+mod hints;
 mod intake;
 mod models;
 mod options;
@@ -111,6 +116,7 @@ mod refusal;
 mod refuser;
 mod responder;
 mod stream;
+mod told;
 
 pub use body::DoorBody;
 pub use door::Door;

@@ -62,7 +62,9 @@ impl From<Error> for Refusal {
 pub(crate) fn origin(error: &Error) -> &'static str {
     use ErrorKind as K;
     match error.kind() {
-        K::CircuitOpen | K::BudgetExceeded | K::LimitExceeded | K::NoRoute | K::Internal => "gateway",
+        K::CircuitOpen | K::BudgetExceeded | K::LimitExceeded | K::NoRoute | K::Untranslatable | K::Internal => {
+            "gateway"
+        }
         K::ModelNotFound
         | K::ProviderCredentials
         | K::QuotaExhausted
@@ -74,7 +76,6 @@ pub(crate) fn origin(error: &Error) -> &'static str {
         | K::Timeout(_)
         | K::Undecodable => "upstream",
         K::InvalidRequest
-        | K::Untranslatable
         | K::TooLarge
         | K::UnknownModel
         | K::ContextLength

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use llm_core::{AttemptRecord, CacheStatus, CallId, Context, Head, NanoUsd, Served, Target, Trail};
+use llm_core::{CacheStatus, CallId, Context, Head, NanoUsd, Served, Target};
 
 use crate::{
     DoorBody, DoorOptions,
     dialect::CallerDialect,
     refusal::{Refusal, origin},
+    told::{Attempts, dollars},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,6 +23,7 @@ const ERROR_ORIGIN: HeaderName = HeaderName::from_static("x-llm-error-origin");
 const CALL_ID: HeaderName = HeaderName::from_static("x-llm-call-id");
 const TARGET: HeaderName = HeaderName::from_static("x-llm-target");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-llm-attempts");
+const TRAIL: HeaderName = HeaderName::from_static("x-llm-trail");
 const SERVED: HeaderName = HeaderName::from_static("x-llm-served");
 const CACHE: HeaderName = HeaderName::from_static("x-llm-cache");
 const COST: HeaderName = HeaderName::from_static("x-llm-cost-usd");
@@ -64,8 +66,10 @@ impl Responder {
     /// A whole answer.
     pub(crate) fn answer(&self, head: &Head, body: Bytes) -> Response<DoorBody> {
         let mut response = self.tell(body);
-        self.tell_provenance(response.headers_mut(), Some(head));
-        self.tell_cost(response.headers_mut(), Some(head));
+        if let Some((context, attempts)) = self.provenance() {
+            tell_provenance(response.headers_mut(), context, &attempts, Some(head));
+            tell_cost(response.headers_mut(), &attempts, Some(head));
+        }
         response
     }
 
@@ -79,7 +83,9 @@ impl Responder {
         // nginx holds back what it proxies unless it is told not to.
         headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
         self.name_request(headers, self.request_id());
-        self.tell_provenance(headers, head);
+        if let Some((context, attempts)) = self.provenance() {
+            tell_provenance(headers, context, &attempts, head);
+        }
         response
     }
 
@@ -88,11 +94,13 @@ impl Responder {
         let error = &refusal.error;
         let origin = origin(error);
         let allowance_is_spent = self.context.as_ref().is_some_and(|context| {
-            let was_attempted = origin == "upstream" || attempts_made(&context.trail()) > 0;
-            was_attempted && context.calls_left() == 0
+            let was_attempted = || origin == "upstream" || Attempts::of(&context.trail()).made() > 0;
+            context.calls_left() == 0 && was_attempted()
         });
         let id = self.request_id();
-        let body = self.dialect.encode_error(error, id.to_str().ok());
+        let provenance = self.provenance();
+        let told = provenance.as_ref().and_then(|(_, attempts)| attempts.tell(error));
+        let body = self.dialect.encode_error(told.as_ref().unwrap_or(error), id.to_str().ok());
         let status = refusal.status.unwrap_or_else(|| self.dialect.status(error.kind()));
         let mut response = self.json(status, id, body);
         let headers = response.headers_mut();
@@ -108,13 +116,15 @@ impl Responder {
             headers.insert(header::RETRY_AFTER, round_up(wait, Duration::from_secs(1)).into());
             headers.insert(RETRY_AFTER_MS, round_up(wait, Duration::from_millis(1)).into());
         }
-        self.tell_provenance(headers, None);
+        if let Some((context, attempts)) = &provenance {
+            tell_provenance(headers, context, attempts, None);
+            tell_cost(headers, attempts, None);
+        }
         if self.provenance
             && let Some(target) = error.target().and_then(target_name)
         {
             headers.insert(TARGET, target);
         }
-        self.tell_cost(headers, None);
         response
     }
 
@@ -141,61 +151,46 @@ impl Responder {
         headers.insert(REQUEST_ID, id);
     }
 
-    fn tell_provenance(&self, headers: &mut HeaderMap, head: Option<&Head>) {
-        let Some(context) = self.context.as_ref().filter(|_| self.provenance) else { return };
-        headers.insert(CALL_ID, call_id(context.id()));
-        headers.insert(ATTEMPTS, attempts_made(&context.trail()).into());
-        let Some(head) = head else { return };
-        if let Some(target) = head.target.as_ref().and_then(target_name) {
-            headers.insert(TARGET, target);
-        }
-        let served = match head.served {
-            Served::FirstChoice => "first-choice",
-            Served::Substitute => "substitute",
-            Served::Degraded => "degraded",
-        };
-        headers.insert(SERVED, HeaderValue::from_static(served));
-        let cache = match head.cache {
-            CacheStatus::None => return,
-            CacheStatus::Miss => "miss",
-            CacheStatus::Hit { .. } => "hit",
-            CacheStatus::Joined => "joined",
-            CacheStatus::Stale { .. } => "stale",
-        };
-        headers.insert(CACHE, HeaderValue::from_static(cache));
-    }
-
-    fn tell_cost(&self, headers: &mut HeaderMap, head: Option<&Head>) {
-        let Some(context) = self.context.as_ref().filter(|_| self.provenance) else { return };
-        let is_kept =
-            head.is_some_and(|head| matches!(head.cache, CacheStatus::Hit { .. } | CacheStatus::Stale { .. }));
-        let cost = cost_of(&context.trail()).or(is_kept.then_some(NanoUsd::ZERO));
-        if let Some(cost) = cost {
-            let cost = HeaderValue::try_from(dollars(cost)).expect("a decimal number makes a header value");
-            headers.insert(COST, cost);
-        }
+    /// The call and its attempts so far, if callers are told of them.
+    fn provenance(&self) -> Option<(&Context, Attempts)> {
+        let context = self.context.as_ref().filter(|_| self.provenance)?;
+        Some((context, Attempts::of(&context.trail())))
     }
 }
 
-/// How many calls to providers there were.
-fn attempts_made(trail: &Trail) -> usize {
-    trail.attempts().iter().filter(|attempt| attempt.was_made()).count()
-}
-
-/// What the call cost, if that is known of every attempt that used anything.
-pub(crate) fn cost_of(trail: &Trail) -> Option<NanoUsd> {
-    let attempts = trail.attempts();
-    let is_unpriced =
-        |attempt: &AttemptRecord| attempt.cost.is_none() && attempt.usage.is_some_and(|usage| !usage.is_zero());
-    if attempts.iter().any(is_unpriced) || attempts.iter().all(|attempt| attempt.cost.is_none()) {
-        return None;
+fn tell_provenance(headers: &mut HeaderMap, context: &Context, attempts: &Attempts, head: Option<&Head>) {
+    headers.insert(CALL_ID, call_id(context.id()));
+    headers.insert(ATTEMPTS, attempts.made().into());
+    if let Some(trail) = attempts.header() {
+        headers.insert(TRAIL, trail);
     }
-    Some(attempts.iter().filter_map(|attempt| attempt.cost).sum())
+    let Some(head) = head else { return };
+    if let Some(target) = head.target.as_ref().and_then(target_name) {
+        headers.insert(TARGET, target);
+    }
+    let served = match head.served {
+        Served::FirstChoice => "first-choice",
+        Served::Substitute => "substitute",
+        Served::Degraded => "degraded",
+    };
+    headers.insert(SERVED, HeaderValue::from_static(served));
+    let cache = match head.cache {
+        CacheStatus::None => return,
+        CacheStatus::Miss => "miss",
+        CacheStatus::Hit { .. } => "hit",
+        CacheStatus::Joined => "joined",
+        CacheStatus::Stale { .. } => "stale",
+    };
+    headers.insert(CACHE, HeaderValue::from_static(cache));
 }
 
-/// Plain decimal dollars, for machines.
-pub(crate) fn dollars(cost: NanoUsd) -> String {
-    cost.to_string().trim_start_matches('$').to_owned()
+fn tell_cost(headers: &mut HeaderMap, attempts: &Attempts, head: Option<&Head>) {
+    let is_kept = head.is_some_and(|head| matches!(head.cache, CacheStatus::Hit { .. } | CacheStatus::Stale { .. }));
+    let cost = attempts.cost().or(is_kept.then_some(NanoUsd::ZERO));
+    if let Some(cost) = cost {
+        let cost = HeaderValue::try_from(dollars(cost)).expect("a decimal number makes a header value");
+        headers.insert(COST, cost);
+    }
 }
 
 fn call_id(id: CallId) -> HeaderValue {

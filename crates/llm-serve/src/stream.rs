@@ -15,7 +15,7 @@ use crate::{
     DoorOptions,
     dialect::{CallerDialect, StreamEncoder},
     heartbeat::Heartbeat,
-    responder::{cost_of, dollars},
+    told::{Attempts, dollars},
 };
 
 /// The inner service's answer, when it comes.
@@ -110,7 +110,8 @@ impl EventStream {
                     }
                 },
                 Source::Over => {
-                    let Some(cost) = self.bill.take().as_ref().and_then(cost_of) else { return Poll::Ready(None) };
+                    let cost = self.bill.take().and_then(|trail| Attempts::of(&trail).cost());
+                    let Some(cost) = cost else { return Poll::Ready(None) };
                     sse::comment(&format!("llm-cost-usd {}", dollars(cost)), &mut self.buffer);
                 }
             }

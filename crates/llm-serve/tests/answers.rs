@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body as _;
 use llm_core::{
-    AttemptEnd, Body, CacheStatus, Dialect, EmbedOutput, Error, ErrorKind, Frame, Head, LlmRequest, LlmResponse,
-    NanoUsd, Output, Payload, Phase, Provenance, Served, Target, TokenCount, Usage, Vector,
+    Again, Attempt, AttemptEnd, Body, CacheStatus, Dialect, EmbedOutput, Error, ErrorKind, Frame, Head, LlmRequest,
+    LlmResponse, NanoUsd, Output, Payload, Phase, Provenance, Served, Target, TokenCount, Usage, Vector,
 };
 use llm_serve::{Door, DoorOptions, Refuser};
 use scripted::{ANTHROPIC, CLIENTS, Client, OPENAI, fails, post, read, recording, says, service};
@@ -373,5 +373,46 @@ async fn debug_shows_no_content() {
         let response = door.clone().oneshot(client.post(client.whole)).await.unwrap();
         assert!(!format!("{door:?} {response:?}").contains("canary"));
         assert!(!format!("{:?}", Frame::text("canary")).contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn every_attempt_is_told_in_a_header_and_in_the_message_of_a_failure() {
+    fn note(request: &LlmRequest, end: AttemptEnd) {
+        let trail = request.context().trail();
+        let targets = [Target::new("acme", "large").with_key("second"), Target::new("zeta", "small")];
+        let reasons = [Again::First, Again::Failover];
+        for (number, (target, reason)) in (0..).zip(targets.iter().zip(reasons)) {
+            trail.begin(Attempt { number, reason, waited: Duration::from_millis(40) }, Some(target));
+        }
+        trail.update(0, |attempt| attempt.end = Some(AttemptEnd::Failed(ErrorKind::Overloaded)));
+        trail.update(1, |attempt| attempt.end = Some(end));
+    }
+    const FIRST: &str = "\"acme/large\";waited=40;end=overloaded, \"zeta/small\";why=failover;waited=40;end=";
+    for client in CLIENTS {
+        let answering = service(move |request| async move {
+            note(&request, AttemptEnd::Complete);
+            Ok(Output::text("ok").into())
+        });
+        let (_, headers, _) = read(client.door(answering).oneshot(client.post(client.whole)).await.unwrap()).await;
+        assert_eq!(headers["x-llm-trail"], format!("{FIRST}complete"));
+
+        let failing = service(move |request| async move {
+            note(&request, AttemptEnd::Failed(ErrorKind::RateLimited));
+            let error = Error::new(ErrorKind::RateLimited, "the provider limits our rate");
+            Err::<LlmResponse, _>(error.with_retry_after(Duration::from_secs(7)))
+        });
+        let response = client.door(failing.clone()).oneshot(client.post(client.whole)).await.unwrap();
+        let (headers, error) = client.assert_refused(response, 429).await;
+        assert_eq!(headers["x-llm-trail"], format!("{FIRST}rate_limited"));
+        assert_eq!(headers["retry-after"], "7");
+        let listed = "the provider limits our rate; attempts: acme/large overloaded, zeta/small rate_limited";
+        assert_eq!(error["message"], listed);
+
+        let quiet = client.door(failing).options(DoorOptions::new().provenance_headers(false));
+        let (headers, error) =
+            client.assert_refused(quiet.oneshot(client.post(client.whole)).await.unwrap(), 429).await;
+        assert!(!headers.contains_key("x-llm-trail"));
+        assert_eq!(error["message"], "the provider limits our rate");
     }
 }

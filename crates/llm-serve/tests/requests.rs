@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use llm_core::{CacheDirective, Caller, LlmRequest, Output, Sensitivity, TraceParent};
+use llm_core::{AllowedModels, CacheDirective, Caller, LlmRequest, Output, Sensitivity, TraceParent};
 use llm_serve::{Door, DoorBody, DoorOptions};
 use llm_test::Probe;
 use llm_wire::anthropic::Betas;
@@ -238,11 +238,36 @@ async fn what_the_host_knows_of_the_caller_reaches_the_context() {
             request.extensions_mut().insert(Caller::tenant("acme"));
             request.extensions_mut().insert(Sensitivity::Sensitive);
             request.extensions_mut().insert(directive);
+            request.extensions_mut().insert(AllowedModels::new(["m"]));
         })
         .await;
         assert_eq!(received.context().caller(), &Caller::tenant("acme"));
         assert_eq!(received.context().sensitivity(), Sensitivity::Sensitive);
         assert_eq!(received.context().cache(), &directive);
+        assert_eq!(received.context().allowed_models(), Some(&AllowedModels::new(["m"])));
+    }
+}
+
+#[tokio::test]
+async fn what_the_caller_says_of_the_request_reaches_the_context_or_is_refused() {
+    for client in CLIENTS {
+        let received = received(client, |request| {
+            let headers = [("x-llm-tags", "eu, batch"), ("x-llm-intent", "code"), ("x-llm-sensitivity", "sensitive")];
+            for (name, value) in headers {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+        })
+        .await;
+        let context = received.context();
+        assert!(context.has_tag("eu") && context.has_tag("batch") && !context.has_tag("eu, batch"));
+        assert_eq!((context.intent(), context.sensitivity()), (Some("code"), Sensitivity::Sensitive));
+
+        let (service, requests) = recording(Output::text("ok"));
+        let mut request = client.post(client.whole);
+        request.headers_mut().insert("x-llm-sensitivity", "secret".parse().unwrap());
+        let (_, error) = client.assert_refused(client.door(service).oneshot(request).await.unwrap(), 400).await;
+        assert!(error["message"].as_str().unwrap().starts_with("x-llm-sensitivity: "), "{error}");
+        assert!(requests.lock().unwrap().is_empty());
     }
 }
 
