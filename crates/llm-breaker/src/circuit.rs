@@ -290,6 +290,13 @@ impl<A: Atomic> Circuit<A> {
         }
     }
 
+    /// Puts it into the state and the pause of another.
+    pub(crate) fn resume(&self, state: State, cool_until: Millis) -> Option<()> {
+        self.set(state)?;
+        self.cool_until.store(cool_until);
+        Some(())
+    }
+
     /// Retires it if there is nothing in it that must be kept, and says up to which epoch it came.
     ///
     /// Not for two threads at once.

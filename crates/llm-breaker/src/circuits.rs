@@ -203,6 +203,14 @@ impl Circuits {
         self.of(asked, |circuit| circuit.set(state).map(|()| true), || Some(false))
     }
 
+    /// Puts a circuit into the state and the pause of another. Where there is no room for it, it begins anew.
+    pub(crate) fn resume(&self, asked: Asked<'_>, state: State, cool_until: Millis) {
+        let is_nothing = state == State::default() && cool_until <= asked.now.millis();
+        if !is_nothing {
+            self.of(asked, |circuit| circuit.resume(state, cool_until), || Some(()));
+        }
+    }
+
     /// Closes a circuit and forgets what it has seen. False if there is none.
     pub(crate) fn reset(&self, names: TargetRef<'_>) -> bool {
         self.known.get(&names, |circuit| circuit.set(State::default())).flatten().is_some()

@@ -40,6 +40,10 @@ impl BreakerHandle {
         Self { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The name of the circuit that the key of `target` has for all its models: the provider, no model, the key.
     pub fn key_of(target: &Target) -> Target {
         TargetRef { model: "", ..target.names() }.to_target()

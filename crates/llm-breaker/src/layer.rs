@@ -73,6 +73,15 @@ impl BreakerLayer {
         Self::of(Settings { random, ..self.shared.settings.clone() })
     }
 
+    /// Begins with the circuits of another layer, for a change of settings while calls are under way: those that are open
+    /// or forced stay so for as long as they had to, pauses go on, and one that was being probed waits for its next probe.
+    /// Closed ones begin anew, and so does the one that targets share for want of room. Setters start fresh circuits, so
+    /// call it after them.
+    pub fn resuming(self, previous: &BreakerHandle) -> Self {
+        self.shared.resume(previous.shared());
+        self
+    }
+
     /// A handle to watch and control it with. Setters start fresh circuits, so take it after them.
     pub fn handle(&self) -> BreakerHandle {
         BreakerHandle::new(self.shared.clone())

@@ -16,7 +16,7 @@ use crate::{
     names::{Names, OVERFLOW, Shares, circuit_name, of_key},
     notice::notice,
     sample::Blame,
-    state::{End, Refusal},
+    state::{End, Millis, Refusal},
 };
 
 /// What a layer was told to do.
@@ -172,6 +172,21 @@ impl Shared {
         let (answer, change) = self.circuits(which).admit(asked, marked);
         self.tell(asked.names, change);
         answer
+    }
+
+    /// Takes over the circuits of `previous` that are not closed.
+    pub(crate) fn resume(&self, previous: &Self) {
+        let (then, now) = (previous.now(), self.now());
+        // Each counts its milliseconds from when it was made.
+        let here = |until: Millis| now.millis() + until.saturating_sub(then.millis());
+        for which in [Which::Target, Which::Key] {
+            previous.circuits(which).for_each(|target, word, cool_until| {
+                if let Some(state) = word.state.resumed(here) {
+                    let asked = self.asked(target.names(), &now);
+                    self.circuits(which).resume(asked, state, here(cool_until));
+                }
+            });
+        }
     }
 
     /// Whether a call's success changes nothing: it is no probe, and where it counts nothing has failed.

@@ -83,6 +83,21 @@ impl Default for State {
     }
 }
 
+impl State {
+    /// How a circuit goes on that takes this one's place, where `here` turns its times into the other's. What counts
+    /// towards opening stays behind: it was counted by other rules.
+    pub(crate) fn resumed(self, here: impl Fn(Millis) -> Millis) -> Option<Self> {
+        match self {
+            Self::Closed { .. } => Some(Self::default()),
+            Self::Open { openings, until } => Some(Self::Open { openings, until: here(until) }),
+            // Whoever probes it reports to the old one.
+            Self::HalfOpen { openings, .. } => Some(Self::Open { openings, until: here(0) }),
+            Self::ForcedOpen | Self::ForcedClosed => Some(self),
+            Self::Retired => None,
+        }
+    }
+}
+
 /// What a circuit answers to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {

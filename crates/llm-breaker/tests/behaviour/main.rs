@@ -871,3 +871,31 @@ async fn targets_that_share_a_circuit_fail_together_except_for_what_is_one_model
     assert_eq!(own.state, open(seconds(5)), "a model with rules of its own is known by its name");
     assert_eq!(stage.handle.list().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_begin_with_the_circuits_that_are_not_closed() {
+    let before = Stage::new(rules());
+    let limited = advising(ErrorKind::RateLimited, seconds(60));
+    before.open().await;
+    before.send(ask_for("openai", "cooling"), limited).await.unwrap_err();
+    before.send(ask_for("openai", "failed-once"), failing(ErrorKind::Server)).await.unwrap_err();
+    before.handle.force_open(&Target::new("openai", "forced"));
+    tokio::time::advance(seconds(2)).await;
+
+    let after = Stage::with(BreakerLayer::new().rules(rules().probes(Probes::ONE)).resuming(&before.handle));
+    let mut listed: Vec<_> = after.handle.list().iter().map(ToString::to_string).collect();
+    listed.sort();
+    let expected =
+        ["openai/cooling: cooling, 58.0s left", "openai/forced: forced_open", "openai/gpt-4o: open, 3.0s left"];
+    assert_eq!(listed, expected);
+    after.rejected().await;
+
+    tokio::time::advance(seconds(3)).await;
+    // The probe of the one is no news to the other.
+    let probe = before.under_way(Answer::hang());
+    let resumed = Stage::with(BreakerLayer::new().rules(rules()).resuming(&before.handle));
+    assert_eq!(resumed.state(), open(Duration::ZERO));
+    resumed.call(failing(ErrorKind::Server)).await.unwrap_err();
+    assert_eq!(resumed.state(), open(seconds(10)), "how often it has opened is not forgotten");
+    drop(probe);
+}
