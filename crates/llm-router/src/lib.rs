@@ -45,6 +45,7 @@ mod candidate;
 mod dispatch;
 mod future;
 mod rank;
+mod rules;
 mod stats;
 mod table;
 
@@ -52,3 +53,4 @@ pub use candidate::Candidate;
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
 pub use rank::{Asked, Choice, Rank};
+pub use rules::{Cause, Facts, Rule, Rules, Unreachable, When};
