@@ -32,7 +32,11 @@
 mod config;
 mod model;
 
-use std::{collections::HashMap, fmt, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 pub use self::{
     config::{CatalogError, ModelConfig, TierConfig},
@@ -47,7 +51,7 @@ type Places = HashMap<Box<str>, Vec<usize>, foldhash::fast::RandomState>;
 /// Within one provider a name or alias stands for one model.
 #[derive(Clone, Default)]
 pub struct Catalog {
-    models: Vec<Model>,
+    models: Vec<Arc<Model>>,
     /// Places in `models`, by name.
     names: Places,
     /// Places in `models`, by alias.
@@ -93,9 +97,10 @@ impl Catalog {
     /// always stronger than an alias.
     pub fn merge(&mut self, later: Catalog) {
         for model in later.models {
+            let model = Arc::unwrap_or_clone(model);
             self.release(&model.aliases, model.provider.as_deref());
             match self.place(model.provider.as_deref(), &model.name) {
-                Some(place) => self.models[place].merge(model),
+                Some(place) => Arc::make_mut(&mut self.models[place]).merge(model),
                 None => self.push(model),
             }
         }
@@ -112,16 +117,21 @@ impl Catalog {
     /// of several providers is found if all state the same facts (batch prices and tags aside); otherwise the answer is
     /// `None`, since any choice could be the wrong price.
     pub fn get(&self, provider: Option<&str>, model: &str) -> Option<&Model> {
+        self.get_shared(provider, model).map(|model| &**model)
+    }
+
+    /// The same, to be kept by whoever does not want to look it up again.
+    pub fn get_shared(&self, provider: Option<&str>, model: &str) -> Option<&Arc<Model>> {
         self.get_as_spelled(provider, model)
             .or_else(|| undated(model).and_then(|undated| self.get_as_spelled(provider, undated)))
     }
 
     /// All models, in the order they were stated.
     pub fn models(&self) -> impl ExactSizeIterator<Item = &Model> {
-        self.models.iter()
+        self.models.iter().map(|model| &**model)
     }
 
-    fn get_as_spelled(&self, provider: Option<&str>, model: &str) -> Option<&Model> {
+    fn get_as_spelled(&self, provider: Option<&str>, model: &str) -> Option<&Arc<Model>> {
         let named = || self.choose(self.names.get(model)?, provider);
         let alias = || self.choose(self.aliases.get(model)?, provider);
         named().or_else(alias).or_else(|| {
@@ -133,7 +143,7 @@ impl Catalog {
     }
 
     /// The one model of several with the same name, or none if that is not clear.
-    fn choose(&self, places: &[usize], provider: Option<&str>) -> Option<&Model> {
+    fn choose(&self, places: &[usize], provider: Option<&str>) -> Option<&Arc<Model>> {
         let mut models = places.iter().map(|&place| &self.models[place]);
         let of = |provider: Option<&str>| models.clone().find(|model| model.provider.as_deref() == provider);
         if let Some(model) = of(provider).or_else(|| of(None)) {
@@ -152,7 +162,7 @@ impl Catalog {
     /// Adds a model whose provider and name are not yet there. Its aliases are found after `index_aliases`.
     fn push(&mut self, model: Model) {
         self.names.entry(model.name.as_str().into()).or_default().push(self.models.len());
-        self.models.push(model);
+        self.models.push(Arc::new(model));
     }
 
     fn release(&mut self, aliases: &[String], provider: Option<&str>) {
@@ -160,7 +170,7 @@ impl Catalog {
             return;
         }
         for model in self.models.iter_mut().filter(|model| model.provider.as_deref() == provider) {
-            model.aliases.retain(|alias| !aliases.contains(alias));
+            Arc::make_mut(model).aliases.retain(|alias| !aliases.contains(alias));
         }
     }
 

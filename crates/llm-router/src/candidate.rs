@@ -1,19 +1,33 @@
 //! A place where a call may go.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use llm_core::{Copies, Target, catalog::Model};
 use tokio::time::Instant;
 
-use crate::stats::Stats;
+use crate::{InFlight, stats::Stats};
 
 /// A target, what is known of its model, and how it has been doing.
 #[derive(Debug)]
 pub struct Candidate {
-    target: Copies<Target>,
-    facts: Option<Model>,
+    target: Place,
+    facts: Option<Arc<Model>>,
+    tags: Arc<[Box<str>]>,
     is_local: bool,
-    // Only calls under way hold this besides the candidate, and that is how they are counted.
+    standing: Arc<Standing>,
+}
+
+/// Targets that an operator named are made once, for all threads; one that a caller made up is made for its call.
+enum Place {
+    Named(Copies<Target>),
+    MadeUp(Target),
+}
+
+/// How a target has been doing. It outlives the plan that the target is part of, and is shared by all the names that
+/// callers make up for one pattern.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    // Only calls under way hold this besides the standing, and that is how they are counted.
     stats: Arc<Stats>,
 }
 
@@ -21,12 +35,32 @@ impl Candidate {
     /// A target that nothing is known of.
     pub fn new(target: Target) -> Self {
         let copy = || target.names().to_target();
-        Self { target: Copies::new(copy), facts: None, is_local: false, stats: Arc::default() }
+        Self::of(Place::Named(Copies::new(copy)), Arc::default())
+    }
+
+    /// The same for a target with a history.
+    pub(crate) fn with_standing(target: &Target, standing: Arc<Standing>) -> Self {
+        Self { standing, ..Self::new(target.clone()) }
+    }
+
+    /// The same for a target that is made for one call.
+    pub(crate) fn made_up(target: Target, standing: Arc<Standing>) -> Self {
+        Self::of(Place::MadeUp(target), standing)
+    }
+
+    fn of(target: Place, standing: Arc<Standing>) -> Self {
+        Self { target, facts: None, tags: Arc::default(), is_local: false, standing }
     }
 
     /// What is known of its model.
-    pub fn facts(mut self, facts: Model) -> Self {
-        self.facts = Some(facts);
+    pub fn facts(mut self, facts: impl Into<Arc<Model>>) -> Self {
+        self.facts = Some(facts.into());
+        self
+    }
+
+    /// Tags that it bears besides those of its model.
+    pub fn tags(mut self, tags: impl Into<Arc<[Box<str>]>>) -> Self {
+        self.tags = tags.into();
         self
     }
 
@@ -38,12 +72,15 @@ impl Candidate {
 
     /// Where it is.
     pub fn target(&self) -> &Target {
-        self.target.own()
+        match &self.target {
+            Place::Named(copies) => copies.own(),
+            Place::MadeUp(target) => target,
+        }
     }
 
     /// What is known of its model: price, limits, capabilities, tags.
     pub fn model(&self) -> Option<&Model> {
-        self.facts.as_ref()
+        self.facts.as_deref()
     }
 
     /// Whether sensitive calls may go there.
@@ -51,27 +88,43 @@ impl Candidate {
         self.is_local
     }
 
+    /// Whether it or its model bears this tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| **own == *tag) || self.model().is_some_and(|model| model.has_tag(tag))
+    }
+
     /// How many calls are under way there; a stream is until its end.
     pub fn in_flight(&self) -> usize {
-        Arc::strong_count(&self.stats) - 1
+        Arc::strong_count(&self.standing.stats) - 1
     }
 
     /// How long it takes to the first content of a stream, as far as that was seen lately.
     pub fn first_content(&self, now: Instant) -> Option<Duration> {
-        self.stats.first_content(now)
+        self.standing.stats.first_content(now)
     }
 
     /// How many seconds an output token takes, as far as that was seen lately.
     pub fn seconds_per_token(&self, now: Instant) -> Option<f64> {
-        self.stats.seconds_per_token(now)
+        self.standing.stats.seconds_per_token(now)
     }
 
     /// The share of its calls that failed lately, from 0 to 1.
     pub fn failing(&self, now: Instant) -> f64 {
-        self.stats.failing(now)
+        self.standing.stats.failing(now)
     }
 
-    pub(crate) fn stats(&self) -> &Arc<Stats> {
-        &self.stats
+    /// Begins a call there, which is in flight until what is returned is dropped. `streams` says whether the answer
+    /// comes in pieces.
+    pub fn begin(&self, streams: bool, now: Instant) -> InFlight {
+        InFlight::new(Arc::clone(&self.standing.stats), streams, now)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(copies) => copies.fmt(f),
+            Self::MadeUp(target) => target.fmt(f),
+        }
     }
 }

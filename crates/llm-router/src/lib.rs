@@ -41,16 +41,29 @@
 //! [`NoRoute`](llm_core::ErrorKind::NoRoute) when the target names a provider that is not here. All other errors are
 //! the provider's and pass unchanged.
 
+mod call;
+#[allow(dead_code, reason = "the service that uses it all comes next")]
 mod candidate;
 mod dispatch;
 mod future;
+#[allow(dead_code, reason = "the service that uses it all comes next")]
+mod plan;
 mod rank;
+#[allow(dead_code, reason = "the service that uses it all comes next")]
+mod route;
 mod rules;
 mod stats;
+#[allow(dead_code, reason = "the service that uses it all comes next")]
 mod table;
+#[allow(dead_code, reason = "the service that uses it all comes next")]
+mod targets;
 
+pub use call::InFlight;
 pub use candidate::Candidate;
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
+pub use plan::Plan;
 pub use rank::{Asked, Choice, Rank};
+pub use route::{Route, RouteTarget};
 pub use rules::{Cause, Facts, Rule, Rules, Unreachable, When};
+pub use targets::{ProviderEntry, Targets};

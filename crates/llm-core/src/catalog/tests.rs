@@ -272,3 +272,11 @@ fn catalogs_can_be_shared_between_threads_and_are_shown_in_a_line() {
     shared(Catalog::builtin());
     assert_eq!(format!("{:?}", Catalog::builtin()), "Catalog { models: 69, .. }");
 }
+
+#[test]
+fn what_is_kept_of_a_catalog_stays_as_it_was() {
+    let mut catalog = Catalog::from_toml("[[models]]\nname = 'm'\ncontext_window = 1\n").unwrap();
+    let kept = catalog.get_shared(None, "m").unwrap().clone();
+    catalog.merge(Catalog::from_toml("[[models]]\nname = 'm'\ncontext_window = 2\n").unwrap());
+    assert_eq!((kept.context_window, catalog.get(None, "m").unwrap().context_window), (Some(1), Some(2)));
+}
