@@ -33,6 +33,14 @@ pub struct ProviderConfig {
     /// calls to providers by model; a provider itself calls whatever model it is asked for. None stated by default.
     #[serde(default)]
     pub models: Vec<String>,
+    /// Whether what is sent there stays in the house, so that sensitive requests may go there. It concerns whoever chooses
+    /// providers. Defaults to `false`: where a provider's address leads, and what a server there does with a prompt, only
+    /// its operator knows.
+    #[serde(default)]
+    pub local: bool,
+    /// Words of the operator's about the provider and all its models, for routing rules. None by default.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// The language the provider speaks. Defaults to the preset's, else to OpenAI's. Some providers speak Anthropic's
     /// too, in a place of its own: state that `base_url` along with it.
     #[serde(default)]
@@ -116,6 +124,8 @@ impl ProviderConfig {
         Self {
             name: name.into(),
             models: Vec::new(),
+            local: false,
+            tags: Vec::new(),
             dialect: None,
             variant: None,
             base_url: None,
@@ -168,6 +178,8 @@ impl fmt::Debug for ProviderConfig {
         f.debug_struct("ProviderConfig")
             .field("name", &self.name)
             .field("models", &self.models)
+            .field("local", &self.local)
+            .field("tags", &self.tags)
             .field("dialect", &self.dialect)
             .field("variant", &self.variant)
             .field("base_url", &base_url)
@@ -206,6 +218,8 @@ impl ProviderLayer {
         let ProviderConfig {
             name,
             models: _,
+            local: _,
+            tags: _,
             dialect,
             variant,
             base_url,

@@ -37,9 +37,14 @@ impl Layers {
         })
     }
 
-    /// Tells the layers what they can know of each other and of the targets. Their handles are taken afterwards.
-    pub(crate) fn introduced(self, targets: &Arc<Targets>) -> Self {
+    /// Tells the layers what they can know of each other, of the targets, and from those before them. Their handles are taken
+    /// afterwards.
+    pub(crate) fn introduced(self, targets: &Arc<Targets>, previous: Option<&Handles>) -> Self {
         let breaker = self.breaker.map(|breaker| breaker.sharing(Arc::clone(targets)));
+        let breaker = match previous.and_then(|handles| handles.breaker.as_ref()) {
+            Some(previous) => breaker.map(|breaker| breaker.resuming(previous)),
+            None => breaker,
+        };
         let known = Arc::clone(targets);
         let hedge = self.hedge.map(|hedge| hedge.alternatives(move |target: &Target| known.alternative(target)));
         let hedge = match &breaker {

@@ -41,6 +41,16 @@ pub struct ModelEntry {
 }
 
 impl Stack {
+    /// Checks a configuration and builds the stack that it describes, to take the place of `previous` while calls are under
+    /// way. Its layers begin with what those of `previous` know: which circuits are open, and for how long. What
+    /// they count begins anew.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration; `previous` is as it was.
+    pub fn resuming(config: StackConfig, previous: &Stack) -> Result<Self, ConfigError> {
+        Self::build(config, Some(&previous.handles))
+    }
+
     /// The whole stack as a service.
     pub fn service(&self) -> BoxLlmService {
         self.service.clone()
@@ -83,6 +93,12 @@ impl TryFrom<StackConfig> for Stack {
     type Error = ConfigError;
 
     fn try_from(config: StackConfig) -> Result<Self, ConfigError> {
+        Self::build(config, None)
+    }
+}
+
+impl Stack {
+    fn build(config: StackConfig, previous: Option<&Handles>) -> Result<Self, ConfigError> {
         // Taken apart, so that a new field is not forgotten.
         let StackConfig { providers, simulated, models, hedge, retry, breaker, timeout } = config;
         if providers.is_empty() && simulated.is_none() {
@@ -106,7 +122,7 @@ impl TryFrom<StackConfig> for Stack {
         if let (Some(sim), Some(simulated)) = (sim, simulated) {
             parts.add(SIMULATED, sim, Vec::new(), simulated.models.into_iter().map(|model| model.name).collect());
         }
-        Ok(parts.finish(layers))
+        Ok(parts.finish(layers, previous))
     }
 }
 
@@ -182,10 +198,10 @@ impl Parts {
         }
     }
 
-    fn finish(self, layers: Layers) -> Stack {
+    fn finish(self, layers: Layers, previous: Option<&Handles>) -> Stack {
         let names = self.models.iter().map(|model| &*model.name);
         let targets = Arc::new(Targets::new(self.dispatch.clone(), self.keys, names));
-        let layers = layers.introduced(&targets);
+        let layers = layers.introduced(&targets, previous);
         Stack {
             providers: self.dispatch.providers().map(Box::from).collect(),
             handles: Arc::new(layers.handles()),

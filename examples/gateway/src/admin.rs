@@ -20,6 +20,7 @@ use crate::{
     circuits,
     hosts::Hosts,
     keys::{is_same_key, presented},
+    live::Reloads,
     plain::find_ambiguity,
     server::Phase,
     stats::Stats,
@@ -32,6 +33,7 @@ pub(crate) struct Admin {
     pub(crate) stats: Stats,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) started: Instant,
+    pub(crate) reloads: Reloads,
 }
 
 /// Whom the admin listener lets in.
@@ -75,6 +77,7 @@ async fn status(State(admin): State<Admin>) -> impl IntoResponse {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": admin.started.elapsed().as_secs(),
         "stopping": *admin.phase.borrow() != Phase::Serving,
+        "reloads": { "taken": admin.reloads.taken(), "refused": admin.reloads.refused() },
         "calls": admin.stats.counts(),
         "tasks": Handle::current().metrics().num_alive_tasks(),
         "providers": admin.stack.providers().collect::<Vec<_>>(),

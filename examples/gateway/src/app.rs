@@ -40,7 +40,7 @@ pub(crate) fn app<B>(
     keys: Keys,
     server: &ServerConfig,
     phase: watch::Receiver<Phase>,
-) -> impl App<B>
+) -> impl App<B> + use<B>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

@@ -6,14 +6,14 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body as HttpBody;
-use llm_core::{Caller, Error, ErrorKind};
+use llm_core::{Error, ErrorKind};
 use llm_serve::{DoorBody, Refuser};
 use tower::{BoxError, Service, ServiceExt};
 use tracing::Span;
 
 use crate::{
     hosts::Hosts,
-    keys::{self, Keys},
+    keys::{self, Keys, Known},
     plain::find_ambiguity,
 };
 
@@ -69,7 +69,7 @@ impl<D> Entrance<D> {
             return self.names.check(request);
         }
         let presented = keys::presented(request.headers());
-        let Some(caller) = presented.and_then(|key| self.keys.find(key)) else {
+        let Some(Known { caller, allowed, sensitivity }) = presented.and_then(|key| self.keys.find(key)) else {
             let message = match presented {
                 Some(_) => "the api key is not known here",
                 None => "an api key is needed: send it as `Authorization: Bearer <key>`",
@@ -82,7 +82,12 @@ impl<D> Entrance<D> {
                 Span::current().record(field, &**name);
             }
         }
-        request.extensions_mut().insert::<Caller>(caller.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(caller.clone());
+        extensions.insert(*sensitivity);
+        if let Some(allowed) = allowed {
+            extensions.insert(allowed.clone());
+        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use http::{HeaderMap, header};
-use llm_core::Caller;
+use llm_core::{AllowedModels, Caller, Sensitivity};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -22,6 +22,11 @@ pub(crate) struct KeyConfig {
     pub(crate) user: Option<String>,
     /// What the key's calls are for.
     pub(crate) workflow: Option<String>,
+    /// The models that its callers may use, all by default.
+    pub(crate) models: Option<Vec<String>>,
+    /// Whether everything that comes with the key is sensitive.
+    #[serde(default)]
+    pub(crate) sensitive: bool,
 }
 
 impl KeyConfig {
@@ -31,6 +36,14 @@ impl KeyConfig {
             [("tenant", Some(&self.tenant)), ("user", self.user.as_ref()), ("workflow", self.workflow.as_ref())];
         names.into_iter().find_map(|(field, name)| name.is_some_and(|name| name.trim().is_empty()).then_some(field))
     }
+}
+
+/// Whom a key stands for, and what its calls may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) caller: Caller,
+    pub(crate) allowed: Option<AllowedModels>,
+    pub(crate) sensitivity: Sensitivity,
 }
 
 /// The hash of a key.
@@ -80,11 +93,11 @@ impl fmt::Debug for KeyHash {
 pub(crate) struct Keys(Arc<Buckets>);
 
 /// The keys by the beginnings of their hashes.
-type Buckets = HashMap<[u8; 8], Vec<(KeyHash, Caller)>>;
+type Buckets = HashMap<[u8; 8], Vec<(KeyHash, Known)>>;
 
 impl Keys {
     /// # Errors
-    /// When a key stands there twice, or a name is blank.
+    /// When a key stands there twice, a name is blank, or a list of models is empty.
     pub(crate) fn new(configs: &[KeyConfig]) -> Result<Self, ConfigError> {
         let mut keys = Buckets::new();
         for (at, config) in configs.iter().enumerate() {
@@ -102,9 +115,22 @@ impl Keys {
                 workflow: name(&config.workflow),
                 job: None,
             };
-            bucket.push((config.sha256, caller));
+            let allowed = match &config.models {
+                Some(models) if models.is_empty() => {
+                    let message = "the key could not be used for anything: name a model, or leave the list out";
+                    return Err(ConfigError::at(format!("keys[{at}].models"), message));
+                }
+                models => models.as_ref().map(|models| AllowedModels::new(models.iter().map(String::as_str))),
+            };
+            let sensitivity = if config.sensitive { Sensitivity::Sensitive } else { Sensitivity::Normal };
+            bucket.push((config.sha256, Known { caller, allowed, sensitivity }));
         }
         Ok(Self(Arc::new(keys)))
+    }
+
+    /// Whether a key stands for the tenant.
+    pub(crate) fn has_tenant(&self, name: &str) -> bool {
+        self.0.values().flatten().any(|(_, known)| known.caller.tenant.as_deref() == Some(name))
     }
 
     /// True when nobody needs a key.
@@ -113,10 +139,10 @@ impl Keys {
     }
 
     /// Whom a key stands for.
-    pub(crate) fn find(&self, key: &[u8]) -> Option<&Caller> {
+    pub(crate) fn find(&self, key: &[u8]) -> Option<&Known> {
         let hash = KeyHash::of(key);
         let bucket = self.0.get(&hash.bucket())?;
-        bucket.iter().find_map(|(known, caller)| bool::from(known.0.ct_eq(&hash.0)).then_some(caller))
+        bucket.iter().find_map(|(own, known)| bool::from(own.0.ct_eq(&hash.0)).then_some(known))
     }
 }
 
@@ -142,13 +168,13 @@ mod tests {
 
     fn config(key: &str, tenant: &str) -> KeyConfig {
         let sha256 = KeyHash::of(key.as_bytes());
-        KeyConfig { sha256, tenant: tenant.to_owned(), user: None, workflow: None }
+        KeyConfig { sha256, tenant: tenant.to_owned(), user: None, workflow: None, models: None, sensitive: false }
     }
 
     #[test]
     fn a_key_finds_its_tenant_and_a_wrong_one_nobody() {
         let keys = Keys::new(&[config("one", "acme"), config("two", "zeta")]).unwrap();
-        assert_eq!(keys.find(b"two").and_then(|caller| caller.tenant.as_deref()), Some("zeta"));
+        assert_eq!(keys.find(b"two").and_then(|known| known.caller.tenant.as_deref()), Some("zeta"));
         assert!(keys.find(b"three").is_none());
         assert!(keys.find(b"").is_none());
     }
@@ -164,6 +190,12 @@ mod tests {
         assert_eq!(Keys::new(&[config("one", " ")]).unwrap_err().path, "keys[0].tenant");
         let nobody = KeyConfig { user: Some(String::new()), ..config("one", "acme") };
         assert_eq!(Keys::new(&[config("two", "acme"), nobody]).unwrap_err().path, "keys[1].user");
+    }
+
+    #[test]
+    fn a_key_without_a_model_to_use_is_refused() {
+        let useless = KeyConfig { models: Some(Vec::new()), ..config("one", "acme") };
+        assert_eq!(Keys::new(&[useless]).unwrap_err().path, "keys[0].models");
     }
 
     #[test]

@@ -60,20 +60,21 @@ impl<B, S> App<B> for S where
 {
 }
 
-/// Serves `app` on `listener` until the gateway is stopping, then lets open requests finish.
+/// Serves `app` on `listener` until the gateway is stopping, then lets open requests finish. Connections are held to the
+/// limits that hold when they begin.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: impl App<Lingering>,
-    limits: Limits,
+    limits: watch::Receiver<Limits>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut connections = JoinSet::new();
-    let places = Arc::new(Semaphore::new(limits.connections as usize));
+    let places = Arc::new(Semaphore::new(limits.borrow().connections as usize));
     loop {
         tokio::select! {
             accepted = accept(&listener, &places) => match accepted {
                 Ok((stream, place)) => {
-                    let connection = connection(stream, app.clone(), limits.slow, phase.clone());
+                    let connection = connection(stream, app.clone(), limits.borrow().slow, phase.clone());
                     connections.spawn(async move {
                         let _place = place;
                         connection.await;
@@ -95,7 +96,8 @@ pub(crate) async fn serve(
             tell_panic(ended);
         }
     };
-    if tokio::time::timeout(limits.grace, drained).await.is_err() {
+    let grace = limits.borrow().grace;
+    if tokio::time::timeout(grace, drained).await.is_err() {
         warn!(open = connections.len(), "connections are still open after the grace time and are cut");
     }
 }
@@ -228,6 +230,7 @@ mod tests {
             SlowLimits { head: Duration::from_secs(60), idle: Duration::from_secs(60), write: Duration::from_secs(60) };
         let limits = Limits { slow, connections: 1, grace: Duration::ZERO };
         let (_keep, phase) = watch::channel(Phase::Serving);
+        let (_limits, limits) = watch::channel(limits);
         tokio::spawn(serve(listener, app, limits, phase));
         let ask = async |path: &str| {
             let mut client = TcpStream::connect(address).await.unwrap();

@@ -5,17 +5,10 @@
 
 mod harness;
 
-use std::process::Command;
-
 use harness::{Gateway, chat};
 
 /// Slow enough that a stream is still open when the signal comes.
 const SLOW: &str = "[simulated]\nmodels = [{ name = \"slow\", first_token = \"1ms\", tokens_per_second = 40.0 }]\n";
-
-fn signal(gateway: &Gateway, name: &str) {
-    let sent = Command::new("kill").args([format!("-{name}"), gateway.pid().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
 
 #[tokio::test]
 async fn an_open_stream_is_finished_after_either_signal() {
@@ -23,7 +16,7 @@ async fn an_open_stream_is_finished_after_either_signal() {
         let mut gateway = Gateway::start(SLOW).await;
         let mut stream = gateway.stream("slow").await;
         assert!(stream.read_events(2).await);
-        signal(&gateway, name);
+        gateway.signal(name);
         stream.read_to_end().await;
         assert!(stream.is_terminated(), "{}", stream.text);
         assert!(gateway.wait().success());
@@ -38,7 +31,7 @@ async fn after_the_grace_time_what_is_open_is_cut() {
     let mut gateway = Gateway::start(config).await;
     let mut stream = gateway.stream("slow").await;
     assert!(stream.read_events(1).await);
-    signal(&gateway, "TERM");
+    gateway.signal("TERM");
     assert!(gateway.wait().success(), "it does not wait for the stream");
     assert!(gateway.said().contains("cut"));
 }
@@ -47,19 +40,19 @@ async fn after_the_grace_time_what_is_open_is_cut() {
 async fn probes_are_told_before_the_doors_close() {
     let mut gateway = Gateway::start(&format!("[server]\ndrain_delay = \"10m\"\n{SLOW}")).await;
     assert_eq!(gateway.get("/readyz").await.status, 200);
-    signal(&gateway, "TERM");
+    gateway.signal("TERM");
     while gateway.get("/readyz").await.status != 503 {}
     assert_eq!(gateway.get("/healthz").await.status, 200, "it is well, and leaving");
     tokio::net::TcpStream::connect(gateway.address).await.expect("the doors are still open");
     assert!(!gateway.post("/v1/chat/completions", chat("slow", false)).await.content().is_empty());
-    signal(&gateway, "TERM");
+    gateway.signal("TERM");
     assert!(gateway.wait().success(), "a second signal does not wait for the delay");
 }
 
 #[tokio::test]
 async fn after_the_delay_the_doors_close() {
     let mut gateway = Gateway::start(&format!("[server]\ndrain_delay = \"100ms\"\n{SLOW}")).await;
-    signal(&gateway, "TERM");
+    gateway.signal("TERM");
     assert!(gateway.wait().success(), "a signal at the first moment is not missed");
     assert!(tokio::net::TcpStream::connect(gateway.address).await.is_err());
 }
@@ -70,10 +63,10 @@ async fn a_second_signal_ends_at_once() {
     let mut gateway = Gateway::start(config).await;
     let mut stream = gateway.stream("slow").await;
     assert!(stream.read_events(1).await);
-    signal(&gateway, "TERM");
+    gateway.signal("TERM");
     while !gateway.said().contains("told to stop") {
         tokio::task::yield_now().await;
     }
-    signal(&gateway, "TERM");
+    gateway.signal("TERM");
     assert!(gateway.wait().success());
 }

@@ -34,7 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     said: Arc<Mutex<String>>,
     client: Client<HttpConnector, Full<Bytes>>,
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
 }
 
 impl Gateway {
@@ -85,11 +85,16 @@ impl Gateway {
         listen_in(out, Arc::clone(&said));
         let address = first.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("it said {first:?}"));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address: address.parse().unwrap(), child, said, client, _files: files }
+        Self { address: address.parse().unwrap(), child, said, client, files }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its configuration file.
+    fn file(&self) -> std::path::PathBuf {
+        self.files.path().join("gateway.toml")
     }
 
     /// Everything the gateway has printed and logged so far.

@@ -1,0 +1,68 @@
+//! What the gateway is to do: the configuration, read and checked as a whole.
+
+use llm_providers::{Preset, ProviderConfig};
+use llm_stack::{Stack, StackConfig};
+use secrecy::SecretString;
+
+use crate::{
+    Arguments,
+    config::{AdminConfig, Config, ConfigError, GatewayConfig},
+    keys::Keys,
+};
+
+/// A configuration that has been checked as a whole.
+pub(crate) struct Plan {
+    pub(crate) gateway: GatewayConfig,
+    pub(crate) stack: Stack,
+    pub(crate) keys: Keys,
+    pub(crate) admin_key: Option<SecretString>,
+    /// Nobody chose the address, so another port is as good.
+    pub(crate) may_move: bool,
+}
+
+impl Plan {
+    /// Reads and checks everything, before anything is begun. What the layers of `previous` know of the providers, those of
+    /// the new stack know from the beginning.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and where.
+    pub(crate) fn make(arguments: &Arguments, previous: Option<&Stack>) -> Result<Self, String> {
+        let Some(file) = &arguments.config else {
+            let config = Config { gateway: GatewayConfig::default(), stack: stack_of_environment() };
+            return Self::check(config, arguments, previous).map_err(|error| error.to_string());
+        };
+        let name = file.display();
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+        Config::parse(&text)
+            .and_then(|config| Self::check(config, arguments, previous))
+            .map_err(|error| format!("{name}: {}", error.in_text(&text)))
+    }
+
+    fn check(config: Config, arguments: &Arguments, previous: Option<&Stack>) -> Result<Self, ConfigError> {
+        let Config { mut gateway, stack } = config;
+        let may_move = arguments.config.is_none() && arguments.listen.is_none();
+        gateway.server.listen = arguments.listen.unwrap_or(gateway.server.listen);
+        gateway.server.check(gateway.keys.is_empty())?;
+        let keys = Keys::new(&gateway.keys)?;
+        if let Some(admin) = &gateway.admin {
+            admin.check()?;
+        }
+        let admin_key = gateway.admin.as_ref().map(AdminConfig::key).transpose()?;
+        let stack = match previous {
+            Some(previous) => Stack::resuming(stack, previous),
+            None => Stack::try_from(stack),
+        };
+        let stack = stack.map_err(|error| ConfigError::at(error.path(), error.message()))?;
+        Ok(Self { gateway, stack, keys, admin_key, may_move })
+    }
+}
+
+/// What is served when nobody says what to serve: the models of each provider whose key is in the environment.
+fn stack_of_environment() -> StackConfig {
+    let has_key = |name: &&str| {
+        let variable = Preset::find(name).and_then(|preset| preset.key_env);
+        variable.and_then(|variable| std::env::var(variable).ok()).is_some_and(|key| !key.trim().is_empty())
+    };
+    let providers: Vec<_> = ["openai", "anthropic"].into_iter().filter(has_key).map(ProviderConfig::new).collect();
+    if providers.is_empty() { StackConfig::simulated() } else { StackConfig { providers, ..StackConfig::default() } }
+}
