@@ -47,10 +47,9 @@ impl Rules {
 
     /// The rules that no call can ever reach, each with the cause.
     ///
-    /// Found are: conditions that contradict themselves; rules that one earlier rule covers, exactly; and rules that
-    /// several earlier ones cover together which differ in one key only, as when one is for streams and one for whole
-    /// answers, or their token ranges meet. Not found are rules that earlier ones cover only by differing in several
-    /// keys at once, and what follows from how long a prompt must at least be.
+    /// That is exact for what conditions can say of a call, whether one earlier rule is the cause or several together,
+    /// but for two things: that a prompt is never of no tokens at all is not considered, and rules that are so entangled
+    /// that it would take long to tell are taken for reached.
     pub fn unreachable(&self) -> Vec<Unreachable> {
         reach::unreachable(&self.0)
     }

@@ -62,46 +62,11 @@ impl Needs {
         self.0 & 1 << capability as u16 != 0
     }
 
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     pub(crate) const fn has_any_of(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 
-    pub(crate) const fn has_all_of(self, others: Self) -> bool {
-        self.0 & others.0 == others.0
-    }
-
-    pub(crate) const fn or(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    #[cfg(test)]
     pub(crate) fn iter(self) -> impl Iterator<Item = Capability> {
         Self::ALL.into_iter().filter(move |capability| self.has(*capability))
-    }
-
-    /// Every need that a request of a kind in this set could have beside it: all that is not about embeddings is about
-    /// a chat, and whoever takes any chat takes one with tools.
-    pub(super) fn closed(self) -> Self {
-        if self.has(Capability::Chat) { self.or(Self::of_chats()) } else { self }
-    }
-
-    /// All but embeddings.
-    pub(super) fn of_chats() -> Self {
-        let chats = Self::ALL.into_iter().filter(|capability| *capability != Capability::Embeddings);
-        chats.fold(Self::default(), Self::and)
-    }
-
-    /// All there are.
-    pub(super) fn all() -> Self {
-        Self::of_chats().and(Capability::Embeddings)
-    }
-
-    /// Those of this set that are also of the other.
-    pub(super) const fn among(self, others: Self) -> Self {
-        Self(self.0 & others.0)
     }
 }

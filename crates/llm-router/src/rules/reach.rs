@@ -1,4 +1,9 @@
 //! Which rules no call can ever reach.
+//!
+//! A condition is a product of sets, one for each key. Of each key of a rule's condition a few values are looked at, so
+//! chosen that an earlier condition which holds for all of them holds for all that the rule's does: a name that no list
+//! has stands for all that are in no list, the call with the fewest tags for all that bear more. A rule is in vain if
+//! for every combination of such values an earlier rule holds.
 
 use std::fmt;
 
@@ -8,6 +13,10 @@ use super::{
     Needs, Pattern, Rule, When,
     when::{Names, Span},
 };
+
+/// After so many steps the search for a combination that no rule holds for is given up, and the rule taken for one that
+/// calls reach. In general the question is NP-hard; the rules that people write take some tens of steps.
+const MOST_STEPS: usize = 10_000;
 
 /// A rule that no call can ever reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,191 +38,172 @@ pub enum Cause {
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is never reached: ")?;
         match self {
-            Self::Contradiction(why) => write!(f, "it is never reached: {why}"),
-            Self::Covered(places) => match &places[..] {
-                [place] => write!(f, "it is never reached: rules[{place}] holds whenever it would"),
-                places => {
-                    f.write_str("it is never reached: ")?;
-                    for (at, place) in places.iter().enumerate() {
-                        let before = if at == 0 {
-                            ""
-                        } else if at + 1 == places.len() {
-                            " or "
-                        } else {
-                            ", "
-                        };
-                        write!(f, "{before}rules[{place}]")?;
-                    }
-                    f.write_str(" holds whenever it would")
+            Self::Contradiction(why) => f.write_str(why),
+            Self::Covered(places) => {
+                for (at, place) in places.iter().enumerate() {
+                    let before = match at {
+                        0 => "",
+                        _ if at + 1 == places.len() => " or ",
+                        _ => ", ",
+                    };
+                    write!(f, "{before}rules[{place}]")?;
                 }
-            },
+                f.write_str(" holds whenever it would")
+            }
         }
     }
 }
 
 /// The rules of `rules` that are never reached.
 pub(super) fn unreachable(rules: &[Rule]) -> Vec<Unreachable> {
-    let cause = |place: usize| {
-        let earlier: Vec<(usize, &When)> = rules[..place].iter().map(|rule| &rule.when).enumerate().collect();
-        match Calls::of(&rules[place].when) {
-            Err(why) => Some(Cause::Contradiction(why)),
-            Ok(calls) => covered_by(&calls, &earlier).map(Cause::Covered),
+    let cause = |place: usize| match keys(&rules[place].when, &rules[..place]) {
+        Err(why) => Some(Cause::Contradiction(why)),
+        Ok(keys) => {
+            let mut search = Search { steps: 0, used: Vec::new() };
+            let covers = search.covers(&keys, (0..place).collect());
+            search.used.sort_unstable();
+            covers.then_some(Cause::Covered(search.used))
         }
     };
     (0..rules.len()).filter_map(|place| Some(Unreachable { place, cause: cause(place)? })).collect()
 }
 
-/// The places of the earlier rules that together hold for all `calls`, if they are found.
-fn covered_by(calls: &Calls<'_>, earlier: &[(usize, &When)]) -> Option<Vec<usize>> {
-    let covers_but = |when: &When, spared: Option<Key>| {
-        Key::ALL.into_iter().filter(|key| Some(*key) != spared).all(|key| key.covers(&[when], calls))
+/// The earlier rules that hold for one value of a key, the other keys aside: their places, in order.
+type Holders = Vec<usize>;
+
+struct Search {
+    steps: usize,
+    // The rules that were found to hold.
+    used: Vec<usize>,
+}
+
+impl Search {
+    /// Whether for each combination of values of `keys` one of these rules holds.
+    fn covers(&mut self, keys: &[Vec<Holders>], rules: Holders) -> bool {
+        let always = |rule: &&usize| keys.iter().flatten().all(|holders| holders.binary_search(rule).is_ok());
+        let is_used = |rule: &&usize| self.used.contains(rule);
+        if let Some(rule) = rules.iter().filter(is_used).find(always).or_else(|| rules.iter().find(always)) {
+            if !self.used.contains(rule) {
+                self.used.push(*rule);
+            }
+            return true;
+        }
+        self.steps += 1;
+        let Some((first, rest)) = keys.split_first().filter(|_| !rules.is_empty() && self.steps < MOST_STEPS) else {
+            return false;
+        };
+        first.iter().all(|holders| {
+            let both = rules.iter().copied().filter(|rule| holders.binary_search(rule).is_ok());
+            self.covers(rest, both.collect())
+        })
+    }
+}
+
+/// For each key the values of `when` that must be looked at, as the earlier rules that hold for them. Says why its
+/// condition never holds, if a key has none.
+fn keys(when: &When, earlier: &[Rule]) -> Result<Vec<Vec<Holders>>, &'static str> {
+    let holders = |holds: &dyn Fn(&When) -> bool| -> Holders {
+        earlier.iter().enumerate().filter(|(_, rule)| holds(&rule.when)).map(|(place, _)| place).collect()
     };
-    if let Some((place, _)) = earlier.iter().find(|(_, when)| covers_but(when, None)) {
-        return Some(vec![*place]);
+    let names = |stated: fn(&When) -> &Option<Names>| match stated(when) {
+        // One that no list has.
+        None => vec![holders(&|earlier| stated(earlier).is_none())],
+        Some(names) => names
+            .iter()
+            .map(|name| holders(&|earlier| stated(earlier).as_ref().is_none_or(|names| names.contains(name))))
+            .collect(),
+    };
+    let all_models = [Pattern::new("*")];
+    let models = when.model.as_deref().unwrap_or(&all_models).iter();
+    // Of what begins so, one that goes on as no other pattern does.
+    let models = models.map(|model| {
+        holders(&|earlier| earlier.model.as_ref().is_none_or(|known| known.iter().any(|known| known.covers(model))))
+    });
+    // The call that bears no more than it must.
+    let tags = vec![holders(&|earlier| earlier.tags.iter().all(|tag| when.tags.contains(tag)))];
+    let sensitivities =
+        [false, true].into_iter().filter(|side| when.sensitivity.is_none_or(|s| s.is_sensitive() == *side));
+    let sensitivities = sensitivities
+        .map(|side| holders(&|earlier| earlier.sensitivity.is_none_or(|known| known.is_sensitive() == side)));
+    let kinds = kinds(when)?.into_iter().map(|(needs, stream)| {
+        holders(&|earlier| {
+            earlier.stream.is_none_or(|known| known == stream)
+                && earlier.needs.is_none_or(|known| needs.has_any_of(known))
+        })
+    });
+    let span = when.input_tokens.unwrap_or(Span::ALL);
+    let spans = earlier.iter().filter_map(|rule| rule.when.input_tokens);
+    // Where the earlier rules begin or have ended.
+    let ends = spans.flat_map(|span| [Some(span.first), span.last.checked_add(1)]).flatten();
+    let tokens = ends.chain([span.first]).filter(|tokens| span.contains(*tokens));
+    let tokens: Vec<_> = tokens
+        .map(|tokens| holders(&|earlier| earlier.input_tokens.is_none_or(|span| span.contains(tokens))))
+        .collect();
+    if tokens.is_empty() {
+        return Err("no number of tokens is in that range");
     }
-    // Rules that hold for all the calls but for what they say of one key hold for all of them together if they do so in
-    // that key.
-    Key::ALL.into_iter().find_map(|key| {
-        let mut together: Vec<_> = earlier.iter().copied().filter(|(_, when)| covers_but(when, Some(key))).collect();
-        let cover =
-            |those: &[(usize, &When)]| key.covers(&those.iter().map(|(_, when)| *when).collect::<Vec<_>>(), calls);
-        if !cover(&together) {
-            return None;
-        }
-        for at in (0..together.len()).rev() {
-            let spared = together.remove(at);
-            if !cover(&together) {
-                together.insert(at, spared);
-            }
-        }
-        Some(together.into_iter().map(|(place, _)| place).collect())
-    })
-}
-
-/// The keys of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
-    Stream,
-    Sensitivity,
-    Intent,
-    Workflow,
-    Tenant,
-    User,
-    Model,
-    Tags,
-    Needs,
-    InputTokens,
-}
-
-impl Key {
-    const ALL: [Self; 10] = [
-        Self::Stream,
-        Self::Sensitivity,
-        Self::Intent,
-        Self::Workflow,
-        Self::Tenant,
-        Self::User,
-        Self::Model,
-        Self::Tags,
-        Self::Needs,
-        Self::InputTokens,
+    let keys = [
+        names(|when| &when.intent),
+        names(|when| &when.workflow),
+        names(|when| &when.tenant),
+        names(|when| &when.user),
+        models.collect(),
+        tags,
+        sensitivities.collect(),
+        kinds.collect(),
+        tokens,
     ];
+    if keys.iter().any(Vec::is_empty) {
+        return Err("an empty list holds for nothing");
+    }
+    Ok(keys.map(hardest).into())
+}
 
-    /// Whether in this key one of the `earlier` conditions holds for each of the `calls`, the other keys aside.
-    fn covers(self, earlier: &[&When], calls: &Calls<'_>) -> bool {
-        let Calls { when, stream, needs } = calls;
-        let has_all_of = |stated: fn(&When) -> &Option<Names>| match stated(when) {
-            None => earlier.iter().any(|earlier| stated(earlier).is_none()),
-            Some(names) => names.iter().all(|name| {
-                earlier.iter().any(|earlier| stated(earlier).as_ref().is_none_or(|names| names.contains(name)))
-            }),
-        };
-        match self {
-            Self::Stream => {
-                both(*stream, |side| earlier.iter().any(|earlier| earlier.stream.is_none_or(|s| s == side)))
-            }
-            Self::Sensitivity => both(when.sensitivity.map(|sensitivity| sensitivity.is_sensitive()), |side| {
-                let holds = |earlier: &&When| earlier.sensitivity.is_none_or(|known| known.is_sensitive() == side);
-                earlier.iter().any(holds)
-            }),
-            Self::Intent => has_all_of(|when| &when.intent),
-            Self::Workflow => has_all_of(|when| &when.workflow),
-            Self::Tenant => has_all_of(|when| &when.tenant),
-            Self::User => has_all_of(|when| &when.user),
-            Self::Model => {
-                let all = [Pattern::new("*")];
-                let models = when.model.as_deref().unwrap_or(&all);
-                models.iter().all(|model| {
-                    earlier.iter().any(|earlier| {
-                        earlier.model.as_ref().is_none_or(|known| known.iter().any(|known| known.covers(model)))
-                    })
-                })
-            }
-            // Of the calls some bear no other tags than they must, so one condition alone has to hold for these.
-            Self::Tags => earlier.iter().any(|earlier| earlier.tags.iter().all(|tag| when.tags.contains(tag))),
-            Self::Needs => {
-                let of = |earlier: &&When| earlier.needs.unwrap_or(Needs::all());
-                earlier.iter().map(of).fold(Needs::default(), Needs::or).closed().has_all_of(*needs)
-            }
-            Self::InputTokens => {
-                let spans = earlier.iter().map(|earlier| earlier.input_tokens.unwrap_or(Span::ALL));
-                spans_cover(spans.collect(), when.input_tokens.unwrap_or(Span::ALL))
-            }
+/// The values that matter: where a rule holds for one it holds for those for which it and others do.
+fn hardest(mut values: Vec<Holders>) -> Vec<Holders> {
+    values.sort_by_key(Vec::len);
+    let mut hardest: Vec<Holders> = Vec::new();
+    for holders in values {
+        if !hardest.iter().any(|fewer| fewer.iter().all(|rule| holders.binary_search(rule).is_ok())) {
+            hardest.push(holders);
         }
     }
+    hardest
 }
 
-/// Whether `holds` is true for the side that is stated, or for both where none is.
-fn both(stated: Option<bool>, holds: impl Fn(bool) -> bool) -> bool {
-    stated.map_or_else(|| holds(false) && holds(true), &holds)
-}
-
-fn spans_cover(mut spans: Vec<Span>, whole: Span) -> bool {
-    spans.sort_by_key(|span| span.first);
-    let mut first_missing = whole.first;
-    for span in spans {
-        if span.first <= first_missing && span.last >= first_missing {
-            if span.last >= whole.last {
-                return true;
-            }
-            first_missing = span.last + 1;
-        }
+/// The kinds of call for which `when` holds: what they need at least, and whether they stream, which only chats do.
+fn kinds(when: &When) -> Result<Vec<(Needs, bool)>, &'static str> {
+    let any = Needs::default().and(Capability::Chat).and(Capability::Embeddings);
+    let least = |capability| match capability {
+        Capability::Embeddings => Needs::default().and(Capability::Embeddings),
+        capability => Needs::default().and(Capability::Chat).and(capability),
+    };
+    let needs: Vec<_> = when.needs.unwrap_or(any).iter().map(least).collect();
+    if needs.is_empty() {
+        return Err("no request needs that");
     }
-    false
+    let sides = |needs: Needs| {
+        let streams = when.stream.unwrap_or(true) && !needs.has(Capability::Embeddings);
+        let is_whole = !when.stream.unwrap_or(false);
+        [streams.then_some((needs, true)), is_whole.then_some((needs, false))]
+    };
+    let kinds: Vec<_> = needs.into_iter().flat_map(sides).flatten().collect();
+    if kinds.is_empty() { Err("embeddings are never streamed") } else { Ok(kinds) }
 }
 
-/// The calls for which a condition holds, key by key. Two keys depend on each other: only chats stream.
-struct Calls<'a> {
-    when: &'a When,
-    stream: Option<bool>,
-    needs: Needs,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Calls<'a> {
-    /// Says why there are none, if there are none.
-    fn of(when: &'a When) -> Result<Self, &'static str> {
-        let lists = [&when.intent, &when.workflow, &when.tenant, &when.user];
-        if lists.into_iter().flatten().any(|names| names.is_empty())
-            || when.model.as_ref().is_some_and(|models| models.is_empty())
-        {
-            return Err("an empty list holds for nothing");
-        }
-        if when.input_tokens.is_some_and(|span| span.first > span.last) {
-            return Err("no number of tokens is in that range");
-        }
-        let needs = when.needs.map_or(Needs::all(), Needs::closed).among(Needs::all());
-        if needs.is_empty() {
-            return Err("no request needs that");
-        }
-        let needs = match when.stream {
-            Some(true) => needs.among(Needs::of_chats()),
-            Some(false) | None => needs,
-        };
-        if needs.is_empty() {
-            return Err("embeddings are never streamed");
-        }
-        let are_embeddings = needs == Needs::default().and(Capability::Embeddings);
-        Ok(Self { when, stream: if are_embeddings { Some(false) } else { when.stream }, needs })
+    #[test]
+    fn a_search_that_takes_too_long_is_given_up() {
+        let keys = vec![vec![vec![0], vec![1]], vec![vec![0, 1]]];
+        let mut search = Search { steps: 0, used: Vec::new() };
+        assert!(search.covers(&keys, vec![0, 1]));
+        assert_eq!((search.steps, &search.used[..]), (1, &[0, 1][..]));
+        let mut tired = Search { steps: MOST_STEPS - 1, used: Vec::new() };
+        assert!(!tired.covers(&keys, vec![0, 1]));
     }
 }

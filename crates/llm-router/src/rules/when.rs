@@ -51,7 +51,7 @@ impl Span {
         first.zip(last).map_or(Self::NONE, |(first, last)| Self { first, last })
     }
 
-    fn contains(self, number: u64) -> bool {
+    pub(super) fn contains(self, number: u64) -> bool {
         (self.first..=self.last).contains(&number)
     }
 }
