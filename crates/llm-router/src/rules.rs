@@ -8,6 +8,8 @@ mod when;
 
 use std::fmt;
 
+use crate::Route;
+
 pub use self::{
     facts::Facts,
     reach::{Cause, Unreachable},
@@ -31,7 +33,7 @@ use self::{names::Pattern, needs::Needs};
 /// let rule = rules.choose(&mut Facts::of(&request)).expect("the first rule is about code");
 /// assert_eq!(rule.route(), Some("coder"));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules(Box<[Rule]>);
 
 impl Rules {
@@ -69,7 +71,7 @@ impl Rules {
 ///
 /// A rule that is given nothing to do lets its calls go where they would have gone, past all later rules. Displays as
 /// its name, or as its place where it has none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     when: When,
     name: Option<Box<str>>,
@@ -79,10 +81,11 @@ pub struct Rule {
     place: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Effect {
     Stay,
     Use(Box<str>),
+    UseOwn(Route),
     Refuse(Box<str>),
 }
 
@@ -92,9 +95,16 @@ impl Rule {
         Self { when, name: None, effect: Effect::Stay, required_tags: Box::default(), place: 0 }
     }
 
-    /// They go to the route of this name, whatever they ask for. Of this and [`refuse`](Self::refuse) the later holds.
+    /// They go where a call would that asks for this route or model, whatever they ask for. Of this,
+    /// [`to_own`](Self::to_own) and [`refuse`](Self::refuse) the last one holds.
     pub fn to(mut self, route: impl Into<Box<str>>) -> Self {
         self.effect = Effect::Use(route.into());
+        self
+    }
+
+    /// They go to a route that has no name, and that nobody can ask for.
+    pub fn to_own(mut self, route: Route) -> Self {
+        self.effect = Effect::UseOwn(route);
         self
     }
 
@@ -126,11 +136,19 @@ impl Rule {
         self.name.as_deref()
     }
 
-    /// The route that its calls go to, where it names one.
+    /// The route or model that its calls go to, where it names one.
     pub fn route(&self) -> Option<&str> {
         match &self.effect {
             Effect::Use(route) => Some(route),
-            Effect::Stay | Effect::Refuse(_) => None,
+            Effect::Stay | Effect::UseOwn(_) | Effect::Refuse(_) => None,
+        }
+    }
+
+    /// The route that its calls go to, where it has one of its own.
+    pub fn own_route(&self) -> Option<&Route> {
+        match &self.effect {
+            Effect::UseOwn(route) => Some(route),
+            Effect::Stay | Effect::Use(_) | Effect::Refuse(_) => None,
         }
     }
 
@@ -138,7 +156,7 @@ impl Rule {
     pub fn refusal(&self) -> Option<&str> {
         match &self.effect {
             Effect::Refuse(sentence) => Some(sentence),
-            Effect::Stay | Effect::Use(_) => None,
+            Effect::Stay | Effect::Use(_) | Effect::UseOwn(_) => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Each key of a condition holds when it should, and what is said to be never reached never is.
 
+use std::sync::Arc;
+
 use llm_core::{
     Audio, Caller, ChatBuilder, Embed, EmbedInput, File, Image, Json, JsonSchema, LlmRequest, Message, PartContent,
     Payload, ResponseFormat, Role, Sensitivity, Source, Tool, ToolResult, catalog::Capability,
@@ -7,6 +9,7 @@ use llm_core::{
 use proptest::{prelude::*, sample::subsequence};
 
 use super::*;
+use crate::{ProviderEntry, Targets};
 
 fn chat() -> ChatBuilder {
     LlmRequest::chat("gpt-4o").user("Why is the sky blue?")
@@ -123,9 +126,9 @@ fn texts_are_counted_only_where_nothing_cheaper_settles_it_and_only_once() {
         Rule::new(When::new().tenant(["acme"]).input_tokens(4_000..)),
         Rule::new(When::new().model(["o*"])),
     ]);
-    assert_eq!(rules.choose(&mut facts), None);
+    assert!(rules.choose(&mut facts).is_none());
     assert_eq!(facts.computed(), (false, false));
-    assert_eq!(Rules::default().choose(&mut facts), None);
+    assert!(Rules::default().choose(&mut facts).is_none());
     assert_eq!(facts.computed(), (false, false));
     assert!(!When::new().needs([Capability::Vision]).input_tokens(..4_000).holds(&mut facts));
     assert_eq!(facts.computed(), (true, false));
@@ -149,11 +152,17 @@ fn the_first_rule_that_holds_decides() {
 }
 
 #[test]
-fn of_route_and_refusal_the_later_holds() {
+fn of_routes_and_refusal_the_last_one_holds() {
+    let targets = Targets::new(Arc::default()).provider(ProviderEntry::new("openai").models(["gpt-5"]));
+    let own = targets.route(["openai/gpt-5"]).unwrap();
     let rule = Rule::new(When::new()).refuse("no").to("fast").require_tags(["eu"]);
-    assert_eq!((rule.route(), rule.refusal(), rule.required_tags()), (Some("fast"), None, &["eu".into()][..]));
-    let rule = rule.refuse("no");
-    assert_eq!((rule.route(), rule.refusal()), (None, Some("no")));
+    let does = |rule: &Rule| (rule.route().is_some(), rule.own_route().is_some(), rule.refusal().is_some());
+    assert_eq!(does(&rule), (true, false, false));
+    assert_eq!(rule.required_tags(), ["eu".into()]);
+    let rule = rule.to_own(own);
+    assert_eq!(does(&rule), (false, true, false));
+    assert_eq!(does(&rule.refuse("no")), (false, false, true));
+    assert_eq!(does(&Rule::new(When::new())), (false, false, false));
 }
 
 fn causes<const N: usize>(whens: [When; N]) -> Vec<(usize, String)> {
