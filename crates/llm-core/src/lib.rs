@@ -86,7 +86,7 @@ pub use config::ConfigError;
 pub use context::{AllowedModels, Attempt, CacheDirective, Caller, Context, Sensitivity};
 pub use embed::{Embed, EmbedInput, VectorEncoding};
 pub use error::{Detail, Error, Stage};
-pub use estimate::{count_prompt, estimate_prompt};
+pub use estimate::{count_prompt, estimate_prompt, rough_prompt};
 pub use event::{Event, FinishReason, ReasoningDelta, Start, ToolCallDelta};
 pub use frame::{ChoiceEvent, Dialect, Frame, Wire};
 pub use json::{Extra, Json};
