@@ -93,6 +93,10 @@ impl Candidate {
         self.tags.iter().any(|own| **own == *tag) || self.model().is_some_and(|model| model.has_tag(tag))
     }
 
+    pub(crate) fn stats(&self) -> &Stats {
+        &self.standing.stats
+    }
+
     /// How many calls are under way there; a stream is until its end.
     pub fn in_flight(&self) -> usize {
         Arc::strong_count(&self.standing.stats) - 1

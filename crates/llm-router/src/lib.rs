@@ -63,7 +63,7 @@ pub use candidate::Candidate;
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
 pub use plan::Plan;
-pub use rank::{Asked, Choice, Rank};
+pub use rank::{Asked, Choice, CostShare, Rank, Strategy};
 pub use route::{Route, RouteTarget};
 pub use rules::{Cause, Facts, Rule, Rules, Unreachable, When};
 pub use targets::{ProviderEntry, Targets};

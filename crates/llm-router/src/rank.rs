@@ -1,13 +1,28 @@
 //! Which of several targets is called first.
 
+mod affinity;
+mod blend;
+mod cheapest;
+mod cost;
+mod fastest;
+mod least_loaded;
+mod ordered;
+mod power_of_two;
+mod score;
+mod strategy;
+#[cfg(test)]
+mod testing;
+mod weighted;
+
 use std::fmt;
 
 use llm_core::{LlmRequest, Random};
 use tokio::time::Instant;
 
+pub use self::{blend::CostShare, strategy::Strategy};
 use crate::Candidate;
 
-/// Chooses among targets that would all do. The extension point for strategies of one's own.
+/// Chooses among targets that would all do. The extension point for strategies of one's own; ours are [`Strategy`].
 pub trait Rank: fmt::Debug + Send + Sync {
     /// The index of the one to call, of `choices`, which are never empty. After a failure it is asked again, with those
     /// that are left. Must not block.
