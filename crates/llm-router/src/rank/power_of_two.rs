@@ -51,7 +51,7 @@ mod tests {
         let [_, slow] = bench.picks(&PowerOfTwo, 1_000);
         assert!((400..600).contains(&slow));
         bench.ends(0, [true; 40]);
-        let _calls = bench.under_way([0, 100]);
+        let _calls = bench.under_way([0, 50]);
         assert_eq!(bench.picks(&PowerOfTwo, 100), [0, 100]);
     }
 
