@@ -41,29 +41,35 @@
 //! [`NoRoute`](llm_core::ErrorKind::NoRoute) when the target names a provider that is not here. All other errors are
 //! the provider's and pass unchanged.
 
+mod attempts;
 mod call;
-#[allow(dead_code, reason = "the service that uses it all comes next")]
 mod candidate;
 mod dispatch;
+mod filter;
 mod future;
-#[allow(dead_code, reason = "the service that uses it all comes next")]
+mod handle;
+mod layer;
 mod plan;
 mod rank;
-#[allow(dead_code, reason = "the service that uses it all comes next")]
 mod route;
+mod routing;
 mod rules;
+mod service;
+mod shared;
 mod stats;
-#[allow(dead_code, reason = "the service that uses it all comes next")]
 mod table;
-#[allow(dead_code, reason = "the service that uses it all comes next")]
 mod targets;
+mod verdict;
 
 pub use call::InFlight;
 pub use candidate::Candidate;
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
+pub use handle::{RouterCounts, RouterHandle, TargetStatus};
+pub use layer::RouterLayer;
 pub use plan::Plan;
 pub use rank::{Asked, Choice, CostShare, Rank, Strategy};
 pub use route::{Route, RouteTarget};
 pub use rules::{Cause, Facts, Rule, Rules, Unreachable, When};
+pub use service::Router;
 pub use targets::{ProviderEntry, Targets};

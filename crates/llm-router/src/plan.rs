@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use llm_core::ConfigError;
 
-use crate::{Rank, Route, Rules, Targets};
+use crate::{Candidate, Route, Rules, Strategy, Targets, route::Choosing};
 
 /// What a router goes by: who serves what, the routes, and the rules. It can be replaced while calls go on.
 ///
@@ -14,14 +14,20 @@ pub struct Plan {
     pub(crate) targets: Targets,
     pub(crate) routes: BTreeMap<Box<str>, Route>,
     pub(crate) rules: Rules,
-    pub(crate) rank: Option<Arc<dyn Rank>>,
+    pub(crate) choosing: Choosing,
     pub(crate) content_policy_failover: bool,
 }
 
 impl Plan {
     /// Calls go to the providers that serve the requested model, one after the other.
     pub fn new(targets: Targets) -> Self {
-        Self { targets, routes: BTreeMap::new(), rules: Rules::default(), rank: None, content_policy_failover: false }
+        Self {
+            targets,
+            routes: BTreeMap::new(),
+            rules: Rules::default(),
+            choosing: Choosing::default(),
+            content_policy_failover: false,
+        }
     }
 
     /// Adds a route that callers and rules ask for by `name`. A route of a model's name goes before the providers that
@@ -48,6 +54,13 @@ impl Plan {
         Ok(self)
     }
 
+    /// How one of the targets is chosen in routes that do not say so, and among the providers that serve a model.
+    /// Defaults to [`Ordered`](Strategy::Ordered): one provider after the other, and the least loaded of its keys.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.choosing = strategy.into();
+        self
+    }
+
     /// Whether a refusal by a provider's content policy is taken to another target. Defaults to no: the next one may
     /// refuse as well, and some policies count who asks again.
     pub fn content_policy_failover(mut self, is_on: bool) -> Self {
@@ -58,6 +71,22 @@ impl Plan {
     /// Who serves what.
     pub fn targets(&self) -> &Targets {
         &self.targets
+    }
+
+    /// The candidate with what is known of it.
+    pub(crate) fn described(&self, mut candidate: Candidate) -> Candidate {
+        if let Some(provider) = self.targets.entry(candidate.target().provider()) {
+            if let Some(tags) = provider.bears() {
+                candidate = candidate.tags(Arc::clone(tags));
+            }
+            if provider.is_local() {
+                candidate = candidate.local();
+            }
+        }
+        match self.targets.facts(candidate.target()) {
+            Some(facts) => candidate.facts(facts),
+            None => candidate,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llm_core::{ConfigError, Target};
 
-use crate::{Rank, Targets};
+use crate::{Rank, Strategy, Targets};
 
 /// Targets, how one of them is chosen, and what stands in when none answers. [`Targets::route`] makes one, so that it
 /// never names what is not there.
@@ -12,8 +12,50 @@ use crate::{Rank, Targets};
 pub struct Route {
     pub(crate) entries: Vec<Entry>,
     // Absent where it is left to the plan.
-    pub(crate) rank: Option<Arc<dyn Rank>>,
+    pub(crate) choosing: Option<Choosing>,
     pub(crate) then: Vec<Route>,
+}
+
+/// How one of several targets is chosen.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Choosing {
+    /// They stand in their order, and only the keys of one provider, or all that serve one model, are chosen among.
+    #[default]
+    Ordered,
+    /// All of them are chosen among.
+    By(Arc<dyn Rank>),
+}
+
+impl Choosing {
+    pub(crate) fn is_ordered(&self) -> bool {
+        match self {
+            Self::Ordered => true,
+            Self::By(_) => false,
+        }
+    }
+
+    /// What chooses within a tier.
+    pub(crate) fn rank(&self) -> Arc<dyn Rank> {
+        match self {
+            Self::Ordered => Strategy::LeastLoaded.rank(),
+            Self::By(rank) => Arc::clone(rank),
+        }
+    }
+}
+
+impl From<Strategy> for Choosing {
+    fn from(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::Ordered => Self::Ordered,
+            Strategy::Weighted
+            | Strategy::Cheapest
+            | Strategy::LeastLoaded
+            | Strategy::Fastest
+            | Strategy::Blend(_)
+            | Strategy::PowerOfTwo
+            | Strategy::Affinity => Self::By(strategy.rank()),
+        }
+    }
 }
 
 /// What one name in a route stands for.
@@ -50,12 +92,20 @@ impl Route {
         if entries.is_empty() {
             return Err(ConfigError::new("targets", "there must be at least one"));
         }
-        Ok(Self { entries, rank: None, then: Vec::new() })
+        Ok(Self { entries, choosing: None, then: Vec::new() })
     }
 
-    /// How one of the targets is chosen. All of them are one tier then: each may be first.
-    pub fn rank(mut self, rank: Arc<dyn Rank>) -> Self {
-        self.rank = Some(rank);
+    /// How one of the targets is chosen. Under all strategies but [`Ordered`](Strategy::Ordered) each may be first; under
+    /// that one they come in their order, and what one name stands for, such as the keys of a provider, by load. Defaults
+    /// to what the [plan](crate::Plan::strategy) says.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.choosing = Some(strategy.into());
+        self
+    }
+
+    /// The same with a way of choosing of one's own.
+    pub fn rank(mut self, rank: impl Rank + 'static) -> Self {
+        self.choosing = Some(Choosing::By(Arc::new(rank)));
         self
     }
 
@@ -64,6 +114,12 @@ impl Route {
     pub fn then(mut self, then: Route) -> Self {
         self.then.push(then);
         self
+    }
+
+    /// Every target, here and in what stands in.
+    pub(crate) fn targets(&self) -> Box<dyn Iterator<Item = &Target> + '_> {
+        let own = self.entries.iter().flat_map(|entry| &entry.targets);
+        Box::new(own.chain(self.then.iter().flat_map(Self::targets)))
     }
 }
 

@@ -10,12 +10,13 @@ use std::fmt;
 
 use crate::Route;
 
+use self::names::Pattern;
+pub(crate) use self::needs::Needs;
 pub use self::{
     facts::Facts,
     reach::{Cause, Unreachable},
     when::When,
 };
-use self::{names::Pattern, needs::Needs};
 
 /// Rules in their order. The first one whose condition holds decides, and the others are not looked at.
 ///

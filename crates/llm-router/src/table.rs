@@ -27,11 +27,6 @@ impl Table {
         self.exact.get(model)?.first().copied()
     }
 
-    /// The names that are exact, each once, in no particular order.
-    pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
-        self.exact.keys().map(|name| &**name)
-    }
-
     /// The patterns that stand for `model`, each with its provider, longest first.
     fn patterns_of(&self, model: &str) -> impl Iterator<Item = (&str, usize)> {
         let stands = |pattern: &str| pattern.strip_suffix('*').is_some_and(|beginning| model.starts_with(beginning));

@@ -30,14 +30,14 @@ pub struct ProviderEntry {
     name: Box<str>,
     models: Vec<Box<str>>,
     keys: Vec<Box<str>>,
-    tags: Arc<[Box<str>]>,
+    tags: Option<Arc<[Box<str>]>>,
     is_local: bool,
 }
 
 impl ProviderEntry {
     /// A provider of this name that serves nothing, with a single key and without tags.
     pub fn new(name: impl Into<Box<str>>) -> Self {
-        Self { name: name.into(), models: Vec::new(), keys: Vec::new(), tags: Arc::default(), is_local: false }
+        Self { name: name.into(), models: Vec::new(), keys: Vec::new(), tags: None, is_local: false }
     }
 
     /// The models that it serves: exact names, or beginnings that end in `*`, as
@@ -56,7 +56,7 @@ impl ProviderEntry {
 
     /// Tags that all its targets bear, besides those of their models.
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.tags = tags.into_iter().map(Into::into).collect();
+        self.tags = Some(tags.into_iter().map(Into::into).collect());
         self
     }
 
@@ -66,8 +66,8 @@ impl ProviderEntry {
         self
     }
 
-    pub(crate) fn bears(&self) -> &Arc<[Box<str>]> {
-        &self.tags
+    pub(crate) fn bears(&self) -> Option<&Arc<[Box<str>]>> {
+        self.tags.as_ref()
     }
 
     pub(crate) fn is_local(&self) -> bool {
@@ -157,8 +157,7 @@ impl Targets {
     /// The pattern by which the target's provider serves its model; `None` for one with a name of its own. Models that
     /// are served by a pattern are the callers' making, so what is kept by target is kept for their pattern.
     pub fn pattern_of(&self, target: TargetRef<'_>) -> Option<&str> {
-        let at = *self.0.by_name.get(target.provider)?;
-        self.0.by_model.name_of(at, target.model).filter(|name| name.ends_with('*'))
+        self.pattern_at(*self.0.by_name.get(target.provider)?, target.model)
     }
 
     /// A route over these targets: `provider/model`, `provider/model#key`, or a model's name alone for every provider
@@ -217,6 +216,11 @@ impl Targets {
         self.at(at).targets_of(model)
     }
 
+    /// The provider's place.
+    pub(crate) fn place(&self, provider: &str) -> Option<usize> {
+        self.0.by_name.get(provider).copied()
+    }
+
     pub(crate) fn entry(&self, provider: &str) -> Option<&ProviderEntry> {
         self.0.by_name.get(provider).map(|at| self.at(*at))
     }
@@ -225,9 +229,14 @@ impl Targets {
         self.0.catalog.get_shared(Some(target.provider()), target.model()).cloned()
     }
 
-    /// The names of models of their own, each once.
-    pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
-        self.0.by_model.exact_names()
+    /// The pattern by which the provider at this place serves `model`; `None` for one with a name of its own.
+    pub(crate) fn pattern_at(&self, at: usize, model: &str) -> Option<&str> {
+        self.0.by_model.name_of(at, model).filter(|name| name.ends_with('*'))
+    }
+
+    /// The patterns by which the provider at this place serves models.
+    pub(crate) fn patterns_at(&self, at: usize) -> impl Iterator<Item = &str> {
+        self.at(at).models.iter().map(|model| &**model).filter(|model| model.ends_with('*'))
     }
 
     fn at(&self, at: usize) -> &ProviderEntry {

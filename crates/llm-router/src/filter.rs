@@ -1,0 +1,152 @@
+//! Which candidates can serve a call at all.
+
+use llm_core::{AllowedModels, Error, ErrorKind, LlmRequest, catalog::Capability, rough_prompt};
+
+use crate::{Candidate, Facts, rules::Needs};
+
+/// Why a candidate cannot serve a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exclusion {
+    /// Its model is known to be unable to.
+    Capability(Capability),
+    /// The prompt is too long for its model.
+    Window,
+    /// The request may not leave the house.
+    Sensitive,
+    /// It does not bear the tags that a rule requires.
+    Tags,
+    /// The caller may not use it.
+    NotAllowed,
+}
+
+/// What candidates are held against for one call. What is not known of a model does not exclude it.
+#[derive(Debug)]
+pub(crate) struct Filter<'a> {
+    required_tags: &'a [Box<str>],
+    // Absent where the caller may use whatever answers to the requested name.
+    allowed: Option<&'a AllowedModels>,
+    is_sensitive: bool,
+    excluded: Excluded,
+}
+
+/// How many candidates were excluded for which reason.
+#[derive(Clone, Copy, Debug, Default)]
+struct Excluded {
+    all: u32,
+    capability: u32,
+    // The first of them.
+    missing: Option<Capability>,
+    window: u32,
+    sensitive: u32,
+    not_allowed: u32,
+}
+
+impl<'a> Filter<'a> {
+    pub(crate) fn new(request: &'a LlmRequest, required_tags: &'a [Box<str>]) -> Self {
+        let context = request.context();
+        let allowed = context.allowed_models().filter(|allowed| !allowed.permits(request.model()));
+        let is_sensitive = context.sensitivity().is_sensitive();
+        Self { required_tags, allowed, is_sensitive, excluded: Excluded::default() }
+    }
+
+    /// Whether the candidate can serve the call. Those that cannot are counted.
+    pub(crate) fn admits(&mut self, candidate: &Candidate, facts: &mut Facts<'_>) -> bool {
+        self.count(self.check_target(candidate).and_then(|()| check_model(candidate, facts)))
+    }
+
+    /// The same for a target that was chosen elsewhere: whether the call may go there, not whether it would do.
+    pub(crate) fn admits_chosen(&mut self, candidate: &Candidate) -> bool {
+        self.count(self.check_target(candidate))
+    }
+
+    fn count(&mut self, checked: Result<(), Exclusion>) -> bool {
+        if let Err(exclusion) = checked {
+            self.excluded.add(exclusion);
+        }
+        checked.is_ok()
+    }
+
+    fn check_target(&self, candidate: &Candidate) -> Result<(), Exclusion> {
+        if self.is_sensitive && !candidate.is_local() {
+            return Err(Exclusion::Sensitive);
+        }
+        if self.allowed.is_some_and(|allowed| !allowed.permits_target(candidate.target().names())) {
+            return Err(Exclusion::NotAllowed);
+        }
+        if self.required_tags.iter().any(|tag| !candidate.has_tag(tag)) {
+            return Err(Exclusion::Tags);
+        }
+        Ok(())
+    }
+
+    /// Why no candidate is left of the route of this name.
+    pub(crate) fn refusal(&self, route: &str) -> Error {
+        let Excluded { all, capability, missing, window, sensitive, not_allowed } = self.excluded;
+        let only = |some: u32| some > 0 && some == all;
+        let (kind, why) = if only(not_allowed) {
+            (ErrorKind::Forbidden, "the caller may use none of them".into())
+        } else if only(window) {
+            (ErrorKind::ContextLength, "the prompt is too long for each of them".into())
+        } else if let (true, Some(missing)) = (only(capability), missing) {
+            (ErrorKind::InvalidRequest, format!("none of them is capable of {}", word(missing)))
+        } else if only(sensitive) {
+            (ErrorKind::NoRoute, "the request is sensitive, and none of them is marked local".into())
+        } else {
+            (ErrorKind::NoRoute, "none of them can serve this request".into())
+        };
+        Error::new(kind, format!("`{route}` has {all} targets: {why}"))
+    }
+}
+
+fn check_model(candidate: &Candidate, facts: &mut Facts<'_>) -> Result<(), Exclusion> {
+    let lacks = candidate.lacks();
+    if lacks != Needs::default()
+        && let Some(missing) = facts.needs().iter().find(|need| lacks.has(*need))
+    {
+        return Err(Exclusion::Capability(missing));
+    }
+    let window = candidate.model().and_then(|model| model.context_window);
+    if let Some(window) = window
+        && most_tokens(facts.request()) > window
+        && facts.input_tokens() > window
+    {
+        return Err(Exclusion::Window);
+    }
+    Ok(())
+}
+
+impl Excluded {
+    fn add(&mut self, exclusion: Exclusion) {
+        self.all += 1;
+        match exclusion {
+            Exclusion::Capability(capability) => {
+                self.capability += 1;
+                self.missing.get_or_insert(capability);
+            }
+            Exclusion::Window => self.window += 1,
+            Exclusion::Sensitive => self.sensitive += 1,
+            Exclusion::Tags => {}
+            Exclusion::NotAllowed => self.not_allowed += 1,
+        }
+    }
+}
+
+/// A bound on the prompt that takes no look into its texts: hardly any comes near a window.
+fn most_tokens(request: &LlmRequest) -> u64 {
+    // The rough figure takes four bytes to be a token. No estimate takes one byte to be more than three.
+    rough_prompt(request.payload()).saturating_add(1).saturating_mul(12)
+}
+
+fn word(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Chat => "chats",
+        Capability::Embeddings => "embeddings",
+        Capability::Tools => "calling tools",
+        Capability::Vision => "seeing pictures",
+        Capability::Audio => "hearing audio",
+        Capability::Files => "reading documents",
+        Capability::JsonSchema => "keeping to a JSON Schema",
+        Capability::Reasoning => "reasoning",
+        Capability::Streaming => "streaming",
+    }
+}

@@ -1,0 +1,299 @@
+//! The service, and the one function that makes a call.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use llm_core::{
+    Again, Commit, Elsewhere, Error, ErrorKind, HealthState, LlmRequest, LlmResponse, NanoUsd, Payload, Served,
+    Striped, Target, TokenFamily, Usage, estimate_prompt, watch_call,
+};
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
+use tracing::debug;
+
+use crate::{
+    Asked, Candidate, Facts, RouterHandle, Rule,
+    attempts::{Attempts, Failure, Picked},
+    filter::Filter,
+    handle,
+    routing::Meaning,
+    shared::{Counts, Current, Shared},
+    verdict::{Failures, Verdict},
+};
+
+/// A service whose calls go to the target that suits them best. See the [crate docs](crate).
+#[derive(Clone, Debug)]
+pub struct Router<S> {
+    inner: S,
+    shared: Striped<Shared>,
+}
+
+impl<S> Router<S> {
+    pub(crate) fn new(inner: S, shared: Striped<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// A handle to watch and control it with.
+    pub fn handle(&self) -> RouterHandle {
+        RouterHandle::new(self.shared.clone())
+    }
+}
+
+impl<S> Service<LlmRequest> for Router<S>
+where
+    S: Service<LlmRequest, Response = LlmResponse, Future: Send> + Clone + Send + 'static,
+    S::Error: Into<Error> + Send,
+{
+    type Response = LlmResponse;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<LlmResponse, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: LlmRequest) -> Self::Future {
+        // It is the clone that is readied and called, once the future is polled.
+        Box::pin(routed(self.inner.clone(), self.shared.current(), request))
+    }
+}
+
+async fn routed<S>(inner: S, current: Current, request: LlmRequest) -> Result<LlmResponse, Error>
+where
+    S: Service<LlmRequest, Response = LlmResponse>,
+    S::Error: Into<Error>,
+{
+    let call = Call { current: &current, request: &request };
+    let mut facts = Facts::of(&request);
+    let mut now = Instant::now();
+    let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
+    let mut attempts = call.filter(&meant, &mut facts).map_err(|error| call.refused(error))?;
+    let mut picked = match call.next(&mut attempts, now, None) {
+        Some(picked) => picked,
+        None => call.panic(&meant, &attempts, now).map_err(|error| call.refused(error))?,
+    };
+    let mut attempt = call.first_attempt(&attempts, &picked);
+    let mut inner = Commit::new(inner, current.common().settings.hold);
+    let mut failures = Failures::default();
+    loop {
+        let in_flight = picked.candidate.begin(request.is_stream(), now);
+        // A service that does not get ready is dead, whoever is to be called through it.
+        let ready = inner.ready().await.map_err(|error| call.failed(error, &failures))?;
+        let error = match watch_call(attempt, |attempt| ready.call(attempt), in_flight).await {
+            Ok(response) => return Ok(answered_by(&picked, response)),
+            Err(error) => error,
+        };
+        failures.add(&error);
+        now = Instant::now();
+        picked = match call.elsewhere(&mut attempts, Failure { candidate: picked.candidate, error: &error }, now) {
+            Ok(next) => next,
+            Err(stop) => {
+                call.decided(stop, &picked, &error);
+                return Err(call.failed(error, &failures));
+            }
+        };
+        call.decided(Verdict::FailedOver, &picked, &error);
+        attempt = call.further_attempt(&attempts, &picked);
+    }
+}
+
+/// A call under way: what it goes by, and what was asked.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    current: &'a Current,
+    request: &'a LlmRequest,
+}
+
+/// What a call may be answered by: the candidates of a name, and which of them may be asked.
+struct Meant<'a> {
+    name: &'a str,
+    meaning: Meaning<'a>,
+    required_tags: &'a [Box<str>],
+}
+
+impl<'a> Call<'a> {
+    /// Who may answer the call, before it is known who can.
+    fn meant(&self, facts: &mut Facts<'a>) -> Result<Meant<'a>, Error> {
+        let routing = self.current.routing();
+        if let Some(target) = self.request.context().target() {
+            return Ok(Meant { name: target.model(), meaning: routing.chosen(target), required_tags: &[] });
+        }
+        let rule = routing.plan.rules.choose(facts);
+        if let Some(sentence) = rule.and_then(Rule::refusal) {
+            Counts::add(&self.current.common().counts.refused);
+            return Err(Error::new(ErrorKind::Forbidden, sentence.to_owned()));
+        }
+        let required_tags = rule.map_or(&[][..], Rule::required_tags);
+        let name = rule.and_then(Rule::route).unwrap_or(self.request.model());
+        let own = rule.and_then(|rule| routing.of_rule(rule.place()));
+        let Some(meaning) = own.or_else(|| routing.meaning(name)) else {
+            return Err(Error::new(ErrorKind::UnknownModel, format!("no provider serves the model `{name}`")));
+        };
+        Ok(Meant { name, meaning, required_tags })
+    }
+
+    /// Those of them who can answer it.
+    fn filter<'m>(&self, meant: &'m Meant<'a>, facts: &mut Facts<'a>) -> Result<Attempts<'m>, Error> {
+        let mut filter = Filter::new(self.request, meant.required_tags);
+        let mut attempts = Attempts::new(meant.meaning.ranks(&self.current.routing().rank));
+        for (tier, choice) in meant.meaning.choices() {
+            let is_admitted = match self.request.context().target() {
+                Some(_) => filter.admits_chosen(choice.candidate),
+                None => filter.admits(choice.candidate, facts),
+            };
+            if is_admitted {
+                attempts.push(tier, choice);
+            }
+        }
+        if attempts.is_empty() {
+            return Err(filter.refusal(meant.name));
+        }
+        Ok(attempts)
+    }
+
+    fn next<'m>(&self, attempts: &mut Attempts<'m>, now: Instant, after: Option<Failure<'_>>) -> Option<Picked<'m>> {
+        let asked = Asked { request: self.request, now, random: &self.current.common().settings.random };
+        attempts.next(&asked, after, |target| self.health_of(target))
+    }
+
+    fn health_of(&self, target: &Target) -> HealthState {
+        // Whoever chose the target has chosen it as it is.
+        match self.request.context().target() {
+            Some(_) => HealthState::Healthy,
+            None => self.current.common().settings.health_of(target),
+        }
+    }
+
+    /// Nobody is fit to be called. Now and then one is called even so, to find out whether that is still true.
+    fn panic<'m>(&self, meant: &Meant<'_>, attempts: &Attempts<'m>, now: Instant) -> Result<Picked<'m>, Error> {
+        let common = self.current.common();
+        if let Some(picked) = attempts.first_to_reopen()
+            && meant.meaning.panic_gate().pass(now)
+        {
+            Counts::add(&common.counts.panic_probes);
+            debug!(target = %picked.candidate.target(), "nothing is healthy, probing");
+            common.notices.send(handle::panic_probe(meant.name, picked.candidate.target()));
+            return Ok(picked);
+        }
+        Counts::add(&common.counts.no_candidate);
+        Err(attempts.nobody_is_fit(meant.name))
+    }
+
+    fn first_attempt(&self, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
+        let mut request = self.request.clone();
+        if picked.is_probe {
+            request.context_mut().set_probe(true);
+        }
+        self.begin(request, attempts, picked)
+    }
+
+    fn further_attempt(&self, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
+        let mut request = self.request.clone();
+        request.context_mut().begin_attempt(Again::Failover, Duration::ZERO);
+        self.begin(request, attempts, picked)
+    }
+
+    fn begin(&self, mut request: LlmRequest, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
+        let context = request.context_mut();
+        context.set_target(picked.candidate.target().clone());
+        // A retry that leaves them a call is of no use if they are not called.
+        let untried = attempts.untried(picked.candidate, context.calls_left(), |target| self.health_of(target));
+        context.set_untried_candidates(untried);
+        request
+    }
+
+    /// Who is called after a failure, or why nobody is.
+    fn elsewhere<'m>(
+        &self,
+        attempts: &mut Attempts<'m>,
+        failure: Failure<'_>,
+        now: Instant,
+    ) -> Result<Picked<'m>, Verdict> {
+        let context = self.request.context();
+        match failure.error.class().elsewhere {
+            Elsewhere::No => return Err(Verdict::NotElsewhere),
+            Elsewhere::IfConfigured if !self.current.routing().plan.content_policy_failover => {
+                return Err(Verdict::NotElsewhere);
+            }
+            Elsewhere::IfConfigured
+            | Elsewhere::Yes
+            | Elsewhere::OtherKeyFirst
+            | Elsewhere::LargerContext
+            | Elsewhere::Cheaper => {}
+        }
+        if context.deadline().is_some_and(|deadline| deadline <= now) {
+            return Err(Verdict::Deadline);
+        }
+        attempts.narrow(failure, |candidate| cost(candidate, self.request));
+        let next = self.next(attempts, now, Some(failure)).ok_or(Verdict::NoCandidate)?;
+        if context.may_call_again(Again::Failover, Some(failure.error)) {
+            Ok(next)
+        } else {
+            Err(Verdict::AllowanceSpent)
+        }
+    }
+
+    /// Takes down what was made of a failure, beside the last attempt that was made.
+    fn decided(&self, verdict: Verdict, next: &Picked<'_>, error: &Error) {
+        let trail = self.request.context().trail();
+        if let Some(last) = trail.attempts().last() {
+            trail.update(last.number, |record| record.verdict = Some(verdict.as_str()));
+        }
+        let (counts, kind) = (&self.current.common().counts, error.kind());
+        match verdict {
+            Verdict::FailedOver => {
+                Counts::add(&counts.failed_over);
+                debug!(%kind, target = %next.candidate.target(), "failing over");
+            }
+            Verdict::NoCandidate => {
+                Counts::add(&counts.no_candidate);
+                debug!(%kind, verdict = verdict.as_str(), "not failing over");
+            }
+            Verdict::NotElsewhere | Verdict::AllowanceSpent | Verdict::Deadline => {
+                debug!(%kind, verdict = verdict.as_str(), "not failing over");
+            }
+        }
+    }
+
+    /// What the call fails with once it has been made.
+    fn failed(&self, last: Error, failures: &Failures) -> Error {
+        // Nobody is left, and whoever calls again above need not save calls for anyone.
+        self.request.context().set_untried_candidates(0);
+        failures.told(last, self.request.context())
+    }
+
+    /// What it fails with when it has not been made.
+    fn refused(&self, error: Error) -> Error {
+        let context = self.request.context();
+        let error = error.with_trail(context.trail());
+        context.trail().fail(context.attempt(), context.target(), &error);
+        error
+    }
+}
+
+/// The answer, with who gave it where nobody below has said so.
+fn answered_by(picked: &Picked<'_>, mut response: LlmResponse) -> LlmResponse {
+    let head = &mut response.head;
+    if head.target.is_none() {
+        head.target = Some(picked.candidate.target().clone());
+    }
+    match head.served {
+        Served::FirstChoice if picked.is_substitute => head.served = Served::Substitute,
+        Served::FirstChoice | Served::Substitute | Served::Degraded => {}
+    }
+    response
+}
+
+/// What the call costs there, about, if its price is known.
+fn cost(candidate: &Candidate, request: &LlmRequest) -> Option<NanoUsd> {
+    let price = candidate.model()?.price.as_ref()?;
+    let tokens = estimate_prompt(request.payload(), TokenFamily::of(request.model())).likely;
+    let output = match request.payload() {
+        Payload::Chat(chat) => chat.max_output_tokens.unwrap_or(400),
+        Payload::Embed(_) | Payload::CountTokens(_) => 0,
+    };
+    Some(price.cost(&Usage::reported(tokens, output)).total())
+}

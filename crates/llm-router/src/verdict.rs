@@ -1,0 +1,65 @@
+//! What is made of failures.
+
+use std::time::Duration;
+
+use llm_core::{Context, Error};
+
+/// What the router makes of a failure. The word for it is in the trail, at the attempt that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Another target is called.
+    FailedOver,
+    /// It would fail everywhere.
+    NotElsewhere,
+    /// Nobody is left, or fit to be called, that could do better.
+    NoCandidate,
+    /// The call may not be made again.
+    AllowanceSpent,
+    /// The caller has stopped waiting.
+    Deadline,
+}
+
+impl Verdict {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::FailedOver => "failed_over",
+            Self::NotElsewhere => "not_elsewhere",
+            Self::NoCandidate => "no_candidate",
+            Self::AllowanceSpent => "allowance_spent",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// What a call has failed with so far.
+#[derive(Debug, Default)]
+pub(crate) struct Failures {
+    // The last one that came from a provider.
+    provided: Option<Error>,
+    soonest: Option<Duration>,
+}
+
+impl Failures {
+    pub(crate) fn add(&mut self, error: &Error) {
+        if !error.class().is_own {
+            self.provided = Some(error.clone());
+        }
+        self.soonest = [self.soonest, error.retry_after()].into_iter().flatten().min();
+    }
+
+    /// What the caller is told: the last failure of a provider, unless none was reached, and the shortest of the waits
+    /// that anybody asked for. `last` is the failure that ended the call.
+    pub(crate) fn told(&self, last: Error, context: &Context) -> Error {
+        let mut error = match &self.provided {
+            Some(provided) if last.class().is_own => provided.clone(),
+            Some(_) | None => last,
+        };
+        if let Some(wait) = self.soonest.filter(|wait| error.retry_after() != Some(*wait)) {
+            error = error.with_retry_after(wait);
+        }
+        if error.trail().is_none() {
+            error = error.with_trail(context.trail());
+        }
+        error
+    }
+}
