@@ -37,7 +37,7 @@ Usage: cargo xtask <command>
 Not part of ci:
   bench [PART]... [--quick]   figures beside their targets: wire, frames, layers, gateway, instructions
                               (all by default)
-  simulate NAME               layers compared in a simulation, as a table: trip-rules
+  simulate NAME               layers compared in a simulation, as a table: trip-rules, load-score
   fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
 ";
 

@@ -44,7 +44,6 @@
 mod attempts;
 mod call;
 mod candidate;
-mod config;
 mod dispatch;
 mod filter;
 mod future;
@@ -61,10 +60,11 @@ mod stats;
 mod table;
 mod targets;
 mod verdict;
+#[doc = include_str!("../LOAD-SCORE.md")]
+pub mod load_score {}
 
 pub use call::InFlight;
 pub use candidate::Candidate;
-pub use config::{RouteConfig, RouterConfig, RuleConfig, SensitivityConfig, TargetConfig, TokensConfig, WhenConfig};
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
 pub use handle::{RouterCounts, RouterHandle, TargetStatus};

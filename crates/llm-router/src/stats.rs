@@ -16,7 +16,8 @@ const LATELY: f32 = 600.0;
 
 /// After so many seconds in which nothing new is seen of a target, what was seen counts for half.
 ///
-/// A target that was slow or failed gets no calls, so nothing would ever be seen of it again. See [`Repute`].
+/// A target that was slow or failed gets no calls, so nothing would ever be seen of it again. What this time does, and
+/// what half and twice of it would, is in [`load_score`](crate::load_score).
 const FADES_IN: f32 = 60.0;
 
 /// No time is shorter, so that any two can be compared by their ratio.

@@ -32,7 +32,8 @@ pub enum Strategy {
     /// The lowest estimated cost of the call: a quarter of its bytes as input, and as output the most tokens that it
     /// allows, or 400. Targets without a known price come last.
     Cheapest,
-    /// The least `(calls under way + 1) × √slowness`, where slowness is the time of an output token relative to the best.
+    /// The least `(calls under way + 1) × √slowness`, where slowness is the time of an output token relative to the
+    /// best, see [`load_score`](crate::load_score).
     LeastLoaded,
     /// The shortest time to the first content for streams, and of an output token for whole answers, as seen in the last
     /// ten seconds or so.
