@@ -85,6 +85,11 @@ impl<T> Copies<T> {
     pub fn own(&self) -> &T {
         &self.0[own_stripe()]
     }
+
+    /// The copies of all threads, such as counts that are to be summed up.
+    pub fn all(&self) -> &[T] {
+        &self.0
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Copies<T> {
@@ -166,6 +171,7 @@ mod tests {
             (Arc::clone(copies.own()), there)
         });
         assert!(Arc::ptr_eq(&here, copies.own()) && !Arc::ptr_eq(&here, &there));
+        assert!([&here, &there].iter().all(|one| copies.all().iter().any(|copy| Arc::ptr_eq(copy, one))));
     }
 
     #[test]
