@@ -3,6 +3,8 @@
 use std::fmt;
 
 /// Finds what makes a text sensitive. The extension point for detectors of one's own.
+///
+/// It is shown each text of a request by itself. If it panics, the request counts as sensitive.
 pub trait Detector: fmt::Debug + Send + Sync {
     /// The first sensitive thing in `text`, if there is one. Must not block.
     fn find(&self, text: &str) -> Option<Finding>;
@@ -11,6 +13,6 @@ pub trait Detector: fmt::Debug + Send + Sync {
 /// Something sensitive: what it is, never what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Finding {
-    /// What was found, such as `email`. The names are the detector's and stable.
+    /// What was found, such as `email`. The names are the detector's and stable. They are logged and label a count.
     pub kind: &'static str,
 }

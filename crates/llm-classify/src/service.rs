@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use llm_core::{LlmRequest, LlmResponse, Striped};
 use tower_service::Service;
 
-use crate::layer::Shared;
+use crate::shared::Shared;
 
 /// A service whose requests are classified. See the [crate docs](crate).
 #[derive(Clone, Debug)]
@@ -33,11 +33,7 @@ where
     }
 
     fn call(&mut self, mut request: LlmRequest) -> S::Future {
-        if request.context().intent().is_none()
-            && let Some(guess) = self.shared.classifier.as_ref().and_then(|classifier| classifier.classify(&request))
-        {
-            request.context_mut().set_intent(guess.intent);
-        }
+        self.shared.judge(&mut request);
         self.inner.call(request)
     }
 }
