@@ -7,6 +7,8 @@ use serde::{
     de::{self, IntoDeserializer, MapAccess, SeqAccess, value::MapAccessDeserializer},
 };
 
+use crate::ConfigError;
+
 /// A list in a configuration file, or one entry without the brackets: a text, or a table.
 ///
 /// ```
@@ -24,6 +26,22 @@ use serde::{
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OneOrMany<T>(pub Vec<T>);
+
+impl OneOrMany<String> {
+    /// The entries of the list with this key, of which there must be some: who states a list means something.
+    ///
+    /// # Errors
+    /// If there are none, or one is empty.
+    pub fn stated(&self, key: &str) -> Result<&[String], ConfigError> {
+        if self.is_empty() {
+            return Err(ConfigError::new(key, "the list is empty: leave it out"));
+        }
+        if self.iter().any(String::is_empty) {
+            return Err(ConfigError::new(key, "an entry must not be empty"));
+        }
+        Ok(self)
+    }
+}
 
 impl<T> Default for OneOrMany<T> {
     fn default() -> Self {
@@ -98,6 +116,17 @@ mod tests {
         assert_eq!(texts(""), [""; 0]);
         let tables = |text| read(text).unwrap().tables.len();
         assert_eq!((tables("tables = { a = 1 }"), tables("tables = [{ a = 1 }, { b = 2 }]")), (1, 2));
+    }
+
+    #[test]
+    fn a_list_that_is_stated_has_entries() {
+        let stated = |texts: &[&str]| {
+            let list = OneOrMany(texts.iter().map(|text| (*text).to_owned()).collect());
+            list.stated("texts").map(<[_]>::len).map_err(|error| error.to_string())
+        };
+        assert_eq!(stated(&["a", "b"]), Ok(2));
+        assert_eq!(stated(&[]), Err("texts: the list is empty: leave it out".to_owned()));
+        assert_eq!(stated(&["a", ""]), Err("texts: an entry must not be empty".to_owned()));
     }
 
     #[test]

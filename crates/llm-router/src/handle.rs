@@ -49,6 +49,10 @@ impl RouterHandle {
         Self { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// What calls go by that begin now.
     pub fn plan(&self) -> Plan {
         self.shared.current().routing().plan.clone()

@@ -41,6 +41,14 @@ impl RouterLayer {
         self.with(|settings| settings.random = random)
     }
 
+    /// Begins with what another layer has seen of the targets, calls under way among it, for a change of settings or of what
+    /// stands below. Setters start afresh, so call it after them.
+    pub fn resuming(self, previous: &RouterHandle) -> Self {
+        let settings = self.shared.common().settings.clone();
+        let plan = self.shared.current().routing().plan.clone();
+        Self { shared: Striped::new(Shared::resuming(plan, settings, previous.shared())) }
+    }
+
     /// A handle to watch and control it with. Setters start afresh, so take it after them.
     pub fn handle(&self) -> RouterHandle {
         RouterHandle::new(self.shared.clone())

@@ -44,6 +44,7 @@
 mod attempts;
 mod call;
 mod candidate;
+mod config;
 mod dispatch;
 mod filter;
 mod future;
@@ -65,6 +66,7 @@ pub mod load_score {}
 
 pub use call::InFlight;
 pub use candidate::Candidate;
+pub use config::{RouteConfig, RouterConfig, RuleConfig, SensitivityConfig, TargetConfig, TokensConfig, WhenConfig};
 pub use dispatch::Dispatch;
 pub use future::ResponseFuture;
 pub use handle::{RouterCounts, RouterHandle, TargetStatus};

@@ -11,7 +11,7 @@ use std::fmt;
 use crate::Route;
 
 use self::names::Pattern;
-pub(crate) use self::needs::Needs;
+pub(crate) use self::needs::{Needs, name_of};
 pub use self::{
     facts::Facts,
     reach::{Cause, Unreachable},

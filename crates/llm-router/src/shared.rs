@@ -92,8 +92,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(plan: Plan, settings: Settings) -> Self {
+        Self::with_histories(plan, settings, Histories::new())
+    }
+
+    /// The same with what `previous` has seen of the targets.
+    pub(crate) fn resuming(plan: Plan, settings: Settings, previous: &Self) -> Self {
+        let histories = previous.histories().clone();
+        Self::with_histories(plan, settings, histories)
+    }
+
+    fn with_histories(plan: Plan, settings: Settings, mut histories: Histories) -> Self {
         let common = Arc::new(Common { settings, counts: Counts::default(), notices: Notices::new() });
-        let mut histories = Histories::new();
         let current = copies(Routing::new(plan, &mut histories), &common);
         Self { current: ArcSwap::from_pointee(current), common, histories: Mutex::new(histories) }
     }

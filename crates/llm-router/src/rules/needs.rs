@@ -70,3 +70,18 @@ impl Needs {
         Self::ALL.into_iter().filter(move |capability| self.has(*capability))
     }
 }
+
+/// The name of a capability in configuration files.
+pub(crate) const fn name_of(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Chat => "chat",
+        Capability::Embeddings => "embeddings",
+        Capability::Tools => "tools",
+        Capability::Vision => "vision",
+        Capability::Audio => "audio",
+        Capability::Files => "files",
+        Capability::JsonSchema => "json_schema",
+        Capability::Reasoning => "reasoning",
+        Capability::Streaming => "streaming",
+    }
+}
