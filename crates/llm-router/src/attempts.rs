@@ -259,3 +259,7 @@ impl Gate {
         may_pass
     }
 }
+
+#[cfg(test)]
+#[path = "attempts_tests.rs"]
+mod tests;

@@ -150,3 +150,7 @@ fn word(capability: Capability) -> &'static str {
         Capability::Streaming => "streaming",
     }
 }
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;

@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 use llm_core::Target;
-use smallvec::SmallVec;
 
 use crate::{
     Candidate, Choice, Plan, Rank, Route,
@@ -55,10 +54,8 @@ pub(crate) enum Meaning<'p> {
     /// One target that an operator named.
     One(&'p Candidate),
     /// What a caller made up, and providers serve by a pattern. Each with its tier.
-    MadeUp(MadeUp),
+    MadeUp(Vec<(u16, Candidate)>),
 }
-
-type MadeUp = SmallVec<[(u16, Candidate); 1]>;
 
 impl Routing {
     /// Looks everything up. What is new gets a history, and histories that nobody needs any more are dropped.
@@ -101,9 +98,9 @@ impl Routing {
         self.of_rules.get(place)?.as_ref().map(Meaning::Known)
     }
 
-    fn made_up(&self, name: &str) -> Option<MadeUp> {
+    fn made_up(&self, name: &str) -> Option<Vec<(u16, Candidate)>> {
         let targets = &self.plan.targets;
-        let mut members = MadeUp::new();
+        let mut members = Vec::new();
         for (tier, (at, model)) in targets.serving(name).into_iter().enumerate() {
             let tier = if self.plan.choosing.is_ordered() { tier_number(tier) } else { 0 };
             let histories = targets.pattern_at(at, model).and_then(|pattern| self.patterns[at].get(pattern));
@@ -129,7 +126,7 @@ impl Routing {
             each.into_iter().find(|(known, _)| known == target).map(|(_, history)| Arc::clone(history))
         };
         let candidate = Candidate::made_up(target.clone(), of_pattern().unwrap_or_default());
-        Meaning::MadeUp(SmallVec::from_iter([(0, self.plan.described(candidate))]))
+        Meaning::MadeUp(vec![(0, self.plan.described(candidate))])
     }
 
     /// Every target that an operator named.
