@@ -56,11 +56,11 @@ fn router() -> RouterLayer {
         .provider(ProviderEntry::new("azure").models(["gpt-4o"]))
         .provider(ProviderEntry::new("ollama").models(["llama3"]).local());
     let three = ["azure/gpt-4o", "openai/gpt-4o#first", "ollama/llama3"];
-    let least_loaded = targets.route(three).unwrap().strategy(Strategy::LeastLoaded);
-    let ordered = targets.route(three).unwrap();
+    let least_loaded = targets.route(three).expect("all are there").strategy(Strategy::LeastLoaded);
+    let ordered = targets.route(three).expect("all are there");
     let rules = Rules::new([Rule::new(When::new().workflow(["extraction"])).to("ordered")]);
     let plan = Plan::new(targets).route("least-loaded", least_loaded).route("ordered", ordered);
-    RouterLayer::new(plan.rules(rules).unwrap())
+    RouterLayer::new(plan.rules(rules).expect("its route is there"))
 }
 
 #[tokio::test]

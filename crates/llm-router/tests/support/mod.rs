@@ -4,7 +4,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -108,13 +108,17 @@ impl Told {
     }
 
     pub(crate) fn set(&self, provider: &str, state: HealthState) {
-        self.0.lock().unwrap().insert(provider.to_owned(), state);
+        self.states().insert(provider.to_owned(), state);
+    }
+
+    fn states(&self) -> MutexGuard<'_, HashMap<String, HealthState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Health for Told {
     fn of(&self, target: &Target) -> HealthState {
-        self.0.lock().unwrap().get(target.provider()).copied().unwrap_or_default()
+        self.states().get(target.provider()).copied().unwrap_or_default()
     }
 }
 
