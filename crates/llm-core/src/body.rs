@@ -112,9 +112,9 @@ impl Body {
         self
     }
 
-    /// Says that the answer comes out of a cache: nobody was paid for it.
-    pub fn from_cache(mut self) -> Self {
-        self.progress_mut().set_from_cache();
+    /// Says that no provider is paid for the answer: it comes out of a cache, or a fallback made it up.
+    pub fn unpaid(mut self) -> Self {
+        self.progress_mut().set_unpaid();
         self
     }
 

@@ -83,7 +83,7 @@ pub struct Progress {
     billed: Billed,
     told: Option<Usage>,
     text: TextCount,
-    from_cache: bool,
+    is_unpaid: bool,
     prompt: Option<Prompt>,
 }
 
@@ -165,9 +165,10 @@ impl Progress {
         self.finish.as_ref()
     }
 
-    /// True when the answer came out of a cache, so that no provider was paid for it.
-    pub fn is_from_cache(&self) -> bool {
-        self.from_cache
+    /// True when no provider was paid for the answer: it came out of a cache, or a fallback made it up. Its
+    /// [`usage`](Self::usage) then says what it would have been.
+    pub fn is_unpaid(&self) -> bool {
+        self.is_unpaid
     }
 
     /// The tokens used: what the provider reported, or else an estimate from what was sent and received.
@@ -207,15 +208,15 @@ impl Progress {
 
     /// The progress of another stream of the same answer, at its beginning.
     pub(crate) fn beginning(&self) -> Self {
-        Self { prompt: self.prompt.clone(), from_cache: self.from_cache, ..Self::default() }
+        Self { prompt: self.prompt.clone(), is_unpaid: self.is_unpaid, ..Self::default() }
     }
 
     pub(crate) fn set_prompt(&mut self, prompt: Prompt) {
         self.prompt = Some(prompt);
     }
 
-    pub(crate) fn set_from_cache(&mut self) {
-        self.from_cache = true;
+    pub(crate) fn set_unpaid(&mut self) {
+        self.is_unpaid = true;
     }
 
     /// Whether the answer can no longer be taken back: content or a finish reason has come.
