@@ -1,0 +1,58 @@
+//! A call that goes well costs one allocation. Alone in its program, because the count is the whole program's.
+
+use std::{
+    alloc::System,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use llm_core::{Body, Error, Head, LlmRequest, LlmResponse, Output};
+use llm_fallback::{Answer, FallbackLayer, When};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tower::{Layer, Service};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+#[derive(Clone)]
+struct Echo;
+
+impl Service<LlmRequest> for Echo {
+    type Response = LlmResponse;
+    type Error = Error;
+    type Future = Ready<Result<LlmResponse, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: LlmRequest) -> Self::Future {
+        ready(Ok(LlmResponse::new(Head::default(), Body::full(Output::text("")))))
+    }
+}
+
+async fn allocations<S>(mut service: S, request: &LlmRequest) -> usize
+where
+    S: Service<LlmRequest, Response = LlmResponse, Error = Error>,
+{
+    let mut call = async || {
+        std::future::poll_fn(|cx| service.poll_ready(cx)).await.expect("it is always ready");
+        drop(service.call(request.clone()).await.expect("it always answers"));
+    };
+    // What is made once for a target is made by the first call.
+    call().await;
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..100 {
+        call().await;
+    }
+    region.change().allocations
+}
+
+#[tokio::test]
+async fn a_call_that_goes_well_allocates_its_future_and_nothing_more() {
+    let request = LlmRequest::chat("gpt-4o").user("Why?").build();
+    let bare = allocations(Echo, &request).await;
+    assert!(bare >= 100, "the answer itself is one");
+    let layer = FallbackLayer::new().case(When::new(), Answer::message("no"));
+    assert_eq!(allocations(layer.layer(Echo), &request).await, bare + 100);
+}
