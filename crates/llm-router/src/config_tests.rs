@@ -104,7 +104,10 @@ fn each_key_of_a_rule_does_something() {
         when = { user = "eve" }
         require_tags = "eu"
         [[rules]]
+        when = { user = "joe" }
         refuse = "not today"
+        [[rules]]
+        use = "openai/gpt-5#second"
         "#,
     );
     let rules: Vec<&Rule> = plan.rules.iter().collect();
@@ -114,7 +117,8 @@ fn each_key_of_a_rule_does_something() {
     assert_eq!(own(1).unwrap(), [all]);
     assert_eq!(rules[1].required_tags(), ["eu".into(), "big".into()]);
     assert_eq!(own(2).unwrap(), [["openai/gpt-5#first", "ollama/llama3"]]);
-    assert_eq!(own(3).unwrap(), [["azure/gpt-5"]]);
+    assert_eq!((rules[3].route(), own(3)), (Some("azure/gpt-5"), None));
+    assert_eq!(own(6).unwrap(), [["openai/gpt-5#second"]]);
     assert_eq!((rules[4].required_tags(), rules[4].route(), own(4)), (&["eu".into()][..], None, None));
     assert_eq!((rules[5].refusal(), rules[5].name()), (Some("not today"), None));
 }

@@ -15,7 +15,8 @@ pub struct RuleConfig {
     pub name: Option<String>,
     /// When it holds. Defaults to always.
     pub when: WhenConfig,
-    /// Where its calls go: a route, a model, or targets as those of a route.
+    /// Where its calls go: a route or a model, as if the caller had asked for it, or a list of targets as that of a
+    /// route, among which the router's strategy chooses.
     #[serde(rename = "use")]
     pub to: Option<OneOrMany<TargetConfig>>,
     /// See [`Rule::require_tags`].
@@ -81,10 +82,12 @@ fn sent_to(
     targets: &Targets,
 ) -> Result<Rule, ConfigError> {
     if let [TargetConfig { target, weight: None }] = &to[..] {
-        if router.routes.contains_key(&**target) {
+        // What a caller can ask for means what it would mean then.
+        let is_name = router.routes.contains_key(&**target) || (targets.serves(target) && !target.ends_with('*'));
+        if is_name {
             return Ok(rule.to(target.as_str()));
         }
-        if targets.meant_by(target).is_empty() && !target.contains(['/', '#', '*']) {
+        if !target.contains(['/', '#', '*']) {
             let known = listed(router.routes.keys().map(|name| &**name));
             let message = format!("there is no route `{target}`, and nobody serves such a model; routes are {known}");
             return Err(ConfigError::new("use", message));
