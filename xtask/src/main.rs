@@ -18,6 +18,7 @@ mod source;
 mod step;
 mod test;
 mod tidy;
+mod train_intent;
 mod workspace;
 
 use std::process::ExitCode;
@@ -35,9 +36,12 @@ Usage: cargo xtask <command>
   test                        all tests and doc tests, one total at the end
 
 Not part of ci:
-  bench [PART]... [--quick]   figures beside their targets: wire, frames, layers, gateway, instructions
-                              (all by default)
+  bench [PART]... [--quick]   figures beside their targets: wire, frames, intent, layers, gateway,
+                              instructions (all by default)
   simulate NAME               layers compared in a simulation, as a table: trip-rules, load-score
+  train-intent --data PATH [--check]
+                              trains the built-in model of intents on prompts, and prints how good it is; with
+                              --check it writes nothing, and says whether the weights are those that are there
   fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
 ";
 
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         ["conformance", "--layer", path] => ("conformance", conformance::run_one(path)),
         ["bench", options @ ..] => ("bench", bench::run(options)),
         ["simulate", name] => ("simulate", simulate::run(name)),
+        ["train-intent", options @ ..] => ("train-intent", train_intent::run(options)),
         ["fuzz", options @ ..] => ("fuzz", fuzz::run(options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -4,7 +4,7 @@
 use std::{alloc::System, env, process::ExitCode};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use xtask_bench::{Failure, effort::Effort, frames, layers, wire};
+use xtask_bench::{Failure, effort::Effort, frames, intent, layers, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -15,6 +15,7 @@ fn main() -> Result<ExitCode, Failure> {
     let operations = match arguments[..] {
         ["wire"] => wire::operations(),
         ["frames"] => frames::operations(),
+        ["intent"] => intent::operations(),
         ["layers"] => {
             layers::program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
             return Ok(ExitCode::SUCCESS);
@@ -25,7 +26,7 @@ fn main() -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         _ => {
-            eprintln!("Usage: xtask-bench-counting wire|frames|layers");
+            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers");
             return Ok(ExitCode::from(2));
         }
     };

@@ -10,6 +10,7 @@ pub mod effort;
 pub mod frames;
 pub mod gateway;
 pub mod instructions;
+pub mod intent;
 pub mod layers;
 pub mod load;
 pub mod lockstep;

@@ -6,27 +6,29 @@ use tokio::runtime::Builder;
 use xtask_bench::{
     Failure,
     effort::Effort,
-    frames, gateway, instructions,
+    frames, gateway, instructions, intent,
     layers::{self, LAYERS},
     peer::{self, ORIGIN, PASS_THROUGH},
     wire,
 };
 
-const USAGE: &str = "Usage: cargo xtask bench [wire|frames|layers|gateway|instructions]... [--quick]\n";
+const USAGE: &str = "Usage: cargo xtask bench [wire|frames|intent|layers|gateway|instructions]... [--quick]\n";
 
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Wire,
     Frames,
+    Intent,
     Layers,
     Gateway,
     Instructions,
 }
 
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("wire", Section::Wire),
     ("frames", Section::Frames),
+    ("intent", Section::Intent),
     ("layers", Section::Layers),
     ("gateway", Section::Gateway),
     ("instructions", Section::Instructions),
@@ -80,6 +82,7 @@ fn measure(sections: &[Section], effort: Effort) -> Result<(), Failure> {
         match section {
             Section::Wire => wire::run(effort)?,
             Section::Frames => frames::run(effort)?,
+            Section::Intent => intent::run(effort)?,
             Section::Layers => layers::run(effort)?,
             Section::Gateway => runtime.block_on(gateway::run(effort))?,
             Section::Instructions => runtime.block_on(instructions::run(effort))?,

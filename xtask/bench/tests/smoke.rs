@@ -10,7 +10,7 @@ use tokio::{
 };
 use xtask_bench::{
     dialect::OPENAI,
-    frames,
+    frames, intent,
     layers::{
         self,
         case::{BATCH, Case},
@@ -49,6 +49,17 @@ fn every_operation_has_a_row_and_its_allocations() {
         let figures: Vec<f64> = row.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
         let [_, _, allocations, bytes, ..] = figures[..] else { panic!("{row}") };
         assert!(allocations > 0.0 && bytes > 0.0, "{row}");
+    }
+}
+
+#[test]
+fn telling_an_intent_has_rows_and_allocates_nothing() {
+    let output = bench().args(["intent", "--quick"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for operation in intent::operations() {
+        let row = text.lines().find(|line| line.trim().starts_with(&format!("{}  ", operation.name))).unwrap();
+        assert!(row.ends_with(" 0"), "{row}");
     }
 }
 

@@ -1,0 +1,145 @@
+//! The text that is read of a request: the beginning and the end of the newest turn, and a little of what came before.
+
+use llm_core::{Chat, LlmRequest, Message, Part, Payload, Role};
+
+use super::class::Class;
+
+/// Bytes read from the beginning of the newest turn: what is wanted mostly stands first.
+const HEAD: usize = 768;
+/// Bytes read from its end: after a long quotation what is wanted stands last.
+const TAIL: usize = 256;
+/// Bytes read of the system prompt, and of the turn before the newest one.
+const BEFORE: usize = 256;
+/// Messages looked through for a turn of the user's: a conversation of tools may have thousands.
+const MESSAGES: usize = 64;
+/// Characters of the longest text.
+const CHARS: usize = HEAD + TAIL + 1;
+
+/// Characters of a text, in order.
+#[derive(Debug)]
+pub(crate) struct Text {
+    letters: [Letter; CHARS],
+    length: usize,
+    /// Whether something was left out in the middle.
+    is_cut: bool,
+}
+
+/// A character of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Letter {
+    /// As it stands there.
+    pub(crate) char: char,
+    /// In lower case; what becomes two characters in lower case is the first of them.
+    pub(crate) lower: char,
+    /// What sort it is.
+    pub(crate) class: Class,
+}
+
+impl Letter {
+    fn of(char: char) -> Self {
+        Self { char, lower: lower(char), class: Class::of(char) }
+    }
+}
+
+/// The character in lower case: quick for the letters that there are most of, and without those of scripts that have
+/// lower case and hardly any writers today.
+fn lower(char: char) -> char {
+    match char {
+        '\0'..='\x7f' => char.to_ascii_lowercase(),
+        // Cyrillic and Hebrew to Hangul Jamo's end have none, or lie where they can be told by their number.
+        '\u{430}'..='\u{45f}' | '\u{e00}'..='\u{109f}' | '\u{2000}'..='\u{20ff}' | '\u{2e80}'.. => char,
+        '\u{410}'..='\u{42f}' => char::from_u32(char as u32 + 0x20).unwrap_or(char),
+        _ => char.to_lowercase().next().unwrap_or(char),
+    }
+}
+
+impl Text {
+    /// No text yet.
+    pub(crate) fn new() -> Self {
+        Self { letters: [Letter { char: ' ', lower: ' ', class: Class::Space }; CHARS], length: 0, is_cut: false }
+    }
+
+    /// Reads the newest turn of the user's that says something in words. Whether there is one.
+    pub(crate) fn read_newest(&mut self, request: &LlmRequest) -> bool {
+        let newest = chat(request).and_then(|chat| turns(chat).next());
+        newest.is_some_and(|message| self.read(message, HEAD, TAIL))
+    }
+
+    /// Reads a message that [came before](before) the newest turn. Whether it says something.
+    pub(crate) fn read_before(&mut self, message: &Message) -> bool {
+        self.read(message, BEFORE, 0)
+    }
+
+    /// Reads the first `head` and the last `tail` bytes of the texts of `message`, with a line end after each text and
+    /// where something is left out. A character that is cut through is left out.
+    fn read(&mut self, message: &Message, head: usize, tail: usize) -> bool {
+        self.length = 0;
+        let total = texts(message).map(|text| text.len().saturating_add(1)).fold(0, usize::saturating_add);
+        self.is_cut = total > head + tail;
+        if self.is_cut {
+            self.push_first(message, head);
+            self.push_after(message, total - tail);
+        } else {
+            texts(message).for_each(|text| self.push_line(text));
+        }
+        self.letters().iter().any(|letter| letter.class != Class::Space)
+    }
+
+    fn push_first(&mut self, message: &Message, mut room: usize) {
+        for text in texts(message) {
+            self.push_line(&text[..text.floor_char_boundary(room)]);
+            room = room.saturating_sub(text.len() + 1);
+            if room == 0 {
+                break;
+            }
+        }
+    }
+
+    fn push_after(&mut self, message: &Message, mut skipped: usize) {
+        for text in texts(message) {
+            if skipped <= text.len() {
+                self.push_line(&text[text.ceil_char_boundary(skipped)..]);
+            }
+            skipped = skipped.saturating_sub(text.len() + 1);
+        }
+    }
+
+    fn push_line(&mut self, line: &str) {
+        let free = self.letters[self.length..].iter_mut();
+        let read = free.zip(line.chars().chain(['\n'])).map(|(place, char)| *place = Letter::of(char));
+        self.length += read.count();
+    }
+
+    /// The characters.
+    pub(crate) fn letters(&self) -> &[Letter] {
+        &self.letters[..self.length]
+    }
+
+    /// Whether something was left out.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+}
+
+/// What came before the newest turn, as far as it is read: the system prompt, and the user's turn before it.
+pub(crate) fn before(request: &LlmRequest) -> impl Iterator<Item = &Message> {
+    chat(request).into_iter().flat_map(|chat| chat.system.iter().take(1).chain(turns(chat).skip(1).take(1)))
+}
+
+/// The conversation. Texts to embed are not one, and ask for nothing.
+fn chat(request: &LlmRequest) -> Option<&Chat> {
+    match request.payload() {
+        Payload::Chat(chat) | Payload::CountTokens(chat) => Some(chat),
+        Payload::Embed(_) => None,
+    }
+}
+
+/// The user's turns that have text, the newest first.
+fn turns(chat: &Chat) -> impl Iterator<Item = &Message> {
+    let is_turn = |message: &&Message| message.role == Role::User && texts(message).next().is_some();
+    chat.messages.iter().rev().take(MESSAGES).filter(is_turn)
+}
+
+fn texts(message: &Message) -> impl Iterator<Item = &str> {
+    message.parts.iter().filter_map(Part::as_text)
+}

@@ -1,0 +1,34 @@
+//! Parts of the examples, to be held out in turn.
+
+use std::{borrow::Borrow, collections::BTreeMap};
+
+use crate::{example::Example, model};
+
+/// The part of each example, from 0 to below `count`. Each part has about as many of each kind and label.
+pub fn of(examples: &[&Example], count: usize, seed: u64) -> Vec<usize> {
+    let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (place, example) in examples.iter().enumerate() {
+        groups.entry((example.kind, example.label)).or_default().push(place);
+    }
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut parts = vec![0; examples.len()];
+    let mut next = (0..count).cycle();
+    for group in groups.values_mut() {
+        model::shuffle(group, &mut random);
+        for (&mut place, part) in group.iter_mut().zip(&mut next) {
+            parts[place] = part;
+        }
+    }
+    parts
+}
+
+/// What is in `part`, and the rest.
+pub fn split<'a, T: Borrow<Example>>(
+    examples: &'a [T],
+    parts: &[usize],
+    part: usize,
+) -> (Vec<&'a Example>, Vec<&'a Example>) {
+    let (held_out, learned): (Vec<_>, Vec<_>) = examples.iter().zip(parts).partition(|(_, of)| **of == part);
+    let examples = |pairs: Vec<(&'a T, &usize)>| pairs.into_iter().map(|(example, _)| example.borrow()).collect();
+    (examples(held_out), examples(learned))
+}
