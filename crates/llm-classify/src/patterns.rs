@@ -270,7 +270,9 @@ impl Scanner {
                 Look::Number => {
                     let digit = mark.start();
                     let end = view.run(digit, usize::MAX, |byte| byte.is_ascii_digit());
-                    if let Some(pattern) = self.number(view, digit, end - digit) {
+                    if !is_short_and_alone(view, digit, end)
+                        && let Some(pattern) = self.number(view, digit, end - digit)
+                    {
                         return Some(pattern);
                     }
                     at = end;
@@ -297,6 +299,18 @@ impl Scanner {
         }
         (self.has_phone && phone::is_at(view, digit)).then_some(Pattern::Phone)
     }
+}
+
+/// Whether the digits from `start` to `end` are few and nothing that belongs to a longer number stands beside them, as
+/// most digits in prose and code: then no pattern needs to look.
+fn is_short_and_alone(view: &View<'_>, start: usize, end: usize) -> bool {
+    let goes_on =
+        |at| matches!(view.get(at), Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'(' | b')' | b'+'));
+    let behind = view.separator(end).map_or(end, |(_, length)| end + length);
+    end - start < 6
+        && !goes_on(end)
+        && !(behind > end && (view.is_digit(behind) || view.get(behind) == Some(b'(')))
+        && !view.before(start, 1).is_some_and(|byte| byte.is_ascii_alphanumeric())
 }
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
