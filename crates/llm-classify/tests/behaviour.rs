@@ -306,18 +306,32 @@ async fn services_and_clones_of_a_layer_share_their_counts_and_setters_start_fre
     assert_eq!(handle.counts().findings_of("email"), 2);
 }
 
+fn configured(text: &str) -> ClassifyLayer {
+    let config: ClassifyConfig = toml::from_str(text).expect("it is a configuration");
+    ClassifyLayer::try_from(config).expect("it can be built")
+}
+
 #[tokio::test]
 async fn a_configuration_names_patterns_and_tenants() {
-    let layer = |text: &str| {
-        let config: ClassifyConfig = toml::from_str(text).unwrap();
-        ClassifyLayer::try_from(config).unwrap()
-    };
-    let cards = layer(r#"detect = ["card"]"#);
+    let cards = configured(r#"detect = ["card"]"#);
     assert!(is_sensitive(&cards, asks("4111 1111 1111 1111")).await);
     assert!(!is_sensitive(&cards, asks(ADDRESS)).await);
-    assert!(is_sensitive(&layer(r#"detect = "all""#), asks(ADDRESS)).await);
+    assert!(is_sensitive(&configured(r#"detect = "all""#), asks(ADDRESS)).await);
+    assert!(is_sensitive(&configured(r#"detect = "email""#), asks(ADDRESS)).await);
     let mut request = asks("Why?");
     request.context_mut().set_caller(Caller::tenant("clinic"));
-    assert!(is_sensitive(&layer(r#"tenants = ["clinic"]"#), request.clone()).await);
-    assert!(!is_sensitive(&layer(""), request).await);
+    assert!(is_sensitive(&configured(r#"tenants = ["clinic"]"#), request.clone()).await);
+    assert!(!is_sensitive(&configured(""), request).await);
+}
+
+#[tokio::test]
+async fn a_configuration_turns_the_built_in_model_on_and_says_how_sure_it_must_be() {
+    let code = || asks("Write a Rust function `fn add(a: i32, b: i32) -> i32` that adds two numbers.");
+    let intent = async |text: &str| through(&configured(text), code()).await.intent;
+    assert_eq!(intent("intent = true").await.as_deref(), Some("code"));
+    assert_eq!(intent("intent = {}").await.as_deref(), Some("code"));
+    assert_eq!(intent("intent = { confidence = 0.1 }").await.as_deref(), Some("code"));
+    assert_eq!(intent("intent = { confidence = 1.0 }").await, None);
+    assert_eq!(intent("intent = false").await, None);
+    assert_eq!(intent("").await, None);
 }
