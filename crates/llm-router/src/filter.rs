@@ -26,6 +26,8 @@ pub(crate) struct Filter<'a> {
     // Absent where the caller may use whatever answers to the requested name.
     allowed: Option<&'a AllowedModels>,
     is_sensitive: bool,
+    // Worked out for the first candidate with a window.
+    most_tokens: Option<u64>,
     excluded: Excluded,
 }
 
@@ -46,12 +48,13 @@ impl<'a> Filter<'a> {
         let context = request.context();
         let allowed = context.allowed_models().filter(|allowed| !allowed.permits(request.model()));
         let is_sensitive = context.sensitivity().is_sensitive();
-        Self { required_tags, allowed, is_sensitive, excluded: Excluded::default() }
+        Self { required_tags, allowed, is_sensitive, most_tokens: None, excluded: Excluded::default() }
     }
 
     /// Whether the candidate can serve the call. Those that cannot are counted.
     pub(crate) fn admits(&mut self, candidate: &Candidate, facts: &mut Facts<'_>) -> bool {
-        self.count(self.check_target(candidate).and_then(|()| check_model(candidate, facts)))
+        let checked = self.check_target(candidate).and_then(|()| self.check_model(candidate, facts));
+        self.count(checked)
     }
 
     /// The same for a target that was chosen elsewhere: whether the call may go there, not whether it would do.
@@ -79,6 +82,23 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
+    fn check_model(&mut self, candidate: &Candidate, facts: &mut Facts<'_>) -> Result<(), Exclusion> {
+        let lacks = candidate.lacks();
+        if lacks != Needs::default()
+            && let Some(missing) = facts.needs().iter().find(|need| lacks.has(*need))
+        {
+            return Err(Exclusion::Capability(missing));
+        }
+        let window = candidate.model().and_then(|model| model.context_window);
+        if let Some(window) = window
+            && *self.most_tokens.get_or_insert_with(|| most_tokens(facts.request())) > window
+            && facts.input_tokens() > window
+        {
+            return Err(Exclusion::Window);
+        }
+        Ok(())
+    }
+
     /// Why no candidate is left of the route of this name.
     pub(crate) fn refusal(&self, route: &str) -> Error {
         let Excluded { all, capability, missing, window, sensitive, not_allowed } = self.excluded;
@@ -96,23 +116,6 @@ impl<'a> Filter<'a> {
         };
         Error::new(kind, format!("`{route}` has {all} targets: {why}"))
     }
-}
-
-fn check_model(candidate: &Candidate, facts: &mut Facts<'_>) -> Result<(), Exclusion> {
-    let lacks = candidate.lacks();
-    if lacks != Needs::default()
-        && let Some(missing) = facts.needs().iter().find(|need| lacks.has(*need))
-    {
-        return Err(Exclusion::Capability(missing));
-    }
-    let window = candidate.model().and_then(|model| model.context_window);
-    if let Some(window) = window
-        && most_tokens(facts.request()) > window
-        && facts.input_tokens() > window
-    {
-        return Err(Exclusion::Window);
-    }
-    Ok(())
 }
 
 impl Excluded {

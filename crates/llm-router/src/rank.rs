@@ -19,6 +19,7 @@ use std::fmt;
 use llm_core::{LlmRequest, Random};
 use tokio::time::Instant;
 
+pub(crate) use self::cost::Size;
 pub use self::{blend::CostShare, strategy::Strategy};
 use crate::Candidate;
 

@@ -7,18 +7,19 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use llm_core::{
-    Again, Commit, Elsewhere, Error, ErrorKind, HealthState, LlmRequest, LlmResponse, NanoUsd, Payload, Served,
-    Striped, Target, TokenFamily, Usage, estimate_prompt, watch_call,
+    Again, Commit, Elsewhere, Error, ErrorKind, HealthState, LlmRequest, LlmResponse, Served, Striped, Target,
+    watch_call,
 };
 use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 use tracing::debug;
 
 use crate::{
-    Asked, Candidate, Facts, RouterHandle, Rule,
+    Asked, Choice, Facts, RouterHandle, Rule,
     attempts::{Attempts, Failure, Picked},
     filter::Filter,
     handle,
+    rank::Size,
     routing::Meaning,
     shared::{Counts, Current, Shared},
     verdict::{Failures, Verdict},
@@ -57,47 +58,55 @@ where
 
     fn call(&mut self, request: LlmRequest) -> Self::Future {
         // It is the clone that is readied and called, once the future is polled.
-        Box::pin(routed(self.inner.clone(), self.shared.current(), request))
+        routed(self.inner.clone(), self.shared.current(), request)
     }
 }
 
-async fn routed<S>(inner: S, current: Current, request: LlmRequest) -> Result<LlmResponse, Error>
+// As an `async fn` its arguments would be in the future twice, and that would be too large for the allocator's fast path.
+fn routed<S>(inner: S, current: Current, request: LlmRequest) -> BoxFuture<'static, Result<LlmResponse, Error>>
 where
-    S: Service<LlmRequest, Response = LlmResponse>,
-    S::Error: Into<Error>,
+    S: Service<LlmRequest, Response = LlmResponse, Future: Send> + Send + 'static,
+    S::Error: Into<Error> + Send,
 {
-    let call = Call { current: &current, request: &request };
-    let mut facts = Facts::of(&request);
-    let mut now = Instant::now();
-    let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
-    let mut attempts = call.filter(&meant, &mut facts).map_err(|error| call.refused(error))?;
-    let mut picked = match call.next(&mut attempts, now, None) {
-        Some(picked) => picked,
-        None => call.panic(&meant, &attempts, now).map_err(|error| call.refused(error))?,
-    };
-    let mut attempt = call.first_attempt(&attempts, &picked);
-    let mut inner = Commit::new(inner, current.common().settings.hold);
-    let mut failures = Failures::default();
-    loop {
-        let in_flight = picked.candidate.begin(request.is_stream(), now);
-        // A service that does not get ready is dead, whoever is to be called through it.
-        let ready = inner.ready().await.map_err(|error| call.failed(error, &failures))?;
-        let error = match watch_call(attempt, |attempt| ready.call(attempt), in_flight).await {
-            Ok(response) => return Ok(answered_by(&picked, response)),
-            Err(error) => error,
+    Box::pin(async move {
+        let call = Call { current: &current, request: &request };
+        let mut facts = Facts::of(&request);
+        let mut now = Instant::now();
+        let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
+        let mut attempts = call.filter(&meant, &mut facts).map_err(|error| call.refused(error))?;
+        let mut picked = match call.next(&mut attempts, now, None) {
+            Some(picked) => picked,
+            None => call.panic(&meant, &attempts, now).map_err(|error| call.refused(error))?,
         };
-        failures.add(&error);
-        now = Instant::now();
-        picked = match call.elsewhere(&mut attempts, Failure { candidate: picked.candidate, error: &error }, now) {
-            Ok(next) => next,
-            Err(stop) => {
-                call.decided(stop, &picked, &error);
-                return Err(call.failed(error, &failures));
-            }
-        };
-        call.decided(Verdict::FailedOver, &picked, &error);
-        attempt = call.further_attempt(&attempts, &picked);
-    }
+        let mut is_first = true;
+        let mut inner = Commit::new(inner, current.common().settings.hold);
+        let mut failures = Failures::default();
+        loop {
+            // A service that does not get ready is dead, whoever is to be called through it.
+            let ready = inner.ready().await.map_err(|error| call.failed(error, &failures))?;
+            // What the attempt is made of is moved in here and kept nowhere else, or it would be part of the future twice.
+            let answered = watch_call(
+                call.attempt(std::mem::take(&mut is_first), &attempts, &picked),
+                |attempt| ready.call(attempt),
+                picked.candidate.begin(request.is_stream(), now),
+            )
+            .await;
+            let error = match answered {
+                Ok(response) => return Ok(answered_by(&picked, response)),
+                Err(error) => error,
+            };
+            failures.add(&error);
+            now = Instant::now();
+            picked = match call.elsewhere(&mut attempts, Failure { candidate: picked.candidate, error: &error }, now) {
+                Ok(next) => next,
+                Err(stop) => {
+                    call.decided(stop, &picked, &error);
+                    return Err(call.failed(error, &failures));
+                }
+            };
+            call.decided(Verdict::FailedOver, &picked, &error);
+        }
+    })
 }
 
 /// A call under way: what it goes by, and what was asked.
@@ -123,12 +132,16 @@ impl<'a> Call<'a> {
         }
         let rule = routing.plan.rules.choose(facts);
         if let Some(sentence) = rule.and_then(Rule::refusal) {
+            debug!(rule = rule.map(tracing::field::display), "a rule refuses");
             Counts::add(&self.current.common().counts.refused);
             return Err(Error::new(ErrorKind::Forbidden, sentence.to_owned()));
         }
         let required_tags = rule.map_or(&[][..], Rule::required_tags);
         let name = rule.and_then(Rule::route).unwrap_or(self.request.model());
         let own = rule.and_then(|rule| routing.of_rule(rule.place()));
+        if let Some(rule) = rule {
+            debug!(%rule, route = name, "a rule decides");
+        }
         let Some(meaning) = own.or_else(|| routing.meaning(name)) else {
             return Err(Error::new(ErrorKind::UnknownModel, format!("no provider serves the model `{name}`")));
         };
@@ -182,23 +195,17 @@ impl<'a> Call<'a> {
         Err(attempts.nobody_is_fit(meant.name))
     }
 
-    fn first_attempt(&self, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
+    /// The request of an attempt at `picked`.
+    fn attempt(&self, is_first: bool, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
         let mut request = self.request.clone();
-        if picked.is_probe {
-            request.context_mut().set_probe(true);
-        }
-        self.begin(request, attempts, picked)
-    }
-
-    fn further_attempt(&self, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
-        let mut request = self.request.clone();
-        request.context_mut().begin_attempt(Again::Failover, Duration::ZERO);
-        self.begin(request, attempts, picked)
-    }
-
-    fn begin(&self, mut request: LlmRequest, attempts: &Attempts<'_>, picked: &Picked<'_>) -> LlmRequest {
         let context = request.context_mut();
         context.set_target(picked.candidate.target().clone());
+        if picked.is_probe {
+            context.set_probe(true);
+        }
+        if !is_first {
+            context.begin_attempt(Again::Failover, Duration::ZERO);
+        }
         // A retry that leaves them a call is of no use if they are not called.
         let untried = attempts.untried(picked.candidate, context.calls_left(), |target| self.health_of(target));
         context.set_untried_candidates(untried);
@@ -227,7 +234,8 @@ impl<'a> Call<'a> {
         if context.deadline().is_some_and(|deadline| deadline <= now) {
             return Err(Verdict::Deadline);
         }
-        attempts.narrow(failure, |candidate| cost(candidate, self.request));
+        let size = Size::of(self.request);
+        attempts.narrow(failure, |candidate| size.cost(&Choice { candidate, weight: 1.0 }));
         let next = self.next(attempts, now, Some(failure)).ok_or(Verdict::NoCandidate)?;
         if context.may_call_again(Again::Failover, Some(failure.error)) {
             Ok(next)
@@ -285,15 +293,4 @@ fn answered_by(picked: &Picked<'_>, mut response: LlmResponse) -> LlmResponse {
         Served::FirstChoice | Served::Substitute | Served::Degraded => {}
     }
     response
-}
-
-/// What the call costs there, about, if its price is known.
-fn cost(candidate: &Candidate, request: &LlmRequest) -> Option<NanoUsd> {
-    let price = candidate.model()?.price.as_ref()?;
-    let tokens = estimate_prompt(request.payload(), TokenFamily::of(request.model())).likely;
-    let output = match request.payload() {
-        Payload::Chat(chat) => chat.max_output_tokens.unwrap_or(400),
-        Payload::Embed(_) | Payload::CountTokens(_) => 0,
-    };
-    Some(price.cost(&Usage::reported(tokens, output)).total())
 }

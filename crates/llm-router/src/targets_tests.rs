@@ -25,6 +25,8 @@ fn a_name_means_every_provider_that_serves_it_with_each_of_its_keys() {
     assert_eq!(meant_by("one-key/m#only"), ["one-key/m"], "an only key may be named, and is not in the target");
     assert_eq!(meant_by("gpt-4o-x"), ["two-keys/gpt-4o-x#first", "two-keys/gpt-4o-x#second"]);
     assert_eq!(meant_by("vendor/x"), ["keyless/vendor/x"], "a model's own name goes before a provider's");
+    let taken = targets.clone().provider(ProviderEntry::new("last").models(["one-key/m"]));
+    assert_eq!(names(taken.meant_by("one-key/m")), ["last/one-key/m"]);
     for nobody in ["o", "one-key/gpt-5", "m#third", "keyless/n#only", "elsewhere/m", "gpt-*", "two-keys/gpt-*", ""] {
         assert!(meant_by(nobody).is_empty(), "{nobody}");
     }

@@ -10,9 +10,9 @@ use std::{
 use futures_util::{FutureExt, StreamExt, poll};
 use llm_core::{
     Again, AllowedModels, AttemptEnd, Caller, Error, ErrorKind, HealthState, HoldBack, LlmRequest, Measures, Random,
-    Served, Target,
+    Served, Target, catalog::Catalog,
 };
-use llm_router::{Plan, ProviderEntry, RouterLayer, Rule, Rules, Strategy, When};
+use llm_router::{Plan, ProviderEntry, RouterLayer, Rule, Rules, Strategy, Targets, When};
 use llm_test::{Answer, Frames, Probe};
 use support::*;
 use tokio::time::Instant;
@@ -94,10 +94,12 @@ async fn the_layers_below_are_told_how_many_candidates_are_left() {
         seen_by.lock().unwrap().push(request.context().untried_candidates());
         async { Err::<llm_core::LlmResponse, _>(Error::new(ErrorKind::Server, "down")) }
     });
+    layer.layer(inner).oneshot(ask("m")).await.unwrap_err();
+    assert_eq!(*seen.lock().unwrap(), [1, 0]);
     let request = ask("m");
     let context = request.context().clone();
-    layer.layer(inner).oneshot(request).await.unwrap_err();
-    assert_eq!(*seen.lock().unwrap(), [1, 0]);
+    let providers = Providers::new([("a", vec![fail(ErrorKind::InvalidRequest)]), ("b", vec![]), ("c", vec![])]);
+    answer(&providers.under(&chain()), request).await.unwrap_err();
     assert_eq!(context.untried_candidates(), 0, "and nobody above saves a call for anyone");
 }
 
@@ -413,6 +415,35 @@ async fn what_stands_in_is_tried_in_its_order_after_the_route() {
     let service = providers.under(&RouterLayer::new(Plan::new(targets).route("r", route)));
     let response = call(&service, ask("r")).await.unwrap();
     assert_eq!((response.head.target.unwrap().provider(), response.head.served), ("c", Served::Substitute));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_named_twice_is_called_once() {
+    let providers = Providers::new([("a", vec![fail(ErrorKind::Server); 2]), ("b", vec![fail(ErrorKind::Server)])]);
+    let targets = targets(["a", "b"]);
+    let route = targets.route(["a/m", "m"]).unwrap().then(targets.route(["a/m"]).unwrap());
+    let layer = RouterLayer::new(Plan::new(targets).route("r", route));
+    answer(&providers.under(&layer), ask("r")).await.unwrap_err();
+    assert_eq!((providers.calls("a"), providers.calls("b")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_budget_goes_to_a_cheaper_target_and_a_long_prompt_to_a_larger_window() {
+    let catalog = Catalog::from_toml(
+        "[[models]]\nname = 'dear'\ninput = 9\noutput = 9\ncontext_window = 1_000
+        [[models]]\nname = 'dearer'\ninput = 10\noutput = 10\ncontext_window = 500
+        [[models]]\nname = 'unknown'
+        [[models]]\nname = 'cheap'\ninput = 1\noutput = 1\ncontext_window = 2_000",
+    );
+    let names = ["dear", "dearer", "unknown", "cheap"];
+    let targets = Targets::new(Arc::new(catalog.unwrap())).provider(ProviderEntry::new("a").models(names));
+    let layer = RouterLayer::new(Plan::new(targets.clone()).route("r", targets.route(names).unwrap()));
+    for kind in [ErrorKind::BudgetExceeded, ErrorKind::ContextLength] {
+        let providers = Providers::new([("a", vec![fail(kind)])]);
+        let answered = call(&providers.under(&layer), ask("r")).await.unwrap();
+        assert_eq!(answered.head.target.unwrap().model(), "cheap", "{kind}");
+        assert_eq!(providers.calls("a"), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

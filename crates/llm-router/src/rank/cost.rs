@@ -10,14 +10,14 @@ const TYPICAL_OUTPUT: u64 = 400;
 
 /// The size of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
+pub(crate) struct Size {
     input: u64,
     output: u64,
 }
 
 impl Size {
     /// Of the input roughly so many tokens as a quarter of its bytes, and of the output as many as the call allows.
-    pub(super) fn of(request: &LlmRequest) -> Self {
+    pub(crate) fn of(request: &LlmRequest) -> Self {
         let output = match request.payload() {
             Payload::Chat(chat) => {
                 let ceilings = [chat.max_output_tokens, request.context().output_ceiling()];
@@ -31,7 +31,7 @@ impl Size {
     }
 
     /// What a call of this size would cost there, if its price is known.
-    pub(super) fn cost(self, choice: &Choice<'_>) -> Option<NanoUsd> {
+    pub(crate) fn cost(self, choice: &Choice<'_>) -> Option<NanoUsd> {
         let price = choice.candidate.model()?.price.as_ref()?;
         Some(price.cost(&Usage::reported(self.input, self.output)).total())
     }
