@@ -59,7 +59,9 @@
 //! cannot find names, addresses of houses, diagnoses, or a number that is written out or spread over texts, and so they
 //! are no proof that a request may leave; they are a net with known holes. What has a check digit is found wherever it
 //! stands and with one digit changed it is not; what has none, or a weak one, is found in a form that is unusual
-//! otherwise or near a word that says what it is. [`Pattern`] says which is which.
+//! otherwise or near a word that says what it is. [`Pattern`] says which is which. In 26 MB of source code from the registry
+//! some 300 lines were found: mail addresses, passwords in URLs, numbers that tests take for real ones, and two dumps of
+//! bytes whose pairs of digits look like a French telephone number.
 //!
 //! The search takes one pass: an automaton of the first letters and digits (`aho-corasick`) stops where something could
 //! begin, and what is there is looked at in place. No pattern goes back or far, so the work grows with the text and no

@@ -255,6 +255,7 @@ const LEFT_ALONE: &[&str] = &[
     "npm install lodash@4.17.21 react@latest",
     "docker pull postgres@sha256:abc",
     "git@github.com:rust-lang/rust.git",
+    "git+ssh://git@github.com/rust-lang/rust.git",
     "y = x@w.T + q@k.transpose(0, 1)",
     "y = x@w.sum",
     "icon@2x.png icon@3x.png",

@@ -54,7 +54,8 @@ fn is_domain_at(view: &View<'_>, local: &[u8], start: usize) -> bool {
             Some([digits @ .., b'x']) if digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() => true,
             Some([_]) if local.len() == 1 => true,
             Some(_) => {
-                matches!(view.get(end), Some(b'(' | b'[' | b'_')) || (view.get(end) == Some(b':') && local == b"git")
+                matches!(view.get(end), Some(b'(' | b'[' | b'_'))
+                    || (matches!(view.get(end), Some(b':' | b'/')) && local == b"git")
             }
         };
         return !is_code && is_top_level(name);
