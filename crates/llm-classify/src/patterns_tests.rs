@@ -76,7 +76,7 @@ fn work_grows_with_the_text_and_no_faster() {
         let [short, long] = [4_096, 65_536].map(|bytes| reads(&piece.repeat(bytes / piece.len())));
         // Sixteen times the text.
         assert!(long <= 17 * short + 4_096, "{piece:?}: {short} bytes in 4 KiB, {long} in 64 KiB");
-        assert!(long <= 300 * 65_536, "{piece:?}: {} for each byte", long / 65_536);
-        println!("{piece:?}: {:.1} for each byte", long as f64 / 65_536.0);
+        // As many as the crate docs say, and some.
+        assert!(long <= 30 * 65_536, "{piece:?}: {} for each byte", long / 65_536);
     }
 }

@@ -220,6 +220,7 @@ fn is_assigned(digits: &[u8], has_bracketed_zero: bool) -> bool {
     let national = if has_bracketed_zero { national.strip_prefix(b"0").unwrap_or(national) } else { national };
     // Behind the code a number begins with 0 in few countries: in Italy, the Ivory Coast, Gabon and the Congo.
     let may_begin_with_0 = [&b"39"[..], b"225", b"241", b"242"].iter().any(|code| digits.starts_with(code));
-    let is_north_american_or_other = digits[0] != b'1' || is_north_american(national);
-    (fewest..=most).contains(&national.len()) && (national[0] != b'0' || may_begin_with_0) && is_north_american_or_other
+    (fewest..=most).contains(&national.len())
+        && (national[0] != b'0' || may_begin_with_0)
+        && (digits[0] != b'1' || is_north_american(national))
 }
