@@ -51,7 +51,7 @@
 //!
 //! Detectors are shown every text that is sent: messages of all roles, instructions, tool calls and results, names,
 //! descriptions and schemas, inputs of embeddings, and fields that have no type here, as JSON. Each text is shown by
-//! itself. **Not looked into** are pictures, sound, documents and the addresses of these, token ids, and reasoning that a
+//! itself and as it is written: in JSON an escaped line break is one, and an escaped at sign stays hidden. **Not looked into** are pictures, sound, documents and the addresses of these, token ids, and reasoning that a
 //! provider has encrypted. Who must be sure about those marks the request by a detector of the tenant or at the door.
 //!
 //! # The built-in patterns
