@@ -72,11 +72,11 @@ impl Stats {
 
     /// How long it takes to the first content of a stream.
     pub(crate) fn first_content(&self, now: Instant) -> Option<Duration> {
-        self.at(now).first_content().map(Duration::from_secs_f32)
+        self.lately(&self.first_content, now).map(Duration::from_secs_f32)
     }
 
     pub(crate) fn seconds_per_token(&self, now: Instant) -> Option<f64> {
-        self.at(now).seconds_per_token().map(f64::from)
+        self.lately(&self.per_token, now).map(f64::from)
     }
 
     pub(crate) fn failing(&self, now: Instant) -> f64 {
@@ -85,7 +85,12 @@ impl Stats {
 
     /// The figures as they look now.
     pub(crate) fn at(&self, now: Instant) -> Seen<'_> {
-        Seen { stats: self, now: self.tick(now) }
+        Seen { stats: self, now }
+    }
+
+    fn lately(&self, figure: &Figure, now: Instant) -> Option<f32> {
+        let mean = figure.read();
+        mean.reliable().filter(|_| mean.age(self.tick(now)) < LATELY)
     }
 
     fn tick(&self, now: Instant) -> Tick {
@@ -94,22 +99,22 @@ impl Stats {
     }
 }
 
-/// Figures of one target as they look at one moment.
+/// Figures of one target as they look at one moment, for choosing. Old ones count, and fade.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen<'a> {
     stats: &'a Stats,
-    now: Tick,
+    now: Instant,
 }
 
 impl Seen<'_> {
     /// Seconds to the first content of a stream.
     pub(crate) fn first_content(self) -> Option<f32> {
-        self.lately(&self.stats.first_content)
+        self.stats.first_content.read().reliable()
     }
 
     /// Seconds an output token takes.
     pub(crate) fn seconds_per_token(self) -> Option<f32> {
-        self.lately(&self.stats.per_token)
+        self.stats.per_token.read().reliable()
     }
 
     /// What is to be thought of the target.
@@ -118,15 +123,15 @@ impl Seen<'_> {
     /// Old ones are less: their weight fades, and in the end one that went well is all that is left.
     pub(crate) fn repute(self) -> Repute {
         let mean = self.stats.failed.read();
-        let age = mean.age(self.now) / FADES_IN;
+        let age = mean.age(self.stats.tick(self.now)) / FADES_IN;
         let faded = 1.0 + age * age;
         let weight = mean.weight / faded;
         Repute { failing: mean.value * weight / (weight + 1.0), faded }
     }
 
-    fn lately(self, figure: &Figure) -> Option<f32> {
-        let mean = figure.read();
-        mean.reliable().filter(|_| mean.age(self.now) < LATELY)
+    /// Whether no failure is remembered. Told without a look at the time, which would be most of what a choice costs.
+    pub(crate) fn is_flawless(self) -> bool {
+        self.stats.failed.read().value <= 0.0
     }
 }
 

@@ -84,6 +84,9 @@ impl<'a> Looked<'a> {
     /// under way, looks idle beside one that is busy. Where no call is under way, what was seen last fades, and so a
     /// target that is left alone will be tried: by one call, because what is under way there is not idle.
     pub(super) fn reluctance(&self) -> f32 {
+        if self.in_flight > 0 && self.seen.is_flawless() {
+            return 1.0;
+        }
         let repute = self.seen.repute();
         let succeeding = 1.0 - repute.failing;
         let squared = succeeding * succeeding;
@@ -95,8 +98,9 @@ impl<'a> Looked<'a> {
     ///
     /// The square, because comparing squares is comparing roots and saves taking them.
     pub(super) fn load(&self) -> f32 {
-        let weight = if self.weight > 0.0 { self.weight as f32 } else { 1.0 };
-        let calls = (self.in_flight + 1) as f32 / weight;
+        let calls = (self.in_flight + 1) as f32;
+        let is_plain = self.weight == 1.0 || self.weight <= 0.0;
+        let calls = if is_plain { calls } else { calls / self.weight as f32 };
         calls * calls * self.reluctance()
     }
 }
