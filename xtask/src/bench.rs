@@ -29,7 +29,7 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
         build("gateway")?;
     }
     build("xtask-bench")?;
-    if selects(&["layers"]) {
+    if selects(&["layers", "pick"]) {
         build_peers(&target)?;
     }
     process::run(Command::new(target.join("release/xtask-bench")).args(options))?;

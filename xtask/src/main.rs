@@ -36,7 +36,7 @@ Usage: cargo xtask <command>
   test                        all tests and doc tests, one total at the end
 
 Not part of ci:
-  bench [PART]... [--quick]   figures beside their targets: wire, frames, intent, layers, gateway,
+  bench [PART]... [--quick]   figures beside their targets: wire, frames, intent, layers, pick, gateway,
                               instructions (all by default)
   simulate NAME               layers compared in a simulation, as a table: trip-rules, load-score
   train-intent --data PATH [--check]

@@ -3,8 +3,8 @@
 
 use std::{alloc::System, env, process::ExitCode};
 
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use xtask_bench::{Failure, effort::Effort, frames, intent, layers, wire};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use xtask_bench::{Failure, effort::Effort, frames, intent, layers, operation, pick, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -16,27 +16,20 @@ fn main() -> Result<ExitCode, Failure> {
         ["wire"] => wire::operations(),
         ["frames"] => frames::operations(),
         ["intent"] => intent::operations(),
+        [pick::PICK] => pick::operations(),
         ["layers"] => {
             layers::program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
             return Ok(ExitCode::SUCCESS);
         }
         [layers::MEMORY, effort] => {
-            let effort = if effort == Effort::Quick.name() { Effort::Quick } else { Effort::Full };
-            layers::memory::print(effort, ALLOCATOR)?;
+            layers::memory::print(Effort::named(effort), ALLOCATOR)?;
             return Ok(ExitCode::SUCCESS);
         }
         _ => {
-            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers");
+            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers|pick");
             return Ok(ExitCode::from(2));
         }
     };
-    for mut operation in operations {
-        // What is made once and kept is not counted.
-        operation.run();
-        let region = Region::new(ALLOCATOR);
-        operation.run();
-        let change = region.change();
-        println!("{} {}", change.allocations + change.reallocations, change.bytes_allocated);
-    }
+    operation::print_allocations(operations, ALLOCATOR);
     Ok(ExitCode::SUCCESS)
 }

@@ -18,6 +18,11 @@ impl Effort {
         }
     }
 
+    /// The one of this name; for anything else the full one.
+    pub fn named(name: &str) -> Self {
+        if name == Self::Quick.name() { Self::Quick } else { Self::Full }
+    }
+
     /// One of two numbers.
     pub fn pick(self, quick: usize, full: usize) -> usize {
         match self {

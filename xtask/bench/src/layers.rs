@@ -34,17 +34,22 @@ pub const MEMORY: &str = "layers-memory";
 pub const BARE: &str = "bare echo";
 
 /// The program with the layers of others, and the one that counts for it.
-const PEERS: [&str; 2] = ["bench-peers", "bench-peers-counting"];
-
-/// At most so many nanoseconds for each of our layers.
-const NANOSECONDS: f64 = 100.0;
+pub(crate) const PEERS: [&str; 2] = ["bench-peers", "bench-peers-counting"];
 
 /// At most so many times the nanoseconds when two threads call at once.
 const RATIO: f64 = 3.0;
 
-/// Our layers, and how often each may allocate for a whole answer. A stream may cost one more.
-const ALLOCATIONS: [(&str, f64); 5] =
-    [(own::TIMEOUT, 1.0), (own::RETRY, 0.0), (own::BREAKER, 0.0), (own::BREAKER_BESIDE, 0.0), (own::HEDGE, 1.0)];
+/// Our layers: how many nanoseconds each may take for a whole answer, and how often it may allocate. A stream may cost
+/// one more.
+const LIMITS: [(&str, f64, f64); 7] = [
+    (own::TIMEOUT, 100.0, 1.0),
+    (own::RETRY, 100.0, 0.0),
+    (own::BREAKER, 100.0, 0.0),
+    (own::BREAKER_BESIDE, 100.0, 0.0),
+    (own::HEDGE, 100.0, 1.0),
+    (own::ROUTER, 150.0, 1.0),
+    (own::ROUTER_OF_THREE, 150.0, 1.0),
+];
 
 /// Prints what each layer adds.
 pub fn run(effort: Effort) -> Result<(), Failure> {
@@ -146,11 +151,13 @@ fn row(name: &str, figures: Figures, sign: &str, targets: &str) -> Vec<String> {
 
 /// Whether a layer of ours does what it is to do. The targets for time are those of whole answers.
 fn targets(name: &str, answer: Answer, figures: &Figures) -> String {
-    let Some((_, allocations)) = ALLOCATIONS.iter().find(|(layer, _)| *layer == name) else { return String::new() };
+    let Some((_, nanoseconds, allocations)) = LIMITS.iter().find(|(layer, ..)| *layer == name) else {
+        return String::new();
+    };
     match answer {
         Answer::Whole => {
             let mut targets =
-                vec![verdict(figures.alone, NANOSECONDS, " ns"), verdict(figures.allocations, *allocations, "")];
+                vec![verdict(figures.alone, *nanoseconds, " ns"), verdict(figures.allocations, *allocations, "")];
             targets.extend(figures.ratio().map(|ratio| verdict(ratio, RATIO, " ×")));
             targets.join("; ")
         }

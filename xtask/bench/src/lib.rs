@@ -16,6 +16,7 @@ pub mod load;
 pub mod lockstep;
 pub mod operation;
 pub mod peer;
+pub mod pick;
 pub mod program;
 pub mod table;
 pub mod wire;

@@ -9,10 +9,11 @@ use xtask_bench::{
     frames, gateway, instructions, intent,
     layers::{self, LAYERS},
     peer::{self, ORIGIN, PASS_THROUGH},
+    pick::{self, PICK},
     wire,
 };
 
-const USAGE: &str = "Usage: cargo xtask bench [wire|frames|intent|layers|gateway|instructions]... [--quick]\n";
+const USAGE: &str = "Usage: cargo xtask bench [wire|frames|intent|layers|pick|gateway|instructions]... [--quick]\n";
 
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +22,17 @@ enum Section {
     Frames,
     Intent,
     Layers,
+    Pick,
     Gateway,
     Instructions,
 }
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("wire", Section::Wire),
     ("frames", Section::Frames),
     ("intent", Section::Intent),
     ("layers", Section::Layers),
+    (PICK, Section::Pick),
     ("gateway", Section::Gateway),
     ("instructions", Section::Instructions),
 ];
@@ -84,6 +87,7 @@ fn measure(sections: &[Section], effort: Effort) -> Result<(), Failure> {
             Section::Frames => frames::run(effort)?,
             Section::Intent => intent::run(effort)?,
             Section::Layers => layers::run(effort)?,
+            Section::Pick => pick::run(effort)?,
             Section::Gateway => runtime.block_on(gateway::run(effort))?,
             Section::Instructions => runtime.block_on(instructions::run(effort))?,
         }

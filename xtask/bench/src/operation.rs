@@ -1,12 +1,15 @@
 //! Something small that is done many times over: how long it takes, and what it allocates.
 
 use std::{
+    alloc::GlobalAlloc,
     env, fmt,
     path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
+
+use stats_alloc::{Region, StatsAlloc};
 
 use crate::{
     Failure,
@@ -98,4 +101,16 @@ impl Allocated {
 /// What `subject` allocates, from the program that counts: in the order of its operations.
 pub fn count(subject: &str) -> Result<Vec<Allocated>, Failure> {
     Allocated::counted_by(&env::current_exe()?.with_file_name("xtask-bench-counting"), &[subject])
+}
+
+/// Prints what one run of each operation allocates: two numbers a line, in their order. For a program that counts.
+pub fn print_allocations<A: GlobalAlloc>(operations: Vec<Operation>, allocator: &'static StatsAlloc<A>) {
+    for mut operation in operations {
+        // What is made once and kept is not counted.
+        operation.run();
+        let region = Region::new(allocator);
+        operation.run();
+        let change = region.change();
+        println!("{} {}", change.allocations + change.reallocations, change.bytes_allocated);
+    }
 }

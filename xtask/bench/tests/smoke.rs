@@ -19,6 +19,7 @@ use xtask_bench::{
     load::{Connection, Question},
     lockstep,
     peer::{self, ORIGIN, PASS_THROUGH},
+    pick,
     program::Program,
     wire,
 };
@@ -60,6 +61,19 @@ fn telling_an_intent_has_rows_and_allocates_nothing() {
     for operation in intent::operations() {
         let row = text.lines().find(|line| line.trim().starts_with(&format!("{}  ", operation.name))).unwrap();
         assert!(row.ends_with(" 0"), "{row}");
+    }
+}
+
+#[test]
+fn every_strategy_has_a_row_and_none_allocates() {
+    let output = bench().args(["pick", "--quick"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for operation in pick::operations() {
+        let row = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{} ", operation.name))).unwrap();
+        let figures: Vec<f64> = row.split_whitespace().map_while(|figure| figure.parse().ok()).collect();
+        let [of_8, of_100, allocations] = figures[..] else { panic!("{row}") };
+        assert!(of_8 > 0.0 && of_100 > 0.0 && allocations == 0.0, "{row}");
     }
 }
 

@@ -1,13 +1,17 @@
-//! Counts what a batch of calls through the layers of others allocates: two numbers a line, in their order.
+//! Counts what others allocate, a batch of calls through a layer or one choice: two numbers a line, in their order.
 
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use xtask_bench::{Failure, layers::program};
+use xtask_bench::{Failure, layers::program, operation, pick::PICK};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> Result<(), Failure> {
+    if std::env::args().nth(1).as_deref() == Some(PICK) {
+        operation::print_allocations(bench_peers::picks(), ALLOCATOR);
+        return Ok(());
+    }
     program::print_allocations(&bench_peers::cases(), ALLOCATOR)
 }

@@ -1,4 +1,7 @@
-//! The circuit breaker and the retry layer of tower-resilience, as they are by default where they have defaults.
+//! The circuit breaker, the retry layer and the router of tower-resilience, and what chooses among services in tower,
+//! as they are by default where they have defaults.
+
+mod pick;
 
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use xtask_bench::layers::{
     echo::{Answer, Echo},
     own::over,
 };
+
+pub use pick::picks;
 
 /// An hour: longer than anything is measured.
 const LONG: Duration = Duration::from_secs(3600);

@@ -1,9 +1,17 @@
-//! Measures the layers of others, as `cargo xtask bench layers` tells it to.
+//! Measures what others have, as `cargo xtask bench` tells it to.
 
-use xtask_bench::{Failure, layers::program};
+use xtask_bench::{
+    Failure,
+    effort::Effort,
+    layers::program,
+    pick::{self, PICK},
+};
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    program::run(&bench_peers::cases(), &arguments)
+    match arguments[..] {
+        [PICK, effort] => pick::print_nanoseconds(bench_peers::picks(), Effort::named(effort)),
+        _ => program::run(&bench_peers::cases(), &arguments),
+    }
 }

@@ -51,10 +51,26 @@ impl Case {
     where
         S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
     {
+        // The same key for every thread, in a target of its own.
+        Self::asking(name, answer, MODEL, || Some(Target::new(PROVIDER, MODEL)), service)
+    }
+
+    /// The same for calls whose target the service is to choose.
+    pub fn untargeted<S>(name: &str, answer: Answer, model: &'static str, service: S) -> Self
+    where
+        S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
+    {
+        Self::asking(name, answer, model, || None, service)
+    }
+
+    fn asking<S>(name: &str, answer: Answer, model: &'static str, target: fn() -> Option<Target>, service: S) -> Self
+    where
+        S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
+    {
         let seed = move || -> Seed {
             let service = service.clone();
             // Cloned again on its thread, because that is where its handles are to count.
-            Box::new(move || Box::new(Calls::new(answer, service.clone())))
+            Box::new(move || Box::new(Calls::new(answer, model, target(), service.clone())))
         };
         Self { name: name.to_owned(), answer, service: Box::new(seed) }
     }
@@ -75,16 +91,14 @@ struct Calls<S> {
     service: S,
     answer: Answer,
     prototype: LlmRequest,
-    target: Target,
+    target: Option<Target>,
     requests: Vec<LlmRequest>,
 }
 
 impl<S> Calls<S> {
-    fn new(answer: Answer, service: S) -> Self {
-        let chat = LlmRequest::chat(MODEL).user("Why is the sky blue?");
+    fn new(answer: Answer, model: &'static str, target: Option<Target>, service: S) -> Self {
+        let chat = LlmRequest::chat(model).user("Why is the sky blue?");
         let prototype = if answer == Answer::Stream { chat.stream() } else { chat }.build();
-        // The same key for every thread, in a target of its own.
-        let target = Target::new(PROVIDER, MODEL);
         Self { service, answer, prototype, target, requests: Vec::with_capacity(BATCH) }
     }
 }
@@ -97,7 +111,9 @@ where
         echo::stock(self.answer, BATCH);
         for _ in 0..BATCH {
             let mut context = llm_core::Context::new(CallId::random());
-            context.set_target(self.target.clone());
+            if let Some(target) = &self.target {
+                context.set_target(target.clone());
+            }
             self.requests.push(self.prototype.clone().with_context(context));
         }
     }

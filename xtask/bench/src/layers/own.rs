@@ -2,12 +2,14 @@
 
 use std::{
     future::{Ready, ready},
+    sync::Arc,
     time::Duration,
 };
 
 use llm_breaker::{BreakerLayer, CircuitRules, Rate};
-use llm_core::{Error, LlmRequest, LlmResponse, Target};
+use llm_core::{Error, LlmRequest, LlmResponse, Target, catalog::Catalog};
 use llm_retry::{HedgeLayer, RetryLayer};
+use llm_router::{Plan, ProviderEntry, RouterLayer, Strategy, Targets};
 use llm_timeout::TimeoutLayer;
 use tower::{Layer, Service, ServiceBuilder, retry, timeout};
 
@@ -32,6 +34,15 @@ pub const BREAKER_BESIDE: &str = "llm-breaker, closed, another open";
 /// Our hedge layer, which looks at how long the first content takes.
 pub const HEDGE: &str = "llm-retry's hedge";
 
+/// Our router, asked for a model that one provider serves.
+pub const ROUTER: &str = "llm-router, a model";
+
+/// Our router, asked for a route of three targets, of which it takes the least loaded.
+pub const ROUTER_OF_THREE: &str = "llm-router, a route of three";
+
+/// The name of that route.
+const ROUTE: &str = "fast";
+
 /// What is measured in this program, for each answer the bare echo first.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -44,6 +55,8 @@ pub fn cases() -> Vec<Case> {
         let rules = CircuitRules::interactive().trip(Rate::default());
         cases.push(over("llm-breaker, closed, by rate", answer, BreakerLayer::new().rules(rules)));
         cases.push(over(HEDGE, answer, HedgeLayer::new()));
+        cases.push(Case::untargeted(ROUTER, answer, MODEL, router().layer(Echo)));
+        cases.push(Case::untargeted(ROUTER_OF_THREE, answer, ROUTE, router().layer(Echo)));
         let stack = ServiceBuilder::new().layer(RetryLayer::new()).layer(BreakerLayer::new());
         cases.push(over("retry, breaker and timeout", answer, stack.layer(TimeoutLayer::new())));
         cases.push(over("tower Retry", answer, retry::RetryLayer::new(UpToTwice(2))));
@@ -52,6 +65,18 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case::new(BARE, Answer::Refusal, Echo));
     cases.push(over("llm-breaker, open", Answer::Refusal, with_open(&Target::new(PROVIDER, MODEL))));
     cases
+}
+
+/// A router of three providers.
+fn router() -> RouterLayer {
+    let providers = [PROVIDER, "another", "third"];
+    let targets = providers.into_iter().fold(Targets::new(Arc::new(Catalog::builtin().clone())), |targets, name| {
+        let models = if name == PROVIDER { vec![MODEL] } else { vec!["a-model"] };
+        targets.provider(ProviderEntry::new(name).models(models))
+    });
+    let names = [format!("{PROVIDER}/{MODEL}"), "another/a-model".into(), "third/a-model".into()];
+    let route = targets.route(names).expect("all of them are there").strategy(Strategy::LeastLoaded);
+    RouterLayer::new(Plan::new(targets).route(ROUTE, route))
 }
 
 /// A breaker that rejects the calls of `target`.
