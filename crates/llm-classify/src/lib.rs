@@ -51,17 +51,18 @@
 //!
 //! Detectors are shown every text that is sent: messages of all roles, instructions, tool calls and results, names,
 //! descriptions and schemas, inputs of embeddings, and fields that have no type here, as JSON. Each text is shown by
-//! itself and as it is written: in JSON an escaped line break is one, and an escaped at sign stays hidden. **Not looked into** are pictures, sound, documents and the addresses of these, token ids, and reasoning that a
-//! provider has encrypted. Where those matter, name the tenant as sensitive or mark the request at the door.
+//! itself and as it is written: in JSON an escaped line break is one, and an escaped at sign stays hidden. **Not looked
+//! into** are pictures, sound, documents and the addresses of these, token ids, and reasoning that a provider has
+//! encrypted. Where those matter, name the tenant as sensitive or mark the request at the door.
 //!
 //! # The built-in patterns
 //! [`Patterns`] find what has a form: mail addresses, telephone numbers, cards, accounts, national numbers, keys. They
 //! cannot find names, addresses of houses, diagnoses, or a number that is written out or spread over texts, and so they
-//! are no proof that a request may leave; they are a net with known holes. What has a check digit is found wherever it
-//! stands and with one digit changed it is not; what has none, or one that every tenth number has, is found in a form that is unusual
-//! otherwise or near a word that says what it is. [`Pattern`] says which is which. In 26 MB of source code from the registry
-//! some 300 lines were found: mail addresses, passwords in URLs, numbers that tests take for real ones, and two dumps of
-//! bytes whose pairs of digits look like a French telephone number.
+//! are no proof that a request may leave; they are a net with known holes. What form and check digits leave hardly to
+//! chance is found wherever it stands; the rest only in a form that is unusual otherwise, or near a word that says what
+//! it is. [`Pattern`] says which is which. In 26 MB of source code from the registry some 300 lines were found: mail
+//! addresses, passwords in URLs, numbers that tests take for real ones, and two dumps of bytes whose pairs of digits
+//! look like a French telephone number.
 //!
 //! The search takes one pass: an automaton of the first letters and digits (`aho-corasick`) stops where something could
 //! begin, and what is there is looked at in place. No pattern goes back or far, so the work grows with the text and no
