@@ -85,15 +85,27 @@ impl Equivalent<Target> for TargetRef<'_> {
     }
 }
 
-/// `provider/model#key`, without what is not there.
+/// `provider/model#key`, without what is not there, on one line: models' names may be the callers' making.
 impl fmt::Display for TargetRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.provider.is_empty() {
             write!(f, "{}/", self.provider)?;
         }
-        f.write_str(self.model)?;
+        if self.model.chars().any(ends_line) {
+            self.model.chars().try_for_each(|character| match ends_line(character) {
+                true => write!(f, "{}", character.escape_unicode()),
+                false => write!(f, "{character}"),
+            })?;
+        } else {
+            f.write_str(self.model)?;
+        }
         self.key.map_or(Ok(()), |key| write!(f, "#{key}"))
     }
+}
+
+/// Whether a terminal or a reader of logs may take it for more than a letter.
+fn ends_line(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 impl fmt::Debug for Target {
@@ -226,6 +238,7 @@ mod tests {
         assert_eq!(keyed.get(&TargetRef { key: None, ..names }, |value| *value), None);
         assert_eq!((names.to_target(), names.to_string()), (target, "openai/gpt-4o#second".to_owned()));
         assert_eq!(TargetRef { provider: "", key: None, ..names }.to_string(), "gpt-4o");
+        assert_eq!(TargetRef { model: "a\nb\u{2028}", ..names }.to_string(), "openai/a\\u{a}b\\u{2028}#second");
     }
 
     #[test]
