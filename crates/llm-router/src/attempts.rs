@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
-use llm_core::{Breaker, Elsewhere, Error, ErrorKind, HealthState, NanoUsd, Target};
+use llm_core::{Breaker, Elsewhere, Error, ErrorKind, HealthState, NanoUsd, Target, TargetRef};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{Asked, Candidate, Choice, Rank};
 
-/// How far apart calls to targets that are all open are, at least.
-const BETWEEN_PANIC_PROBES: Duration = Duration::from_secs(1);
+/// How far apart calls to targets that are all open are, at least: each that fails doubles the time of a circuit, which begins
+/// with about as much.
+const BETWEEN_PANIC_PROBES: Duration = Duration::from_secs(5);
 
 /// How many of the targets that are not fit to be called an error names.
 const MOST_NAMED: usize = 8;
@@ -146,8 +147,12 @@ impl<'p> Attempts<'p> {
     }
 
     /// When nobody is fit to be called: of those that are open, the one that reopens first. One that asked for a pause
-    /// is never called before its time.
+    /// is never called before its time, and neither is one that is all there is: it has nothing in common with others by
+    /// which it would be closed longer than it should.
     pub(crate) fn first_to_reopen(&self) -> Option<Picked<'p>> {
+        if self.aside.len() < 2 {
+            return None;
+        }
         let open = self.aside.iter().filter_map(|aside| match aside.state {
             HealthState::Open { remaining } => Some((remaining, aside)),
             HealthState::Healthy | HealthState::Probing | HealthState::Cooling { .. } => None,
@@ -164,13 +169,18 @@ impl<'p> Attempts<'p> {
         let mut message = format!("every target of `{route}` is open or cooling:");
         for (number, aside) in self.aside.iter().enumerate().take(MOST_NAMED) {
             let comma = if number == 0 { "" } else { "," };
+            // Which key it is concerns only the operator.
+            let target = TargetRef { key: None, ..aside.candidate.target().names() };
             // Writing to a string does not fail.
-            let _ = write!(message, "{comma} {}", aside.candidate.target());
+            let _ = write!(message, "{comma} {target}");
         }
         if self.aside.len() > MOST_NAMED {
             let _ = write!(message, " and {} more", self.aside.len() - MOST_NAMED);
         }
-        let error = Error::new(ErrorKind::CircuitOpen, message);
+        let mut error = Error::new(ErrorKind::CircuitOpen, message);
+        if let [only] = &*self.aside {
+            error = error.with_target(only.candidate.target().clone());
+        }
         let waits = self.aside.iter().filter_map(|aside| match aside.state {
             HealthState::Cooling { remaining } | HealthState::Open { remaining } => Some(remaining),
             HealthState::Healthy | HealthState::Probing => None,
@@ -243,7 +253,7 @@ fn is_sibling(one: &Target, other: &Target) -> bool {
     one.provider() == other.provider() && one.model() == other.model()
 }
 
-/// Lets one through a second: the calls that are made although everything is open.
+/// Lets one through every five seconds: the calls that are made although everything is open.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(Mutex<Option<Instant>>);
 

@@ -70,7 +70,13 @@ impl ProviderEntry {
         self.tags.as_ref()
     }
 
-    pub(crate) fn is_local(&self) -> bool {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether sensitive calls may go there.
+    pub fn is_local(&self) -> bool {
         self.is_local
     }
 
@@ -158,6 +164,17 @@ impl Targets {
     /// are served by a pattern are the callers' making, so what is kept by target is kept for their pattern.
     pub fn pattern_of(&self, target: TargetRef<'_>) -> Option<&str> {
         self.pattern_at(*self.0.by_name.get(target.provider)?, target.model)
+    }
+
+    /// The first of the targets that an entry of a route would stand for: `provider/model`, `provider/model#key`, or a
+    /// model's name alone.
+    pub fn first_of(&self, name: &str) -> Option<Target> {
+        self.meant_by(name).into_iter().next()
+    }
+
+    /// Whether sensitive calls may go there.
+    pub fn is_local(&self, target: &Target) -> bool {
+        self.entry(target.provider()).is_some_and(ProviderEntry::is_local)
     }
 
     /// A route over these targets: `provider/model`, `provider/model#key`, or a model's name alone for every provider

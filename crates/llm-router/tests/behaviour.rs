@@ -259,7 +259,7 @@ async fn targets_that_are_open_or_cooling_are_passed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_everything_is_open_one_call_a_second_tries_the_first_to_reopen() {
+async fn when_everything_is_open_one_call_in_five_seconds_tries_the_first_to_reopen() {
     let open = |seconds| HealthState::Open { remaining: seconds * SECOND };
     let health = Told::new([("a", open(9)), ("b", open(4)), ("c", HealthState::Cooling { remaining: SECOND })]);
     let providers = Providers::new([("a", vec![]), ("b", vec![]), ("c", vec![])]);
@@ -273,13 +273,25 @@ async fn when_everything_is_open_one_call_a_second_tries_the_first_to_reopen() {
             assert_eq!((error.kind(), error.retry_after()), (ErrorKind::CircuitOpen, Some(SECOND)));
             assert!(["a/m", "b/m", "c/m"].iter().all(|name| error.message().contains(name)), "{error}");
         }
+        tokio::time::advance(4 * SECOND).await;
+        assert_eq!(answer(&service, ask("m")).await.unwrap_err().kind(), ErrorKind::CircuitOpen);
         tokio::time::advance(SECOND).await;
     }
     assert!(providers.log("b").requests().iter().all(|request| request.context().is_probe()));
     assert_eq!(["a", "b", "c"].map(|name| providers.calls(name)), [0, 2, 0]);
-    assert_eq!((handle.counts().panic_probes, handle.counts().no_candidate), (2, 6));
+    assert_eq!((handle.counts().panic_probes, handle.counts().no_candidate), (2, 8));
     let notice = notices.next().await.unwrap();
     assert_eq!((notice.source, notice.kind, &*notice.key), ("router", "panic_probe", "m: b/m"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_only_target_that_is_open_is_left_alone_until_its_time() {
+    let health = Told::new([("a", HealthState::Open { remaining: SECOND })]);
+    let providers = Providers::new([("a", vec![])]);
+    let service = providers.under(&RouterLayer::new(targets(["a"])).health(Arc::new(health)));
+    let error = answer(&service, ask("m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::CircuitOpen, Some(SECOND)));
+    assert_eq!(providers.calls("a"), 0);
 }
 
 #[tokio::test(start_paused = true)]
