@@ -43,6 +43,11 @@ impl ClassifyLayer {
         Self::of(settings)
     }
 
+    /// The intents that its classifier tells, for those who check rules that go by them; absent without a classifier.
+    pub fn intents(&self) -> Option<&[&'static str]> {
+        self.shared.settings.classifier.as_deref().map(crate::Classifier::intents)
+    }
+
     /// A handle to watch it with. Setters start fresh counts, so take it after them.
     pub fn handle(&self) -> ClassifyHandle {
         ClassifyHandle::new(self.shared.clone())

@@ -1,9 +1,12 @@
 //! What a stack can be told.
 
 use llm_breaker::BreakerConfig;
+use llm_classify::ClassifyConfig;
 use llm_core::catalog::ModelConfig;
+use llm_fallback::FallbackConfig;
 use llm_providers::ProviderConfig;
 use llm_retry::{HedgeConfig, RetryConfig};
+use llm_router::RouterConfig;
 use llm_sim::SimConfig;
 use llm_timeout::TimeoutConfig;
 use serde::Deserialize;
@@ -22,6 +25,13 @@ pub struct StackConfig {
     pub simulated: Option<SimConfig>,
     /// Prices and limits of models, over the built-in catalogue: facts stated here replace those.
     pub models: Vec<ModelConfig>,
+    /// What requests are about, and whether they are sensitive. Off by default: nothing looks into prompts.
+    pub classify: Switch<ClassifyConfig>,
+    /// What is answered when everything has failed. Off by default; it needs a message or cases.
+    pub fallback: Switch<FallbackConfig>,
+    /// Which calls go where: routes, rules, and how one of several targets is chosen. Without routes and rules a call goes to
+    /// the providers that serve the requested model, in their order.
+    pub router: RouterConfig,
     /// The second attempt when the first content is late. Off by default, because it costs.
     pub hedge: Switch<HedgeConfig>,
     /// Further attempts after failures. On by default.
@@ -38,6 +48,9 @@ impl Default for StackConfig {
             providers: Vec::new(),
             simulated: None,
             models: Vec::new(),
+            classify: Switch::Off,
+            fallback: Switch::Off,
+            router: RouterConfig::default(),
             hedge: Switch::Off,
             retry: Switch::On(RetryConfig::default()),
             breaker: Switch::On(BreakerConfig::default()),

@@ -1,8 +1,11 @@
 //! Watching and controlling the layers of a stack at run time.
 
 use llm_breaker::BreakerHandle;
+use llm_classify::ClassifyHandle;
 use llm_core::{Health, HealthState, Measure, Measures, Target};
+use llm_fallback::FallbackHandle;
 use llm_retry::{HedgeHandle, RetryHandle};
+use llm_router::RouterHandle;
 use llm_timeout::TimeoutHandle;
 
 /// The handles of a stack's layers; absent are those of layers that were left out.
@@ -11,6 +14,12 @@ use llm_timeout::TimeoutHandle;
 /// counts as healthy.
 #[derive(Clone, Debug)]
 pub struct Handles {
+    /// Of the layer that says what requests are about.
+    pub classify: Option<ClassifyHandle>,
+    /// Of the fallback.
+    pub fallback: Option<FallbackHandle>,
+    /// Of the router.
+    pub router: RouterHandle,
     /// Of the hedge layer.
     pub hedge: Option<HedgeHandle>,
     /// Of the retry layer.
@@ -23,7 +32,14 @@ pub struct Handles {
 
 impl Measures for Handles {
     fn measure(&self, visit: &mut dyn FnMut(&Measure<'_>)) {
-        let Self { hedge, retry, breaker, timeout } = self;
+        let Self { classify, fallback, router, hedge, retry, breaker, timeout } = self;
+        if let Some(classify) = classify {
+            classify.measure(visit);
+        }
+        if let Some(fallback) = fallback {
+            fallback.measure(visit);
+        }
+        router.measure(visit);
         if let Some(hedge) = hedge {
             hedge.measure(visit);
         }

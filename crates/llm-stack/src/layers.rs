@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use llm_breaker::{BreakerConfig, BreakerLayer};
-use llm_core::{BoxLlmService, ConfigError, Target, catalog::Catalog};
+use llm_classify::{ClassifyConfig, ClassifyLayer};
+use llm_core::{BoxLlmService, ConfigError, LlmRequest, Target, catalog::Catalog};
+use llm_fallback::{Answer, FallbackConfig, FallbackLayer};
 use llm_retry::{HedgeConfig, HedgeLayer, RetryConfig, RetryLayer};
-use llm_router::Dispatch;
+use llm_router::{Dispatch, Plan, RouterLayer, Targets};
 use llm_timeout::{TimeoutConfig, TimeoutLayer};
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt};
 
-use crate::{Handles, Switch, targets::Targets};
+use crate::{Handles, Switch, shares::ByPattern};
 
 /// The layers that are not left out.
 #[derive(Debug)]
 pub(crate) struct Layers {
+    classify: Option<ClassifyLayer>,
+    // Some of its answers are those of the layers below it, once they are there.
+    fallback: Option<FallbackConfig>,
     hedge: Option<HedgeLayer>,
     retry: Option<RetryLayer>,
     breaker: Option<BreakerLayer>,
@@ -22,6 +27,8 @@ pub(crate) struct Layers {
 
 impl Layers {
     pub(crate) fn new(
+        classify: Switch<ClassifyConfig>,
+        fallback: Switch<FallbackConfig>,
         hedge: Switch<HedgeConfig>,
         retry: Switch<RetryConfig>,
         breaker: Switch<BreakerConfig>,
@@ -30,6 +37,8 @@ impl Layers {
     ) -> Result<Self, ConfigError> {
         let timeout: Option<TimeoutLayer> = build("timeout", timeout)?;
         Ok(Self {
+            classify: build("classify", classify)?,
+            fallback: fallback.into_option(),
             hedge: build("hedge", hedge)?,
             retry: build("retry", retry)?,
             breaker: build("breaker", breaker)?,
@@ -37,46 +46,91 @@ impl Layers {
         })
     }
 
-    /// Tells the layers what they can know of each other, of the targets, and from those before them. Their handles are taken
-    /// afterwards.
-    pub(crate) fn introduced(self, targets: &Arc<Targets>, previous: Option<&Handles>) -> Self {
-        let breaker = self.breaker.map(|breaker| breaker.sharing(Arc::clone(targets)));
+    /// The intents that are told of requests; any may be where only callers tell them.
+    pub(crate) fn intents(&self) -> Option<&[&'static str]> {
+        self.classify.as_ref().and_then(ClassifyLayer::intents)
+    }
+
+    /// The layers by this plan, told what they can know of each other, of the targets, and from those before them.
+    pub(crate) fn by_plan(self, plan: Plan, previous: Option<&Handles>) -> Planned {
+        let targets = plan.targets().clone();
+        let breaker = self.breaker.map(|breaker| breaker.sharing(ByPattern(targets.clone())));
         let breaker = match previous.and_then(|handles| handles.breaker.as_ref()) {
             Some(previous) => breaker.map(|breaker| breaker.resuming(previous)),
             None => breaker,
         };
-        let known = Arc::clone(targets);
-        let hedge = self.hedge.map(|hedge| hedge.alternatives(move |target: &Target| known.alternative(target)));
-        let hedge = match &breaker {
-            Some(breaker) => hedge.map(|hedge| hedge.health(Arc::new(breaker.handle()))),
-            None => hedge,
-        };
-        Self { hedge, breaker, ..self }
+        let mut router = RouterLayer::new(plan);
+        let known = targets.clone();
+        let mut hedge = self.hedge.map(|hedge| hedge.alternatives(move |target: &Target| known.alternative(target)));
+        if let Some(breaker) = &breaker {
+            let health = Arc::new(breaker.handle());
+            router = router.health(health.clone());
+            hedge = hedge.map(|hedge| hedge.health(health));
+        }
+        if let Some(previous) = previous {
+            router = router.resuming(&previous.router);
+        }
+        Planned { router, targets, layers: Self { hedge, breaker, ..self } }
     }
+}
 
-    /// The layers around `dispatch`, outermost first.
-    pub(crate) fn around(self, dispatch: Dispatch, targets: &Arc<Targets>) -> BoxLlmService {
-        let Self { hedge, retry, breaker, timeout } = self;
-        let giving = Arc::clone(targets);
-        BoxLlmService::new(
+/// The layers with the one that knows the plan.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    router: RouterLayer,
+    targets: Targets,
+    layers: Layers,
+}
+
+impl Planned {
+    /// The layers around `dispatch`, outermost first, and what watches them.
+    pub(crate) fn around(self, dispatch: Dispatch) -> Result<(BoxLlmService, Handles), ConfigError> {
+        let Self { router, targets, layers: Layers { classify, fallback, hedge, retry, breaker, timeout } } = self;
+        let (hedge_handle, retry_handle) =
+            (hedge.as_ref().map(HedgeLayer::handle), retry.as_ref().map(RetryLayer::handle));
+        let (breaker_handle, timeout_handle) =
+            (breaker.as_ref().map(BreakerLayer::handle), timeout.as_ref().map(TimeoutLayer::handle));
+        let router_handle = router.handle();
+        let routed = BoxLlmService::new(
             ServiceBuilder::new()
-                .map_request(move |request| giving.give(request))
+                .layer(router)
                 .option_layer(hedge)
                 .option_layer(retry)
                 .option_layer(breaker)
                 .option_layer(timeout)
                 .service(dispatch),
-        )
+        );
+        let fallback = fallback.map(|config| config.layer(|name| answer(name, &targets, &routed)));
+        let fallback = fallback.transpose().map_err(|error| error.within("fallback"))?;
+        let handles = Handles {
+            classify: classify.as_ref().map(ClassifyLayer::handle),
+            fallback: fallback.as_ref().map(FallbackLayer::handle),
+            router: router_handle,
+            hedge: hedge_handle,
+            retry: retry_handle,
+            breaker: breaker_handle,
+            timeout: timeout_handle,
+        };
+        let service = match (classify, fallback) {
+            // Another box would be one more allocation for each call.
+            (None, None) => routed,
+            (classify, fallback) => {
+                BoxLlmService::new(ServiceBuilder::new().option_layer(classify).option_layer(fallback).service(routed))
+            }
+        };
+        Ok((service, handles))
     }
+}
 
-    pub(crate) fn handles(&self) -> Handles {
-        Handles {
-            hedge: self.hedge.as_ref().map(HedgeLayer::handle),
-            retry: self.retry.as_ref().map(RetryLayer::handle),
-            breaker: self.breaker.as_ref().map(BreakerLayer::handle),
-            timeout: self.timeout.as_ref().map(TimeoutLayer::handle),
-        }
-    }
+/// The answer of a target by name, below the fallback: the router goes there and nowhere else.
+fn answer(name: &str, targets: &Targets, routed: &BoxLlmService) -> Result<Answer, ConfigError> {
+    let target = targets.first_of(name).ok_or_else(|| ConfigError::new("target", format!("nobody serves `{name}`")))?;
+    let is_local = targets.is_local(&target);
+    let service = routed.clone().map_request(move |mut request: LlmRequest| {
+        request.context_mut().set_target(target.clone());
+        request
+    });
+    Ok(if is_local { Answer::local_service(service) } else { Answer::service(service) })
 }
 
 fn build<C, L: TryFrom<C, Error = ConfigError>>(name: &str, switch: Switch<C>) -> Result<Option<L>, ConfigError> {

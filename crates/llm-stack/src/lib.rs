@@ -10,7 +10,9 @@
 //!
 //! | layer | does | left out by |
 //! |---|---|---|
-//! | target | writes into the context which provider and key serve the model, so that the layers below know | |
+//! | [classify](llm_classify::ClassifyLayer) | says what a request is about, and whether it is sensitive | default |
+//! | [fallback](llm_fallback::FallbackLayer) | what is answered when everything below has failed | default |
+//! | [router](llm_router::RouterLayer) | picks a target by rule, route and strategy, and another one after a failure that it may mend | |
 //! | [hedge](llm_retry::HedgeLayer) | a second attempt when the first content is late, at another key or provider where there is one | default |
 //! | [retry](llm_retry::RetryLayer) | further attempts at the same target | `retry = false` |
 //! | [breaker](llm_breaker::BreakerLayer) | one circuit a target and one a provider's key | `breaker = false` |
@@ -18,7 +20,8 @@
 //! | [`Dispatch`](llm_router::Dispatch) | hands each call to the provider of its target | |
 //!
 //! Hedge and retry stand outside the breaker, so that each attempt asks it and counts; the timeout stands inside, so
-//! that a provider that is late has failed. A hedge leaves a target alone whose circuit is not closed.
+//! that a provider that is late has failed. A hedge leaves a target alone whose circuit is not closed,
+//! and the router goes past it.
 //!
 //! # Example
 //!
@@ -51,9 +54,9 @@
 mod config;
 mod handles;
 mod layers;
+mod shares;
 mod stack;
 mod switch;
-mod targets;
 
 pub use config::StackConfig;
 pub use handles::Handles;

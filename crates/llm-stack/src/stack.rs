@@ -7,15 +7,14 @@ use llm_core::{
     catalog::{Catalog, ModelConfig},
 };
 use llm_providers::{Client, Provider, ProviderConfig, ProviderLayer};
-use llm_router::Dispatch;
+use llm_router::{Dispatch, ProviderEntry, RouterConfig, Targets};
 use llm_sim::Sim;
 use tower::Layer;
 
-use crate::{
-    Handles, StackConfig,
-    layers::Layers,
-    targets::{Keys, Targets},
-};
+use crate::{Handles, StackConfig, layers::Layers};
+
+/// Who serves a route, as the list of models tells it.
+const ROUTES: &str = "router";
 
 /// The name of the provider of simulated models.
 const SIMULATED: &str = "simulated";
@@ -26,7 +25,7 @@ pub struct Stack {
     service: BoxLlmService,
     models: Arc<[ModelEntry]>,
     providers: Arc<[Box<str>]>,
-    targets: Arc<Targets>,
+    targets: Targets,
     catalog: Arc<Catalog>,
     handles: Arc<Handles>,
 }
@@ -36,7 +35,7 @@ pub struct Stack {
 pub struct ModelEntry {
     /// The name to call it by.
     pub name: String,
-    /// The provider that serves it.
+    /// The provider that serves it; `router` for a route, which may be served by several.
     pub provider: String,
 }
 
@@ -56,7 +55,7 @@ impl Stack {
         self.service.clone()
     }
 
-    /// The models with a name of their own. Names that a provider serves by a pattern are not listed.
+    /// The routes, and the models with a name of their own. Names that a provider serves by a pattern are not listed.
     pub fn models(&self) -> &[ModelEntry] {
         &self.models
     }
@@ -66,8 +65,8 @@ impl Stack {
         self.providers.iter().map(|name| &**name)
     }
 
-    /// Where calls for the models with a name of their own go, in no particular order.
-    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+    /// Where calls for the models with a name of their own may go.
+    pub fn targets(&self) -> impl Iterator<Item = Target> {
         self.targets.iter()
     }
 
@@ -75,6 +74,11 @@ impl Stack {
     /// key is named where a provider has several.
     pub fn target(&self, provider: &str, model: Option<&str>, key: Option<&str>) -> Option<Target> {
         self.targets.named(provider, model, key)
+    }
+
+    /// Whether sensitive calls may go there.
+    pub fn is_local(&self, target: &Target) -> bool {
+        self.targets.is_local(target)
     }
 
     /// Watches and controls the layers.
@@ -100,7 +104,8 @@ impl TryFrom<StackConfig> for Stack {
 impl Stack {
     fn build(config: StackConfig, previous: Option<&Handles>) -> Result<Self, ConfigError> {
         // Taken apart, so that a new field is not forgotten.
-        let StackConfig { providers, simulated, models, hedge, retry, breaker, timeout } = config;
+        let StackConfig { providers, simulated, models, classify, fallback, router, hedge, retry, breaker, timeout } =
+            config;
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
@@ -114,15 +119,17 @@ impl Stack {
         catalog.merge(stated_facts(models)?);
 
         let catalog = Arc::new(catalog);
-        let layers = Layers::new(hedge, retry, breaker, timeout, &catalog)?;
+        let layers = Layers::new(classify, fallback, hedge, retry, breaker, timeout, &catalog)?;
         let mut parts = Parts::new(catalog);
         for (at, provider) in providers.into_iter().enumerate() {
             parts.add_provider(at, provider)?;
         }
         if let (Some(sim), Some(simulated)) = (sim, simulated) {
-            parts.add(SIMULATED, sim, Vec::new(), simulated.models.into_iter().map(|model| model.name).collect());
+            let models: Vec<_> = simulated.models.into_iter().map(|model| model.name).collect();
+            // Nothing leaves the process.
+            parts.add(ProviderEntry::new(SIMULATED).local(), sim, models);
         }
-        Ok(parts.finish(layers, previous))
+        parts.finish(&router, layers, previous)
     }
 }
 
@@ -139,13 +146,14 @@ struct Parts {
     dispatch: Dispatch,
     models: Vec<ModelEntry>,
     names: HashSet<String>,
-    keys: Keys,
+    targets: Targets,
     catalog: Arc<Catalog>,
 }
 
 impl Parts {
     fn new(catalog: Arc<Catalog>) -> Self {
-        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), keys: Keys::new(), catalog }
+        let targets = Targets::new(Arc::clone(&catalog));
+        Self { dispatch: Dispatch::new(), models: Vec::new(), names: HashSet::new(), targets, catalog }
     }
 
     fn add_provider(&mut self, at: usize, mut config: ProviderConfig) -> Result<(), ConfigError> {
@@ -155,6 +163,8 @@ impl Parts {
             return Err(ConfigError::new(path("name"), format!("there are two providers named `{name}`")));
         }
         let mut models = std::mem::take(&mut config.models);
+        let entry = ProviderEntry::new(name.as_str()).tags(std::mem::take(&mut config.tags));
+        let entry = if config.local { entry.local() } else { entry };
         if let Some(blank) = models.iter().position(|model| model.trim().is_empty()) {
             return Err(ConfigError::new(
                 path(&format!("models[{blank}]")),
@@ -171,9 +181,9 @@ impl Parts {
         let of_provider = |error: ConfigError| error.within(format_args!("providers[{at}]"));
         let client = Client::try_from(config.client.clone()).map_err(of_provider)?;
         let layer = ProviderLayer::try_from(config).map_err(of_provider)?.catalog(Arc::clone(&self.catalog));
-        let keys = layer.key_names().map(Box::from).collect();
+        let entry = entry.keys(layer.key_names());
         let provider: Provider<Client> = layer.layer(client);
-        self.add(&name, provider, keys, models);
+        self.add(entry, provider, models);
         Ok(())
     }
 
@@ -183,32 +193,36 @@ impl Parts {
         listed.flat_map(|model| [model.name.to_string(), format!("{}-*", model.name)]).collect()
     }
 
-    fn add<S>(&mut self, provider: &str, service: S, keys: Vec<Box<str>>, models: Vec<String>)
+    fn add<S>(&mut self, entry: ProviderEntry, service: S, models: Vec<String>)
     where
         S: tower::Service<llm_core::LlmRequest, Response = llm_core::LlmResponse> + Clone + Send + Sync + 'static,
         S::Error: Into<llm_core::Error>,
         S::Future: Send + 'static,
     {
-        self.dispatch = std::mem::take(&mut self.dispatch).provider(provider, service, &models);
-        self.keys.insert(provider.into(), keys);
+        let provider = entry.name().to_owned();
+        let mut dispatch = std::mem::take(&mut self.dispatch).provider(provider.as_str(), service, &models);
+        if entry.is_local() {
+            dispatch = dispatch.local(provider.as_str());
+        }
+        self.dispatch = dispatch;
+        self.targets = self.targets.clone().provider(entry.models(models.iter().map(String::as_str)));
         for name in models {
             if !name.ends_with('*') && self.names.insert(name.clone()) {
-                self.models.push(ModelEntry { name, provider: provider.to_owned() });
+                self.models.push(ModelEntry { name, provider: provider.clone() });
             }
         }
     }
 
-    fn finish(self, layers: Layers, previous: Option<&Handles>) -> Stack {
-        let names = self.models.iter().map(|model| &*model.name);
-        let targets = Arc::new(Targets::new(self.dispatch.clone(), self.keys, names));
-        let layers = layers.introduced(&targets, previous);
-        Stack {
-            providers: self.dispatch.providers().map(Box::from).collect(),
-            handles: Arc::new(layers.handles()),
-            service: layers.around(self.dispatch, &targets),
-            models: self.models.into(),
-            targets,
-            catalog: self.catalog,
-        }
+    fn finish(self, router: &RouterConfig, layers: Layers, previous: Option<&Handles>) -> Result<Stack, ConfigError> {
+        let Self { dispatch, models, names: _, targets, catalog } = self;
+        let plan = router.plan(targets.clone(), layers.intents()).map_err(|error| error.within("router"))?;
+        let routes =
+            router.routes.keys().map(|name| ModelEntry { name: name.to_string(), provider: ROUTES.to_owned() });
+        // A route of a model's name goes before the model.
+        let others = models.into_iter().filter(|model| !router.routes.contains_key(&*model.name));
+        let models = routes.chain(others).collect();
+        let providers = dispatch.providers().map(Box::from).collect();
+        let (service, handles) = layers.by_plan(plan, previous).around(dispatch)?;
+        Ok(Stack { handles: Arc::new(handles), service, providers, models, targets, catalog })
     }
 }

@@ -18,6 +18,14 @@ pub enum Switch<T> {
 }
 
 impl<T> Switch<T> {
+    /// The settings, if the layer stands in the stack.
+    pub fn as_option(&self) -> Option<&T> {
+        match self {
+            Self::On(settings) => Some(settings),
+            Self::Off => None,
+        }
+    }
+
     pub(crate) fn into_option(self) -> Option<T> {
         match self {
             Self::On(settings) => Some(settings),

@@ -10,7 +10,8 @@ use axum::{
     routing::get,
 };
 use http::{StatusCode, header};
-use llm_core::Measures;
+use llm_core::{Measures, TargetRef};
+use llm_router::TargetStatus;
 use llm_stack::Stack;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
@@ -82,18 +83,46 @@ async fn status(State(admin): State<Admin>) -> impl IntoResponse {
         "tasks": Handle::current().metrics().num_alive_tasks(),
         "providers": admin.stack.providers().collect::<Vec<_>>(),
         "models": models,
+        "targets": targets(&admin.stack),
         "circuits": circuits::list(&admin.stack).iter().map(circuits::describe).collect::<Vec<_>>(),
         "measures": measures(&admin.stack),
     });
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], format!("{status}\n"))
 }
 
-/// The figures of the layers, but for those of circuits, which are told by themselves: names with their labels behind
-/// them, such as `llm.retry.decisions{decision=retried}`.
+/// How the targets have been doing, as the router sees it.
+fn targets(stack: &Stack) -> Vec<Value> {
+    let describe = |status: TargetStatus| {
+        let TargetRef { provider, model, key } = status.target.names();
+        json!({
+            "provider": provider,
+            "model": model,
+            "key": key,
+            "local": stack.is_local(&status.target),
+            "in_flight": status.in_flight,
+            "first_content_ms": status.first_content.map(|wait| wait.as_millis() as u64),
+            "seconds_per_token": status.seconds_per_token,
+            "failing": status.failing,
+        })
+    };
+    stack.handles().router.targets().into_iter().map(describe).collect()
+}
+
+/// What is of each circuit or target, and told by itself.
+const TOLD_APART: [&str; 5] = [
+    "llm.breaker.state",
+    "llm.router.in_flight",
+    "llm.router.first_content",
+    "llm.router.seconds_per_token",
+    "llm.router.failing",
+];
+
+/// The figures of the layers, but for those that are told by themselves: names with their labels behind them, such as
+/// `llm.retry.decisions{decision=retried}`.
 fn measures(stack: &Stack) -> Value {
     let mut measures = Map::new();
     stack.handles().measure(&mut |measure| {
-        if measure.name == "llm.breaker.state" {
+        if TOLD_APART.contains(&measure.name) {
             return;
         }
         let labels: Vec<String> = measure.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();

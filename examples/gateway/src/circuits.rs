@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 pub(crate) fn list(stack: &Stack) -> Vec<CircuitStatus> {
     let Some(breaker) = &stack.handles().breaker else { return Vec::new() };
     let mut circuits: BTreeMap<Target, CircuitStatus> =
-        stack.targets().map(|target| (target.clone(), breaker.status(target))).collect();
+        stack.targets().map(|target| (target.clone(), breaker.status(&target))).collect();
     circuits.extend(breaker.list().into_iter().map(|status| (status.target.clone(), status)));
     circuits.into_values().collect()
 }

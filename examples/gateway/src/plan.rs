@@ -44,6 +44,7 @@ impl Plan {
         gateway.server.listen = arguments.listen.unwrap_or(gateway.server.listen);
         gateway.server.check(gateway.keys.is_empty())?;
         let keys = Keys::new(&gateway.keys)?;
+        check_tenants(&stack, &keys)?;
         if let Some(admin) = &gateway.admin {
             admin.check()?;
         }
@@ -54,6 +55,20 @@ impl Plan {
         };
         let stack = stack.map_err(|error| ConfigError::at(error.path(), error.message()))?;
         Ok(Self { gateway, stack, keys, admin_key, may_move })
+    }
+}
+
+/// A rule for a tenant that no key stands for would be a rule for nobody.
+fn check_tenants(stack: &StackConfig, keys: &Keys) -> Result<(), ConfigError> {
+    let in_rules = stack.router.rules.iter().enumerate().flat_map(|(at, rule)| {
+        let tenants = rule.when.tenant.iter().flat_map(|tenants| tenants.iter());
+        tenants.map(move |tenant| (format!("router.rules[{at}].when.tenant"), &**tenant))
+    });
+    let classified = stack.classify.as_option().into_iter().flat_map(|classify| &classify.tenants);
+    let classified = classified.map(|tenant| ("classify.tenants".to_owned(), &**tenant));
+    match in_rules.chain(classified).find(|(_, tenant)| !keys.has_tenant(tenant)) {
+        Some((place, tenant)) => Err(ConfigError::at(place, format!("no key stands for the tenant `{tenant}`"))),
+        None => Ok(()),
     }
 }
 

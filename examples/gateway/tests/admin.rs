@@ -57,6 +57,9 @@ async fn operators_see_what_goes_on_and_no_secret() {
         let status = answer.json();
         assert_eq!((&status["calls"]["complete"], &status["calls"]["open"]), (&1.into(), &0.into()));
         assert_eq!(status["models"][0]["name"], "m");
+        let target = &status["targets"][0];
+        assert_eq!((&target["provider"], &target["local"]), (&"simulated".into(), &true.into()));
+        assert_eq!((&target["in_flight"], &target["failing"]), (&0.into(), &0.0.into()));
         for secret in ["canary", SHA256, ADMIN_KEY] {
             assert!(!answer.text().contains(secret), "{secret} in {}", answer.text());
         }
