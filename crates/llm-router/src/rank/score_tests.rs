@@ -65,4 +65,7 @@ fn what_is_held_against_an_idle_target_fades_and_against_one_with_a_call_does_no
     let at_once = looked(&bench).reluctance();
     bench.pass(Duration::from_secs(300));
     assert!(at_once > 1e6 && looked(&bench).reluctance() < 1.0, "after five minutes it is worth a try");
+    let call = bench.under_way([1]);
+    assert!(looked(&bench).reluctance() > 1.0, "by one call at a time");
+    drop(call);
 }
