@@ -23,7 +23,7 @@ const MOST_NAMED: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Attempts<'p> {
     // By tier, the first one first.
-    left: SmallVec<[Choice<'p>; 6]>,
+    left: SmallVec<[Choice<'p>; 4]>,
     // That of each.
     tiers: SmallVec<[u16; 8]>,
     ranks: Ranks<'p>,

@@ -73,6 +73,11 @@ impl Plan {
         &self.targets
     }
 
+    /// The routes by their names, in alphabetical order.
+    pub fn routes(&self) -> impl Iterator<Item = (&str, &Route)> {
+        self.routes.iter().map(|(name, route)| (&**name, route))
+    }
+
     /// The candidate with what is known of it.
     pub(crate) fn described(&self, mut candidate: Candidate) -> Candidate {
         if let Some(provider) = self.targets.entry(candidate.target().provider()) {

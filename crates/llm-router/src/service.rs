@@ -70,13 +70,19 @@ where
 {
     Box::pin(async move {
         let call = Call { current: &current, request: &request };
-        let mut facts = Facts::of(&request);
         let mut now = Instant::now();
-        let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
-        let mut attempts = call.filter(&meant, &mut facts).map_err(|error| call.refused(error))?;
-        let mut picked = match call.next(&mut attempts, now, None) {
-            Some(picked) => picked,
-            None => call.panic(&meant, &attempts, now).map_err(|error| call.refused(error))?,
+        let meaning;
+        let (mut attempts, mut picked) = {
+            let mut facts = Facts::of(&request);
+            let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
+            meaning = meant.meaning;
+            let (name, tags) = (meant.name, meant.required_tags);
+            let mut attempts = call.filter(name, &meaning, tags, &mut facts).map_err(|error| call.refused(error))?;
+            let picked = match call.next(&mut attempts, now, None) {
+                Some(picked) => picked,
+                None => call.panic(name, &meaning, &attempts, now).map_err(|error| call.refused(error))?,
+            };
+            (attempts, picked)
         };
         let mut is_first = true;
         let mut inner = Commit::new(inner, current.common().settings.hold);
@@ -149,10 +155,16 @@ impl<'a> Call<'a> {
     }
 
     /// Those of them who can answer it.
-    fn filter<'m>(&self, meant: &'m Meant<'a>, facts: &mut Facts<'a>) -> Result<Attempts<'m>, Error> {
-        let mut filter = Filter::new(self.request, meant.required_tags);
-        let mut attempts = Attempts::new(meant.meaning.ranks(&self.current.routing().rank));
-        for (tier, choice) in meant.meaning.choices() {
+    fn filter<'m>(
+        &self,
+        name: &str,
+        meaning: &'m Meaning<'a>,
+        required_tags: &[Box<str>],
+        facts: &mut Facts<'a>,
+    ) -> Result<Attempts<'m>, Error> {
+        let mut filter = Filter::new(self.request, required_tags);
+        let mut attempts = Attempts::new(meaning.ranks(&self.current.routing().rank));
+        for (tier, choice) in meaning.choices() {
             let is_admitted = match self.request.context().target() {
                 Some(_) => filter.admits_chosen(choice.candidate),
                 None => filter.admits(choice.candidate, facts),
@@ -162,7 +174,7 @@ impl<'a> Call<'a> {
             }
         }
         if attempts.is_empty() {
-            return Err(filter.refusal(meant.name));
+            return Err(filter.refusal(name));
         }
         Ok(attempts)
     }
@@ -181,18 +193,24 @@ impl<'a> Call<'a> {
     }
 
     /// Nobody is fit to be called. Now and then one is called even so, to find out whether that is still true.
-    fn panic<'m>(&self, meant: &Meant<'_>, attempts: &Attempts<'m>, now: Instant) -> Result<Picked<'m>, Error> {
+    fn panic<'m>(
+        &self,
+        name: &str,
+        meaning: &Meaning<'_>,
+        attempts: &Attempts<'m>,
+        now: Instant,
+    ) -> Result<Picked<'m>, Error> {
         let common = self.current.common();
         if let Some(picked) = attempts.first_to_reopen()
-            && meant.meaning.panic_gate().pass(now)
+            && meaning.panic_gate().pass(now)
         {
             Counts::add(&common.counts.panic_probes);
             debug!(target = %picked.candidate.target(), "nothing is healthy, probing");
-            common.notices.send(handle::panic_probe(meant.name, picked.candidate.target()));
+            common.notices.send(handle::panic_probe(name, picked.candidate.target()));
             return Ok(picked);
         }
         Counts::add(&common.counts.no_candidate);
-        Err(attempts.nobody_is_fit(meant.name))
+        Err(attempts.nobody_is_fit(name))
     }
 
     /// The request of an attempt at `picked`.
