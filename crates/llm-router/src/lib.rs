@@ -51,9 +51,9 @@
 //!     caller's permission, or since the request is sensitive and they are not local. What is not known of a model leaves
 //!     nobody out.
 //!   - Of the first tier in which somebody is left the route's [strategy](Strategy) picks one. Who is open or cooling is
-//!     passed over, and the next one picked. When everybody is, one call a second and route (or pattern, for names that
-//!     callers make up) is made to the one that reopens first, marked as a [probe](llm_core::Context::is_probe); all
-//!     others fail at once.
+//!     passed over, and the next one picked. When all of several are, one call in five seconds, for each route (or
+//!     pattern, for names that callers make up), is made to the one that reopens first, marked as a
+//!     [probe](llm_core::Context::is_probe); all others fail at once.
 //! - On a failure before content that its [class](llm_core::Class) sends elsewhere, the next candidate is called in the same
 //!   call, from the call's allowance; after a refusal of our own without taking from it. Each is called at most once.
 //!   After a fault of the server, other providers come before other keys of the same one; after a refused key or a spent

@@ -361,6 +361,30 @@ async fn a_plan_is_replaced_for_the_next_calls_and_targets_keep_their_history() 
     assert_eq!(answer(&service, ask("m")).await.unwrap(), "still a");
 }
 
+#[test]
+fn no_call_goes_by_half_of_a_plan() {
+    // In each plan the rule sends calls to the one route that there is.
+    let plan = |name: &'static str| {
+        let targets = targets([name]);
+        let rules = Rules::new([Rule::new(When::new()).to(name)]);
+        Plan::new(targets.clone()).route(name, targets.route(["m"]).unwrap()).rules(rules).unwrap()
+    };
+    let layer = RouterLayer::new(plan("a"));
+    let (handle, service) = (layer.handle(), Providers::new([("a", vec![]), ("b", vec![])]).under(&layer));
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(move || {
+            for _ in 0..2_000 {
+                let answered = answer(&service, ask("anything")).now_or_never().expect("nobody waits");
+                answered.expect("the plan is whole");
+            }
+        });
+        let mut names = ["b", "a"].into_iter().cycle();
+        while !calling.is_finished() {
+            handle.replace(plan(names.next().expect("there is always another")));
+        }
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn weights_and_orders_change_at_run_time_and_hold_what_they_say() {
     let targets = targets(["a", "b"]);
