@@ -86,9 +86,7 @@ impl Mean {
 
     fn with(self, sample: f32, now: Tick) -> Self {
         let ticks = now.since(self.last);
-        let recent = self.weight * (-ticks / MEMORY).exp();
-        let kept = self.weight.min(KEPT) * (-ticks / KEPT_MEMORY).exp();
-        let weight = (recent.max(kept) + 1.0).min(MOST_WEIGHT as f32 / WEIGHT_STEPS);
+        let weight = (self.weight_after(ticks) + 1.0).min(MOST_WEIGHT as f32 / WEIGHT_STEPS);
         Self {
             value: self.value + (sample - self.value) / weight,
             weight,
@@ -96,6 +94,17 @@ impl Mean {
             // The clock of the thread that was here before may have been ahead.
             last: if ticks > 0.0 || self.samples == 0 { now } else { self.last },
         }
+    }
+
+    /// What the samples weigh so long after the last one.
+    fn weight_after(&self, ticks: f32) -> f32 {
+        // Where calls come fast most have the tick of the one before, which spares two exponentials.
+        if ticks <= 0.0 {
+            return self.weight;
+        }
+        let recent = self.weight * (-ticks / MEMORY).exp();
+        let kept = self.weight.min(KEPT) * (-ticks / KEPT_MEMORY).exp();
+        recent.max(kept)
     }
 
     fn pack(self) -> u64 {
