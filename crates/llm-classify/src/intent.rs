@@ -25,12 +25,28 @@ use crate::{Classifier, Guess};
 /// The intents that the built-in model tells, in the order of its scores.
 pub const LABELS: [&str; 7] = ["code", "math", "reasoning", "creative", "extraction", "rewrite", "general"];
 
-/// The confidence below which the model abstains by default.
-const CONFIDENCE: f32 = 0.5;
-/// What the words of earlier turns and of the system prompt count, beside those of the newest turn.
+/// The lowest of the stated confidences at which nine of ten answers are right.
+const CONFIDENCE: f32 = 0.6;
+/// What the words of the system prompt and of the turn before count, beside those of the newest turn: enough to decide
+/// where that says little ("and now shorter"), too little where it is clear. The prompts to learn from have one turn, so
+/// this is not learned.
 const BEFORE: f32 = 0.3;
 
-/// A small linear model that tells what a request is about.
+/// A small linear model that tells what a request is about: one of [`LABELS`].
+///
+/// It reads the first 768 and the last 256 bytes of the newest turn in which the user says something (of the last 64
+/// messages), and the first 256 of the system prompt and of the user's turn before it, which count less. So a longer
+/// prompt takes no longer. It allocates nothing, and takes about ten microseconds for 1 KB. Words within a block of code
+/// (between fences) are not read, only what the block looks like: what is wanted stands outside.
+///
+/// ```
+/// use llm_classify::{Classifier, IntentModel};
+/// use llm_core::LlmRequest;
+///
+/// let model = IntentModel::builtin();
+/// let request = LlmRequest::chat("gpt-4o").user("Write a poem about the sea in autumn.").build();
+/// assert_eq!(model.classify(&request).map(|guess| guess.intent), Some("creative"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct IntentModel {
     weights: Arc<Weights>,
@@ -38,7 +54,7 @@ pub struct IntentModel {
 }
 
 impl IntentModel {
-    /// The model that is built in, 256 KB. Making one takes about a millisecond; clones share it.
+    /// The model that is built in, 258 KB. Making one takes about a millisecond; clones share it.
     pub fn builtin() -> Self {
         Self::from_bytes(include_bytes!("../data/intent.bin").as_slice())
             .expect("a test reads the weights that are built in")
@@ -49,7 +65,9 @@ impl IntentModel {
         Ok(Self { weights: Arc::new(Weights::try_from(bytes.into())?), confidence: CONFIDENCE })
     }
 
-    /// Abstains below this confidence, from 0 to 1.
+    /// Abstains below this confidence, a share from 0 to 1. Defaults to 0.6: of prompts that people typed, and that it
+    /// had not learned from, it answers nine of ten then, and is right about nine of ten of these
+    /// ([figures](crate::intent)). At 0 it never abstains, above 1 always.
     pub fn confidence(self, confidence: f32) -> Self {
         Self { confidence, ..self }
     }

@@ -42,6 +42,45 @@ fn weights_that_are_damaged_cut_or_of_another_shape_are_refused() {
 }
 
 #[test]
+fn words_in_a_block_of_code_are_not_what_is_wanted() {
+    let code =
+        "```rust\nfn summarize(text: &str) -> String { let translated = translate(text); poem(translated) }\n```";
+    let asked = |wish: &str| intent(&ask(&format!("{wish}\n\n{code}")));
+    assert_eq!(asked("Why does this not compile?"), Some("code"));
+    assert_eq!(asked("Write a short funny poem about it:"), Some("creative"));
+    let same_looks = code.replace("translate", "transport").replace("poem", "pour");
+    assert_eq!(shares(&ask(&format!("Fix this:\n{code}"))), shares(&ask(&format!("Fix this:\n{same_looks}"))));
+}
+
+/// What fixed prompts get from the weights that are built in, to the bit: other features, or other weights, and these are
+/// others. Then train again, and state here what is found.
+const FIXED: [(&str, [f32; LABELS.len()]); 4] = [
+    (
+        "How do I parse JSON in Rust?",
+        [0.84265715, 0.0059440625, 0.011018362, 8.6612454e-5, 0.00022622812, 0.003517917, 0.13654974],
+    ),
+    (
+        "Was ist 12 % von 250?",
+        [0.0006975439, 0.9750328, 0.00207214, 0.00032916598, 0.0008702463, 0.00029485585, 0.020703318],
+    ),
+    (
+        "напиши стихотворение о зиме и переведи его на английский",
+        [0.0014537118, 0.0010361149, 0.00016011331, 0.8072177, 0.0005682311, 0.1891668, 0.00039735786],
+    ),
+    (
+        "1. A\n2. B\n`x` == \"y\" 漢字?",
+        [0.005074471, 0.94823724, 0.031693067, 0.0031608057, 0.00013013081, 0.00026967924, 0.011434657],
+    ),
+];
+
+#[test]
+fn fixed_prompts_have_fixed_shares() {
+    for (prompt, expected) in FIXED {
+        assert_eq!(shares(&ask(prompt)), Some(expected), "{prompt}");
+    }
+}
+
+#[test]
 fn only_a_user_who_says_something_has_an_intent() {
     let image = Image { source: Source::Url("https://example.com/cat.png".into()), detail: None };
     let picture = Message::new(Role::User, vec![Part::from(PartContent::Image(image))]);

@@ -50,9 +50,9 @@ fn most_prompts_are_told_right_and_those_it_is_sure_of_even_more() {
     println!("{right} of {all} right; sure of {answered}, {sure} of them right");
     wrong.for_each(|prompt| println!("{} {:?}", prompt.label, IntentModel::builtin().classify(&prompt.request())));
     let share = |part: usize, whole: usize| part as f64 / whole as f64;
-    assert!(share(right, all) >= 0.75, "{right} of {all}");
+    assert!(share(right, all) >= 0.85, "{right} of {all}");
     assert!(share(answered, all) >= 0.8, "{answered} of {all} are answered");
-    assert!(share(sure, answered) >= 0.8, "{sure} of {answered} that it was sure of");
+    assert!(share(sure, answered) >= 0.9, "{sure} of {answered} that it was sure of");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn every_language_and_every_label_is_told() {
     }
     for (name, prompts) in groups.into_iter().filter(|(_, prompts)| prompts.len() >= 6) {
         let (all, right) = count(&IntentModel::builtin().confidence(0.0), prompts);
-        assert!(right * 4 > all, "{name}: {right} of {all}");
+        assert!(right * 2 > all, "{name}: {right} of {all}");
     }
 }
 

@@ -26,8 +26,9 @@ pub struct Example {
 struct Rows([Vec<u16>; FAMILIES]);
 
 impl Sink for Rows {
-    fn has(&mut self, family: Family, row: usize) {
-        self.0[family as usize].push(u16::try_from(row).expect("a table has fewer rows"));
+    fn has<const N: usize>(&mut self, family: Family, rows: [usize; N]) {
+        let rows = rows.map(|row| u16::try_from(row).expect("a table has fewer rows"));
+        self.0[family as usize].extend(rows);
     }
 }
 

@@ -49,10 +49,12 @@ struct Line {
     kind: Kind,
 }
 
-/// Reads a file of JSON Lines.
+/// Reads a file of JSON Lines, and the prompts that are part of this package.
 pub fn read(path: &Path) -> Result<Vec<Prompt>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    parse(&text)
+    let mut prompts = parse(&text)?;
+    prompts.extend(parse(include_str!("../own.jsonl"))?);
+    Ok(prompts)
 }
 
 /// Reads JSON Lines with the fields `prompt`, `label`, `source` and `kind`.

@@ -13,6 +13,17 @@ use crate::{
 /// Confidences at which it is told how many answers are left, and how many of them are right.
 const CONFIDENCES: [f32; 10] = [0.0, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9];
 
+/// All kinds by their names.
+const KINDS: [(&str, Kind); 7] = [
+    ("real-user", Kind::RealUser),
+    ("own", Kind::Own),
+    ("expert-written", Kind::ExpertWritten),
+    ("community", Kind::Community),
+    ("benchmark", Kind::Benchmark),
+    ("synthetic", Kind::Synthetic),
+    ("templated", Kind::Templated),
+];
+
 /// The whole report.
 pub fn report(
     prompts: &[Prompt],
@@ -28,23 +39,15 @@ pub fn report(
         let _ = write!(report, "\n### {name}, {FOLDS} folds\n\n{}", labels(&Score::of(answers)));
         let _ = write!(report, "\n{}\n{}", confusion(&Score::of(answers)), confidences(answers));
     }
+    let _ = write!(report, "\n### Kinds, {FOLDS} folds\n\n{}", kinds(prompts, &validation.answers));
     let _ = write!(report, "\n### Sources left out\n\n{}", left_out(sources));
     let _ = write!(report, "\n### Settings\n\n{}", settings(validation, chosen));
     report
 }
 
 fn sizes(prompts: &[Prompt]) -> String {
-    let kinds = [
-        ("real-user", Kind::RealUser),
-        ("own", Kind::Own),
-        ("expert-written", Kind::ExpertWritten),
-        ("community", Kind::Community),
-        ("benchmark", Kind::Benchmark),
-        ("synthetic", Kind::Synthetic),
-        ("templated", Kind::Templated),
-    ];
     let mut table = heading(&format!("{} prompts", prompts.len()), LABELS.iter().copied().chain(["all"]));
-    for (name, kind) in kinds {
+    for (name, kind) in KINDS {
         let count = |label: Option<usize>| {
             let is_one = |prompt: &&Prompt| prompt.kind == kind && label.is_none_or(|label| prompt.label == label);
             prompts.iter().filter(is_one).count().to_string()
@@ -80,6 +83,16 @@ fn confidences(answers: &[Answer]) -> String {
         let answered = answered.count();
         let figures = [ratio(answered as u32, answers.len() as u32), ratio(right as u32, answered as u32)].map(share);
         row(&mut table, &format!("{least:.2}"), figures);
+    }
+    table
+}
+
+fn kinds(prompts: &[Prompt], answers: &[Answer]) -> String {
+    let mut table = heading("kind", ["prompts", "accuracy"]);
+    for (name, kind) in KINDS {
+        let of_kind = prompts.iter().zip(answers).filter(|(prompt, _)| prompt.kind == kind);
+        let answers: Vec<&Answer> = of_kind.map(|(_, answer)| answer).collect();
+        row(&mut table, name, [answers.len().to_string(), share(Score::of(answers).accuracy())]);
     }
     table
 }

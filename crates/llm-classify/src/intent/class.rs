@@ -34,8 +34,11 @@ const ASCII: [Class; 128] = {
 impl Class {
     /// By ranges of Unicode, which is coarse and quick.
     pub(crate) fn of(char: char) -> Self {
+        ASCII.get(char as usize).copied().unwrap_or_else(|| Self::beyond_ascii(char))
+    }
+
+    fn beyond_ascii(char: char) -> Self {
         match char {
-            '\0'..='\x7f' => ASCII[char as usize],
             '\u{85}' | '\u{a0}' | '\u{2000}'..='\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{3000}' => Self::Space,
             '\u{80}'..='\u{a9}' | '\u{ab}'..='\u{b4}' | '\u{b6}'..='\u{b9}' | '\u{bb}'..='\u{bf}' | '×' | '÷' => {
                 Self::Mark

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::hash;
+use super::{class::Class, hash, text::shape};
 
 /// The groups of words, each with what it hints at.
 const CUES: [&str; Cues::GROUPS] = [
@@ -30,7 +30,12 @@ const CUES: [&str; Cues::GROUPS] = [
      github gitlab git linux ubuntu debian windows excel vba latex arduino esp32 verilog vhdl matlab cuda cmake \
      gradle maven webpack nginx apache selenium playwright android ios flutter jquery bootstrap tailwind solidity \
      haskell scala elixir clojure rstudio jupyter vscode awk sed grep curl ffmpeg systemd aws azure gcp lambda haproxy \
-     ironpython cython wpf winforms blazor graphql kafka spark airflow",
+     cython wpf winforms blazor graphql kafka spark airflow fortran cobol julia dart assembly bashrc vim neovim emacs \
+     visual studio xcode intellij eclipse gcc clang llvm makefile poetry conda pip rails symfony wordpress shopify \
+     firebase supabase heroku vercel cloudflare prometheus grafana elasticsearch rabbitmq sqlalchemy hibernate \
+     mybatis pyspark scipy plotly seaborn streamlit gradio langchain huggingface openai roblox minecraft raspberry \
+     stm32 fpga pcb opengl vulkan webgl threejs d3 tkinter qt gtk selenium puppeteer scrapy beautifulsoup pytest jest \
+     cypress junit wireguard openvpn iptables samba ssh ssl tls tcp udp http https oauth jwt cors websocket",
     // Numbers, and what is done to them.
     "solve compute calculate calculation evaluate simplify integrate differentiate derive prove proof theorem lemma \
      equation equations integral derivative matrix matrices eigenvalue eigenvalues vector vectors probability random \
@@ -38,14 +43,24 @@ const CUES: [&str; Cues::GROUPS] = [
      quadratic triangle circle radius angle area volume perimeter velocity acceleration force energy mass density \
      pressure voltage current resistance interest loan mortgage inflation depreciation profit cost costs price total \
      many much speed distance km kg ml mol molar concentration solution dilution statistics regression hypothesis \
+     temperature heat photon wavelength frequency mole moles atom atoms electron electric magnetic field momentum torque \
+     friction gravity kinetic potential capacitor inductor circuit ohm watt joule newton pascal kelvin enthalpy entropy \
+     equilibrium reaction acid titration gas fluid flow beam stress strain elastic bending payment annuity npv irr dividend \
+     bond yield balance ledger tax revenue budget dollars euros discount markup binomial poisson gaussian normal \
+     bayesian hypothesis sigma theta lambda subset set group ring field isomorphism homomorphism topology convergence \
+     continuous differentiable bounded converge series sequence limit maximum minimum optimum optimal inequality \
+     scalar tensor determinant rank kernel basis permutation combination combinatorics dice coin marbles cards \
      logarithm sine cosine modulo divisible integer integers digit digits number numbers value formula graph coordinates \
      calcula calcular calcule resolver resuelve probabilidad ecuación ecuacion integral derivada cuánto cuántos cuanto \
      calculer résoudre équation probabilité combien dérivée \
-     berechne berechnen löse gleichung wahrscheinlichkeit ableitung wieviel wie-viele \
+     berechne berechnen löse gleichung wahrscheinlichkeit ableitung wieviel geschwindigkeit fläche volumen zinsen prozent \
+     velocidad área volumen triángulo radio suma vitesse aire surface rayon somme pourcentage intérêts juros velocidade \
+     raiz soma área ipotenusa velocità quanto quanti quanta \
      вычисли вычислите посчитай решите реши рассчитать найдите найти докажи докажите уравнение интеграл вероятность \
-     производная формула формулу сколько предел \
+     производная формула формулу сколько предел скорость сила силу масса массу заряд напряжение ток температура давление \
+     площадь объём радиус треугольник функции матрица дисперсия процент процентов сумма сумму число чисел \
      tính giải phương xác suất hesapla denklem laske montako kuinka hitung berapa oblicz równanie \
-     计算 求解 概率 方程 函数 积分 导数 证明 多少 公式 面积 矩阵 计算 確率 計算 方程 求め 証明 積分 微分 계산 확률 방정식 적분 미분 증명",
+     计算 求解 概率 方程 函数 积分 导数 证明 多少 公式 面积 矩阵 体积 速度 半径 质量 电流 电压 温度 方差 期望 極限 极限 速度 面積 確率 計算 方程 求め 証明 積分 微分 계산 확률 방정식 적분 미분 증명",
     // Puzzles and deduction.
     "puzzle puzzles riddle riddles logic logical deduce deduction infer conclusion premise premises syllogism valid \
      invalid argument liar liars knight knights knave knaves truth lying lies taller shorter older younger oldest tallest \
@@ -57,7 +72,7 @@ const CUES: [&str; Cues::GROUPS] = [
     // Stories, poems and all that is made up.
     "story stories tale poem poems poetry haiku limerick sonnet song songs lyrics lyric verse verses chorus rap ballad \
      novel chapter scene screenplay script dialogue monologue character characters plot protagonist villain fanfic \
-     fanfiction fiction fantasy roleplay role-play rpg synopsis speech toast eulogy letter slogan slogans tagline \
+     fanfiction fiction fantasy roleplay rpg synopsis speech toast eulogy letter slogan slogans tagline \
      advertisement advert ad ads campaign caption captions post blog tweet instagram linkedin joke jokes funny comedy \
      humor humorous parody satire imagine pretend act dragon wizard princess knight detective romantic love narrator \
      setting worldbuilding cover essay hook lore backstory hero heroine style \
@@ -71,7 +86,7 @@ const CUES: [&str; Cues::GROUPS] = [
      故事 小说 诗歌 写诗 首诗 歌词 剧本 角色 散文 作文 对联 情节 主角 文案 小説 物語 詩を 歌詞 ヒロイ 主人 設定 台本 시를 소설 이야기 가사 편지",
     // Work on a given text that makes less of it.
     "summarize summarise summary summaries summarizing extract extracts extraction classify classification categorize \
-     sentiment positive negative label bullet bullets tldr tl;dr condense takeaways passage excerpt highlights identify \
+     sentiment positive negative label bullet bullets tldr  condense takeaways passage excerpt highlights identify \
      keywords entities mentioned according names list main key points invoice transcript minutes review reviews \
      resume resumen resumir extrae extraer clasifica résume résumer résumé extrais extraire classe \
      fasse zusammenfassung zusammenfassen zusammen extrahiere klassifiziere resumo resumir riassumi riassunto estrai \
@@ -97,7 +112,7 @@ const CUES: [&str; Cues::GROUPS] = [
      qué que cómo como por cuál cuales dónde quién explica recomienda diferencia \
      quoi comment pourquoi quel quelle quels où qui explique expliquer conseils différence \
      was wie warum wer wann wo welche welcher erkläre erklären empfehle unterschied \
-     o-que porque qual quais explique come perché cosa spiega \
+     porque qual quais explique come perché cosa spiega \
      что как почему зачем кто где когда какой какие объясни объясните расскажи посоветуй чем \
      là gì như nào tại sao nasıl neden nedir mikä miten miksi apa bagaimana mengapa jak co dlaczego hoe wat waarom \
      什么 为什 如何 怎么 怎样 哪些 解释 介绍 推荐 区别 何で なぜ どう 教え 説明 おすす 違い 무엇 어떻 왜요 설명 추천 차이",
@@ -150,10 +165,9 @@ impl Cues {
         let mut cues = Self { slots: [(0, 0); SLOTS] };
         for (group, words) in CUES.iter().enumerate() {
             for word in words.split_ascii_whitespace() {
-                let is_ideographs =
-                    word.chars().all(|char| super::class::Class::of(char) == super::class::Class::Ideograph);
+                let is_ideographs = word.chars().all(|char| Class::of(char) == Class::Ideograph);
                 let letters = if is_ideographs { 2 } else { LETTERS };
-                let hash = word.chars().take(letters).fold(0, hash::add);
+                let hash = word.chars().take(letters).map(shape).fold(0, hash::add);
                 let mut slot = Self::slot(hash);
                 while cues.slots[slot].1 != 0 && cues.slots[slot].0 != hash {
                     slot = (slot + 1) % SLOTS;
@@ -179,5 +193,30 @@ impl Cues {
 
     fn slot(hash: u32) -> usize {
         (hash >> 20) as usize % SLOTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_by_its_first_letters_and_the_table_has_room() {
+        let groups = |word: &str| Cues::table().groups(word.chars().take(LETTERS).map(shape).fold(0, hash::add));
+        assert_ne!(groups("translate") & 1 << 6, 0);
+        assert_eq!(groups("translate"), groups("translation"));
+        assert_ne!(groups("翻译") & 1 << 6, 0);
+        assert_ne!(groups("k8s") & 1 << 1, 0);
+        assert_eq!(groups("unheard"), 0);
+        let used = Cues::table().slots.iter().filter(|(_, groups)| *groups != 0).count();
+        assert!(used * 2 < SLOTS, "{used}");
+    }
+
+    #[test]
+    fn every_word_of_the_lists_is_one_word() {
+        for word in CUES.iter().flat_map(|words| words.split_ascii_whitespace()) {
+            assert!(word.chars().all(|char| Class::of(char) != Class::Mark), "{word}");
+            assert_eq!(word, word.to_lowercase());
+        }
     }
 }

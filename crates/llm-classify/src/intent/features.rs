@@ -5,7 +5,7 @@ use super::{
     cues::{Cues, LETTERS},
     hash,
     structure::{Counts, FIGURES},
-    text::{Letter, Text},
+    text::{FENCE, Letter, Text},
 };
 
 /// Rows of each table of weights.
@@ -16,8 +16,9 @@ const BITS: u32 = 14;
 const LONGEST: usize = 5;
 /// Words at the beginning of a text that count apart from the others.
 const FIRST: usize = 12;
-/// Figures that say which hints there are: anywhere, among the first words, and as the first that hints at all.
-const HINTS: usize = Cues::GROUPS * 3;
+/// Figures that say which hints there are: anywhere, among the first words, as the first that hints at all, and anywhere
+/// beside a block of code.
+const HINTS: usize = Cues::GROUPS * 4;
 /// Figures besides words and pieces of words.
 pub const DENSE: usize = FIGURES + HINTS;
 
@@ -42,8 +43,9 @@ impl Family {
 
 /// Takes the features of a text.
 pub trait Sink {
-    /// The text has the feature `row` of `family`. Told once for each.
-    fn has(&mut self, family: Family, row: usize);
+    /// The text has the features `rows` of `family`. Words, pairs and marks are told once each; of a word that comes
+    /// again no pieces are told.
+    fn has<const N: usize>(&mut self, family: Family, rows: [usize; N]);
 }
 
 /// Rows that were told already.
@@ -63,6 +65,7 @@ impl Seen {
     }
 }
 
+/// What hashes of pairs, marks and first words begin with, so that they find rows of their own.
 const PAIR: u32 = 0x5bd1_e995;
 const MARK: u32 = 0x27d4_eb2f;
 const FIRST_WORD: u32 = 0x1656_67b1;
@@ -88,7 +91,19 @@ pub(crate) fn read(text: &Text, sink: &mut impl Sink) -> [f32; DENSE] {
     let letters = text.letters();
     let mut place = 0;
     let mut mark = '\0';
+    // Within a block of code only its looks are told.
+    let mut is_code = false;
     while let Some(letter) = letters.get(place) {
+        if text.cut() == Some(place) {
+            is_code = text.begins_in_code(place);
+        }
+        if letter.char == '`' && text.is_fence(place) {
+            is_code = !is_code;
+            counts.fence();
+            mark = '\0';
+            place += FENCE;
+            continue;
+        }
         let before = std::mem::replace(&mut mark, '\0');
         place = match letter.class {
             Class::Space => {
@@ -97,20 +112,26 @@ pub(crate) fn read(text: &Text, sink: &mut impl Sink) -> [f32; DENSE] {
             }
             Class::Mark => {
                 counts.mark(letters, place);
-                reader.mark(letter.char, before);
+                if !is_code {
+                    reader.mark(letter.char, before);
+                }
                 mark = letter.char;
                 place + 1
             }
             Class::Letter | Class::Digit => {
                 let end = end(letters, place, |class| matches!(class, Class::Letter | Class::Digit));
                 counts.word(&letters[place..end]);
-                reader.word(&letters[place..end]);
+                if !is_code {
+                    reader.word(&letters[place..end]);
+                }
                 end
             }
             Class::Ideograph => {
                 let end = end(letters, place, |class| class == Class::Ideograph);
                 counts.ideographs(&letters[place..end]);
-                reader.ideographs(&letters[place..end]);
+                if !is_code {
+                    reader.ideographs(&letters[place..end]);
+                }
                 end
             }
         };
@@ -149,11 +170,9 @@ impl<S: Sink> Reader<'_, S> {
     }
 
     fn word(&mut self, word: &[Letter]) {
-        let mut hash = 0;
-        for letter in word {
-            hash = hash::add(hash, letter.shape());
-        }
-        let key = word.iter().take(LETTERS).fold(0, |hash, letter| hash::add(hash, letter.lower));
+        let (first, rest) = word.split_at(word.len().min(LETTERS));
+        let key = first.iter().fold(0, |hash, letter| hash::add(hash, letter.shape));
+        let hash = rest.iter().fold(key, |hash, letter| hash::add(hash, letter.shape));
         self.hint(self.cues.groups(key));
         // With a sign for the beginning and the end of a word.
         if self.token(hash) {
@@ -164,14 +183,14 @@ impl<S: Sink> Reader<'_, S> {
     fn ideographs(&mut self, run: &[Letter]) {
         for (place, letter) in run.iter().enumerate() {
             if let Some(next) = run.get(place + 1) {
-                self.hint(self.cues.groups(hash::add(hash::add(0, letter.lower), next.lower)));
+                self.hint(self.cues.groups(hash::add(hash::add(0, letter.shape), next.shape)));
             }
-            self.token(hash::add(0, letter.lower));
+            self.token(hash::add(0, letter.shape));
         }
         self.pieces(run, false);
     }
 
-    /// A word, and the pair that it makes with the one before.
+    /// A word, and the pair that it makes with the one before. Whether the word is new.
     fn token(&mut self, hash: u32) -> bool {
         let pair = hash::mix(hash::mix(PAIR, self.previous), hash);
         let is_new = self.tell_word(hash::mix(hash, 0));
@@ -191,18 +210,25 @@ impl<S: Sink> Reader<'_, S> {
             self.pieces_after(hash::add(0, '<'), run, has_ends);
         }
         for (place, letter) in (1..).zip(run) {
-            self.pieces_after(hash::add(0, letter.shape()), &run[place..], has_ends);
+            self.pieces_after(hash::add(0, letter.shape), &run[place..], has_ends);
         }
     }
 
     /// The pieces that begin with the character of this hash and go on with `rest`.
+    #[inline]
     fn pieces_after(&mut self, mut hash: u32, rest: &[Letter], has_ends: bool) {
-        for letter in rest.iter().take(LONGEST - 1) {
-            hash = hash::add(hash, letter.shape());
-            self.sink.has(Family::Pieces, row(hash));
+        let mut longer = |char: char| {
+            hash = hash::add(hash, char);
+            row(hash)
+        };
+        if let Some(next) = rest.first_chunk::<{ LONGEST - 1 }>() {
+            return self.sink.has(Family::Pieces, next.map(|letter| longer(letter.shape)));
         }
-        if has_ends && rest.len() < LONGEST - 1 {
-            self.sink.has(Family::Pieces, row(hash::add(hash, '>')));
+        for letter in rest {
+            self.sink.has(Family::Pieces, [longer(letter.shape)]);
+        }
+        if has_ends {
+            self.sink.has(Family::Pieces, [longer('>')]);
         }
     }
 
@@ -210,7 +236,7 @@ impl<S: Sink> Reader<'_, S> {
         let row = row(hash);
         let is_new = self.words.insert(row);
         if is_new {
-            self.sink.has(Family::Words, row);
+            self.sink.has(Family::Words, [row]);
         }
         is_new
     }
@@ -218,7 +244,7 @@ impl<S: Sink> Reader<'_, S> {
     fn tell_first(&mut self, hash: u32) {
         let row = row(hash);
         if self.first.insert(row) {
-            self.sink.has(Family::First, row);
+            self.sink.has(Family::First, [row]);
         }
     }
 
@@ -239,19 +265,14 @@ impl<S: Sink> Reader<'_, S> {
     fn dense(&self, figures: [f32; FIGURES]) -> [f32; DENSE] {
         let mut dense = [0.0; DENSE];
         dense[..FIGURES].copy_from_slice(&figures);
-        let hints = dense[FIGURES..].chunks_exact_mut(3).enumerate();
+        let hints = dense[FIGURES..].chunks_exact_mut(4).enumerate();
         for (group, hint) in hints {
             hint[0] = self.anywhere[group].min(3) as f32 / 3.0;
             hint[1] = self.beginning[group].min(2) as f32 / 2.0;
             hint[2] = f32::from(self.leading >> group & 1);
+            // The first figure tells whether there is a block of code.
+            hint[3] = hint[0] * figures[0];
         }
         dense
-    }
-}
-
-impl Letter {
-    /// In lower case. All digits are one: what matters is that there are some.
-    fn shape(&self) -> char {
-        if self.class == Class::Digit { '0' } else { self.lower }
     }
 }

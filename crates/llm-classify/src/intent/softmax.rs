@@ -22,3 +22,24 @@ pub fn softmax<const N: usize>(scores: [f32; N]) -> [f32; N] {
     let sum = powers.into_iter().fold(0.0, |sum, power| sum + power);
     powers.map(|power| power / sum)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponential_is_right_to_six_digits() {
+        for step in -790..790 {
+            let x = step as f32 / 10.0;
+            let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((found / expected - 1.0).abs() < 1e-6, "exp({x}) is {found}");
+        }
+        assert_eq!((exp(0.0), exp(-1e9), exp(f32::NEG_INFINITY)), (1.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn shares_sum_to_one() {
+        assert_eq!(softmax([1e6, -1e6]), [1.0, 0.0]);
+        assert_eq!(softmax([3.0; 4]), [0.25; 4]);
+    }
+}

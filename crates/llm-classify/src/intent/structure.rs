@@ -49,61 +49,6 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// The figures of `text`, of which everything was counted.
-    pub(crate) fn figures(&self, text: &Text) -> [f32; FIGURES] {
-        let counts = self;
-        let length = text.letters().len().max(1) as f32;
-        let inked = (length - counts.spaces as f32).max(1.0);
-        let lines = counts.lines.max(1) as f32;
-        let share = |count: u32| (count as f32 / inked).min(1.0);
-        let dense = |count: u32, full: f32| (count as f32 / inked / full).min(1.0);
-        let some = |count: u32, full: f32| (count as f32 / full).min(1.0);
-        let flag = |is: bool| f32::from(u8::from(is));
-        [
-            flag(counts.fences > 0),
-            dense(counts.brackets, 0.1),
-            dense(counts.operators, 0.1),
-            some(counts.camel, 3.0),
-            some(counts.snake, 3.0),
-            some(counts.pairs, 5.0),
-            some(counts.tags, 2.0),
-            some(counts.code_ends, 3.0),
-            some(counts.code_ends, 3.0) * (counts.code_ends as f32 / lines),
-            counts.indented as f32 / lines,
-            some(counts.backslashes, 4.0),
-            some(counts.dollars, 4.0),
-            some(counts.options, 4.0),
-            share(counts.digits),
-            some(counts.numbers, 8.0),
-            some(counts.arithmetic, 3.0),
-            share(counts.latin),
-            share(counts.cyrillic),
-            share(counts.ideographs),
-            dense(counts.upper, 0.2),
-            some(counts.longest_quote, 200.0),
-            share(counts.quoted),
-            some(counts.questions, 2.0),
-            flag(ends_with_question(text.letters())),
-            dense(counts.commas, 0.04),
-            flag(length < 50.0),
-            flag((50.0..150.0).contains(&length)),
-            flag((150.0..500.0).contains(&length)),
-            flag(length >= 500.0),
-            flag(text.is_cut()),
-            some(counts.lines, 20.0),
-            flag(counts.lines > 1 && counts.first_line < 160 && counts.first_line as f32 * 2.0 < length),
-            flag(counts.colons_at_end > 0),
-            flag(counts.urls > 0),
-        ]
-    }
-}
-
-fn ends_with_question(letters: &[Letter]) -> bool {
-    let last = letters.iter().rev().find(|letter| letter.class != Class::Space);
-    last.is_some_and(|letter| matches!(letter.char, '?' | '？' | '؟'))
-}
-
-impl Counts {
     /// Counts a run of letters and digits.
     pub(crate) fn word(&mut self, word: &[Letter]) {
         let mut before = ' ';
@@ -133,6 +78,11 @@ impl Counts {
         }
     }
 
+    /// Counts a fence of code.
+    pub(crate) fn fence(&mut self) {
+        self.fences += 1;
+    }
+
     /// Counts the mark at `place`.
     pub(crate) fn mark(&mut self, letters: &[Letter], place: usize) {
         let at = |back: usize| place.checked_sub(back).map_or('\n', |place| letters[place].char);
@@ -152,6 +102,58 @@ impl Counts {
         self.quoted += length as u32;
         self.longest_quote = self.longest_quote.max(length as u32);
     }
+
+    /// The figures of `text`, of which everything was counted.
+    pub(crate) fn figures(&self, text: &Text) -> [f32; FIGURES] {
+        let length = text.letters().len().max(1) as f32;
+        let inked = (length - self.spaces as f32).max(1.0);
+        let lines = self.lines.max(1) as f32;
+        let share = |count: u32| (count as f32 / inked).min(1.0);
+        let dense = |count: u32, full: f32| (count as f32 / inked / full).min(1.0);
+        let some = |count: u32, full: f32| (count as f32 / full).min(1.0);
+        let flag = |is: bool| f32::from(u8::from(is));
+        [
+            flag(self.fences > 0),
+            dense(self.brackets, 0.1),
+            dense(self.operators, 0.1),
+            some(self.camel, 3.0),
+            some(self.snake, 3.0),
+            some(self.pairs, 5.0),
+            some(self.tags, 2.0),
+            some(self.code_ends, 3.0),
+            some(self.code_ends, 3.0) * (self.code_ends as f32 / lines),
+            self.indented as f32 / lines,
+            some(self.backslashes, 4.0),
+            some(self.dollars, 4.0),
+            some(self.options, 4.0),
+            share(self.digits),
+            some(self.numbers, 8.0),
+            some(self.arithmetic, 3.0),
+            share(self.latin),
+            share(self.cyrillic),
+            share(self.ideographs),
+            dense(self.upper, 0.2),
+            some(self.longest_quote, 200.0),
+            share(self.quoted),
+            some(self.questions, 2.0),
+            flag(ends_with_question(text.letters())),
+            dense(self.commas, 0.04),
+            flag(length < 50.0),
+            flag((50.0..150.0).contains(&length)),
+            flag((150.0..500.0).contains(&length)),
+            flag(length >= 500.0),
+            flag(text.cut().is_some()),
+            some(self.lines, 20.0),
+            flag(self.lines > 1 && self.first_line < 160 && self.first_line as f32 * 2.0 < length),
+            flag(self.colons_at_end > 0),
+            flag(self.urls > 0),
+        ]
+    }
+}
+
+fn ends_with_question(letters: &[Letter]) -> bool {
+    let last = letters.iter().rev().find(|letter| letter.class != Class::Space);
+    last.is_some_and(|letter| matches!(letter.char, '?' | '？' | '؟'))
 }
 
 fn mark(counts: &mut Counts, char: char, before: char, before_that: char) {
@@ -179,7 +181,6 @@ fn mark(counts: &mut Counts, char: char, before: char, before_that: char) {
         }
         ('<', '/') | ('/', '>') => counts.tags += 1,
         (':', '/') => counts.urls += 1,
-        ('`', '`') => counts.fences += u32::from(before_that == '`'),
         _ => {}
     }
     let is_operand = |char: char| char.is_ascii_digit() || matches!(char, ')' | ' ' | 'x' | 'n');

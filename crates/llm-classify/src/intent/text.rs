@@ -15,13 +15,16 @@ const MESSAGES: usize = 64;
 /// Characters of the longest text.
 const CHARS: usize = HEAD + TAIL + 1;
 
+/// Ticks that begin or end a block of code.
+pub(crate) const FENCE: usize = 3;
+
 /// Characters of a text, in order.
 #[derive(Debug)]
 pub(crate) struct Text {
     letters: [Letter; CHARS],
     length: usize,
-    /// Whether something was left out in the middle.
-    is_cut: bool,
+    /// Where the end of the text begins, if something before it was left out.
+    cut: Option<usize>,
 }
 
 /// A character of a text.
@@ -29,22 +32,25 @@ pub(crate) struct Text {
 pub(crate) struct Letter {
     /// As it stands there.
     pub(crate) char: char,
-    /// In lower case; what becomes two characters in lower case is the first of them.
-    pub(crate) lower: char,
+    /// In lower case, and `0` for every digit: what matters is that there are some.
+    pub(crate) shape: char,
     /// What sort it is.
     pub(crate) class: Class,
 }
 
 impl Letter {
     fn of(char: char) -> Self {
-        Self { char, lower: lower(char), class: Class::of(char) }
+        Self { char, shape: shape(char), class: Class::of(char) }
     }
 }
 
 /// The character in lower case: quick for the letters that there are most of, and without those of scripts that have
 /// lower case and hardly any writers today.
-fn lower(char: char) -> char {
+///
+/// What becomes two characters in lower case is the first of them.
+pub(crate) fn shape(char: char) -> char {
     match char {
+        '0'..='9' => '0',
         '\0'..='\x7f' => char.to_ascii_lowercase(),
         // Cyrillic and Hebrew to Hangul Jamo's end have none, or lie where they can be told by their number.
         '\u{430}'..='\u{45f}' | '\u{e00}'..='\u{109f}' | '\u{2000}'..='\u{20ff}' | '\u{2e80}'.. => char,
@@ -56,7 +62,7 @@ fn lower(char: char) -> char {
 impl Text {
     /// No text yet.
     pub(crate) fn new() -> Self {
-        Self { letters: [Letter { char: ' ', lower: ' ', class: Class::Space }; CHARS], length: 0, is_cut: false }
+        Self { letters: [Letter { char: ' ', shape: ' ', class: Class::Space }; CHARS], length: 0, cut: None }
     }
 
     /// Reads the newest turn of the user's that says something in words. Whether there is one.
@@ -75,12 +81,13 @@ impl Text {
     fn read(&mut self, message: &Message, head: usize, tail: usize) -> bool {
         self.length = 0;
         let total = texts(message).map(|text| text.len().saturating_add(1)).fold(0, usize::saturating_add);
-        self.is_cut = total > head + tail;
-        if self.is_cut {
-            self.push_first(message, head);
-            self.push_after(message, total - tail);
-        } else {
+        if total <= head + tail {
+            self.cut = None;
             texts(message).for_each(|text| self.push_line(text));
+        } else {
+            self.push_first(message, head);
+            self.cut = Some(self.length);
+            self.push_after(message, total - tail);
         }
         self.letters().iter().any(|letter| letter.class != Class::Space)
     }
@@ -115,9 +122,27 @@ impl Text {
         &self.letters[..self.length]
     }
 
-    /// Whether something was left out.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
+    /// Where the end of the text begins, if something before it was left out.
+    pub(crate) fn cut(&self) -> Option<usize> {
+        self.cut
+    }
+
+    /// Whether a fence of code begins or ends at `place`.
+    pub(crate) fn is_fence(&self, place: usize) -> bool {
+        let is_tick = |letter: &Letter| letter.char == '`';
+        self.letters().get(place..place + FENCE).is_some_and(|letters| letters.iter().all(is_tick))
+    }
+
+    /// Whether the end of a text, which begins at `place`, begins within a block of code: then it ends one more than it
+    /// begins.
+    pub(crate) fn begins_in_code(&self, mut place: usize) -> bool {
+        let mut is_code = false;
+        while place < self.length {
+            let is_fence = self.is_fence(place);
+            is_code ^= is_fence;
+            place += if is_fence { FENCE } else { 1 };
+        }
+        is_code
     }
 }
 

@@ -98,10 +98,10 @@ impl Weights {
     /// The score of each label by the words of a text.
     pub(crate) fn of_words(&self, sums: &Sums<'_>) -> [f32; LABELS.len()] {
         let mut scores = [0.0; LABELS.len()];
-        for (sum, scale) in sums.sums.iter().zip(self.scales) {
+        for ((rows, lanes), scale) in sums.totals().into_iter().zip(self.scales) {
             // Long texts have more words, not more to say.
-            let scale = scale / (sum.rows.max(1) as f32).sqrt();
-            for (score, lane) in scores.iter_mut().zip(sum.total()) {
+            let scale = scale / (rows.max(1) as f32).sqrt();
+            for (score, lane) in scores.iter_mut().zip(lanes) {
                 *score += lane as f32 * scale;
             }
         }
@@ -130,39 +130,43 @@ impl std::fmt::Debug for Weights {
 }
 
 /// Rows that are added up in sixteen bits: 256 times 255 still fits.
-const BATCH: u32 = 256;
+const BATCH: usize = 256;
 
 /// The sum of the weights of one family.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     /// The sum of the last few rows, which eight lanes of sixteen bits hold in one register.
     batch: [u16; LANES],
+    /// How many rows these are.
+    batched: usize,
     lanes: [u32; LANES],
-    rows: u32,
+    rows: usize,
 }
 
 impl Sum {
     #[inline]
-    fn add(&mut self, row: &[u8; LANES]) {
-        for (sum, weight) in self.batch.iter_mut().zip(row) {
-            *sum += u16::from(*weight);
-        }
-        self.rows += 1;
-        if self.rows.is_multiple_of(BATCH) {
+    fn add<const N: usize>(&mut self, table: &Table, rows: [usize; N]) {
+        if self.batched + N > BATCH {
             self.end_batch();
         }
+        // Added up here first: each sum in memory waits for the one before.
+        let mut sums = [0; LANES];
+        for row in rows {
+            for (sum, weight) in sums.iter_mut().zip(&table[row % ROWS]) {
+                *sum += u16::from(*weight);
+            }
+        }
+        for (batch, sum) in self.batch.iter_mut().zip(sums) {
+            *batch += sum;
+        }
+        self.batched += N;
     }
 
     fn end_batch(&mut self) {
         for (lane, sum) in self.lanes.iter_mut().zip(&mut self.batch) {
             *lane += u32::from(std::mem::take(sum));
         }
-    }
-
-    /// The sum of each lane.
-    fn total(mut self) -> [i64; LANES] {
-        self.end_batch();
-        self.lanes.map(|lane| i64::from(lane) - i64::from(self.rows) * i64::from(ZERO))
+        self.rows += std::mem::take(&mut self.batched);
     }
 }
 
@@ -173,11 +177,22 @@ pub(crate) struct Sums<'a> {
     sums: [Sum; FAMILIES],
 }
 
+impl Sums<'_> {
+    /// The number of rows of each family, and the sums of their weights.
+    fn totals(&self) -> [(usize, [i64; LANES]); FAMILIES] {
+        self.sums.map(|mut sum| {
+            sum.end_batch();
+            let zeros = sum.rows as i64 * i64::from(ZERO);
+            (sum.rows, sum.lanes.map(|lane| i64::from(lane) - zeros))
+        })
+    }
+}
+
 impl Sink for Sums<'_> {
     #[inline]
-    fn has(&mut self, family: Family, row: usize) {
+    fn has<const N: usize>(&mut self, family: Family, rows: [usize; N]) {
         let table = if family == Family::Pieces { self.pieces } else { self.words };
-        self.sums[family as usize].add(&table[row % ROWS]);
+        self.sums[family as usize].add(table, rows);
     }
 }
 
