@@ -56,7 +56,8 @@
 //!
 //! # Errors
 //! None are added. A call that no case has an answer for fails as it did; where a service was asked and failed too, with
-//! the whole trail and the smaller of both hints when to come back.
+//! the whole trail and the smaller of both hints when to come back, and as that has failed if a layer of ours had refused
+//! the call before and only the service has reached a provider.
 //!
 //! # Sources
 //! Graceful degradation as in the [SRE book][sre], chapter 22: serve lower-quality answers when the backend cannot, make

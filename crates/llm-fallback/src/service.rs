@@ -105,7 +105,7 @@ async fn fall_back(shared: Striped<Shared>, request: LlmRequest, failure: Error)
     }
     Err(match later {
         None => failure,
-        Some(later) => of_both(failure, &later).with_trail(trail),
+        Some(later) => of_both(failure, later).with_trail(trail),
     })
 }
 
@@ -151,10 +151,12 @@ fn mark(trail: &Trail, attempt: Option<u32>) {
     }
 }
 
-/// The first failure, with the smaller advice of both.
-fn of_both(failure: Error, later: &Error) -> Error {
-    match [failure.retry_after(), later.retry_after()].into_iter().flatten().min() {
-        Some(wait) => failure.with_retry_after(wait),
-        None => failure,
+/// The first failure, unless only the later one came from a provider, with the smaller advice of both.
+fn of_both(failure: Error, later: Error) -> Error {
+    let advice = [failure.retry_after(), later.retry_after()].into_iter().flatten().min();
+    let error = if failure.class().is_own && !later.class().is_own { later } else { failure };
+    match advice {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
     }
 }
