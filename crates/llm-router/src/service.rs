@@ -1,6 +1,7 @@
 //! The service, and the one function that makes a call.
 
 use std::{
+    future::poll_fn,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,7 +12,7 @@ use llm_core::{
     watch_call,
 };
 use tokio::time::Instant;
-use tower::{Service, ServiceExt};
+use tower::Service;
 use tracing::debug;
 
 use crate::{
@@ -89,11 +90,21 @@ where
         let mut failures = Failures::default();
         loop {
             // A service that does not get ready is dead, whoever is to be called through it.
-            let ready = inner.ready().await.map_err(|error| call.failed(error, &failures))?;
+            let mut has_waited = false;
+            let ready = poll_fn(|cx| {
+                let ready = inner.poll_ready(cx);
+                has_waited |= ready.is_pending();
+                ready
+            });
+            ready.await.map_err(|error| call.failed(error, &failures))?;
+            if has_waited {
+                // The target is not slow because somebody before it was busy.
+                now = Instant::now();
+            }
             // What the attempt is made of is moved in here and kept nowhere else, or it would be part of the future twice.
             let answered = watch_call(
                 call.attempt(std::mem::take(&mut is_first), &attempts, &picked),
-                |attempt| ready.call(attempt),
+                |attempt| inner.call(attempt),
                 picked.candidate.begin(request.is_stream(), now),
             )
             .await;
@@ -218,11 +229,13 @@ impl<'a> Call<'a> {
         let mut request = self.request.clone();
         let context = request.context_mut();
         context.set_target(picked.candidate.target().clone());
-        if picked.is_probe {
-            context.set_probe(true);
-        }
         if !is_first {
             context.begin_attempt(Again::Failover, Duration::ZERO);
+            // Whoever marked the call meant the target that it was to go to.
+            context.set_probe(false);
+        }
+        if picked.is_probe {
+            context.set_probe(true);
         }
         // A retry that leaves them a call is of no use if they are not called.
         let untried = attempts.untried(picked.candidate, context.calls_left(), |target| self.health_of(target));

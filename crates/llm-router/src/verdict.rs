@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_core::{Context, Error};
+use llm_core::{Context, Elsewhere, Error};
 
 /// What the router makes of a failure. The word for it is in the trail, at the attempt that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +54,22 @@ impl Failures {
             Some(provided) if last.class().is_own => provided.clone(),
             Some(_) | None => last,
         };
-        if let Some(wait) = self.soonest.filter(|wait| error.retry_after() != Some(*wait)) {
+        let soonest = self.soonest.filter(|wait| may_pass(&error) && error.retry_after() != Some(*wait));
+        if let Some(wait) = soonest {
             error = error.with_retry_after(wait);
         }
         if error.trail().is_none() {
             error = error.with_trail(context.trail());
         }
         error
+    }
+}
+
+/// Whether another time may be a better one. What is wrong with the request stays wrong, however long anybody waits.
+fn may_pass(error: &Error) -> bool {
+    let class = error.class();
+    match class.elsewhere {
+        Elsewhere::No | Elsewhere::IfConfigured | Elsewhere::LargerContext => class.is_own,
+        Elsewhere::Yes | Elsewhere::OtherKeyFirst | Elsewhere::Cheaper => true,
     }
 }

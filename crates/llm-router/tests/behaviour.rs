@@ -120,6 +120,21 @@ async fn the_error_is_that_of_the_last_provider_with_the_shortest_wait_and_the_w
     let providers = Providers::new([("a", open()), ("b", open()), ("c", open())]);
     let error = answer(&providers.under(&chain()), ask("m")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CircuitOpen, "nobody was reached");
+
+    let throttled = vec![waits(ErrorKind::RateLimited, 3 * SECOND)];
+    let providers = Providers::new([("a", throttled), ("b", vec![fail(ErrorKind::InvalidRequest)]), ("c", vec![])]);
+    let error = answer(&providers.under(&chain()), ask("m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::InvalidRequest, None), "no wait mends a request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_readiness_is_not_the_slowness_of_a_target() {
+    let one_at_a_time = Probe::answering(Answer::stream(Frames::new().wait(SECOND).text("a"))).permits(1);
+    let layer = RouterLayer::new(targets(["a"]));
+    let service = llm_core::BoxLlmService::new(layer.layer(one_at_a_time));
+    let calls = (0..6).map(|_| answer(&service, stream("m")));
+    assert!(futures_util::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(layer.handle().targets()[0].first_content, Some(SECOND));
 }
 
 #[tokio::test(start_paused = true)]
