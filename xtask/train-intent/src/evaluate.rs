@@ -144,3 +144,19 @@ impl Score {
 pub fn ratio(part: u32, whole: u32) -> f64 {
     f64::from(part) / f64::from(whole.max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_the_answers() {
+        let answer = |label, said| Answer { label, said, confidence: 0.5 };
+        let score = Score::of(&[answer(0, 0), answer(0, 0), answer(0, 1), answer(1, 1), answer(1, 2)]);
+        assert_eq!((score.accuracy(), score.precision(0), score.recall(1)), (0.6, 1.0, 0.5));
+        assert!((score.f1(0) - 0.8).abs() < 1e-9);
+        assert!((score.f1(1) - 0.5).abs() < 1e-9);
+        assert!((score.macro_f1() - 0.65).abs() < 1e-9, "labels without prompts do not count");
+        assert_eq!(score.f1(6), 0.0);
+    }
+}

@@ -32,3 +32,25 @@ pub fn split<'a, T: Borrow<Example>>(
     let examples = |pairs: Vec<(&'a T, &usize)>| pairs.into_iter().map(|(example, _)| example.borrow()).collect();
     (examples(held_out), examples(learned))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompts::{Kind, Prompt};
+
+    #[test]
+    fn each_part_has_as_many_of_each_label_and_nothing_is_in_two() {
+        let prompt = |label| Prompt { text: "Why?".into(), label, source: String::new(), kind: Kind::Own };
+        let examples: Vec<Example> = (0..40).map(|place| Example::of(&prompt(place % 2))).collect();
+        let all: Vec<&Example> = examples.iter().collect();
+        let parts = of(&all, 4, 1);
+        for part in 0..4 {
+            let (held_out, learned) = split(&all, &parts, part);
+            assert_eq!((held_out.len(), learned.len()), (10, 30));
+            assert_eq!(held_out.iter().filter(|example| example.label == 0).count(), 5);
+            assert!(held_out.iter().all(|one| learned.iter().all(|other| !std::ptr::eq(*one, *other))));
+        }
+        assert_eq!(of(&all, 4, 1), parts);
+        assert_ne!(of(&all, 4, 2), parts);
+    }
+}

@@ -252,10 +252,10 @@ impl<S: Sink> Reader<'_, S> {
         if groups == 0 {
             return;
         }
-        for group in 0..Cues::GROUPS {
-            let is_in = u32::from(groups >> group & 1);
-            self.anywhere[group] += is_in;
-            self.beginning[group] += if self.position < FIRST { is_in } else { 0 };
+        let is_first = u32::from(self.position < FIRST);
+        for group in (0..Cues::GROUPS).filter(|group| groups >> group & 1 == 1) {
+            self.anywhere[group] += 1;
+            self.beginning[group] += is_first;
         }
         if self.leading == 0 {
             self.leading = groups;

@@ -51,6 +51,11 @@ pub(crate) struct Counts {
 impl Counts {
     /// Counts a run of letters and digits.
     pub(crate) fn word(&mut self, word: &[Letter]) {
+        // Most words, and they have nothing else to count.
+        if word.iter().all(|letter| letter.char.is_ascii_lowercase()) {
+            self.latin += word.len() as u32;
+            return;
+        }
         let mut before = ' ';
         for &Letter { char, class, .. } in word {
             let (is_digit, is_upper) = (class == Class::Digit, char.is_ascii_uppercase());

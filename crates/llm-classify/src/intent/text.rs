@@ -39,6 +39,7 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
+    #[inline]
     fn of(char: char) -> Self {
         Self { char, shape: shape(char), class: Class::of(char) }
     }
@@ -112,9 +113,11 @@ impl Text {
     }
 
     fn push_line(&mut self, line: &str) {
-        let free = self.letters[self.length..].iter_mut();
-        let read = free.zip(line.chars().chain(['\n'])).map(|(place, char)| *place = Letter::of(char));
-        self.length += read.count();
+        for char in line.chars().chain(['\n']) {
+            let Some(place) = self.letters.get_mut(self.length) else { return };
+            *place = Letter::of(char);
+            self.length += 1;
+        }
     }
 
     /// The characters.
