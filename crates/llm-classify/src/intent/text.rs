@@ -45,15 +45,13 @@ impl Letter {
     }
 }
 
-/// The character in lower case: quick for the letters that there are most of, and without those of scripts that have
-/// lower case and hardly any writers today.
-///
-/// What becomes two characters in lower case is the first of them.
+/// The character in lower case, and `0` for a digit. What becomes two characters in lower case is the first of them. Above
+/// U+2E80 only full-width letters and rare scripts have lower case, and theirs is not looked for.
 pub(crate) fn shape(char: char) -> char {
     match char {
         '0'..='9' => '0',
         '\0'..='\x7f' => char.to_ascii_lowercase(),
-        // Cyrillic and Hebrew to Hangul Jamo's end have none, or lie where they can be told by their number.
+        // Quick for what there is most of: small Cyrillic letters, Thai to Burmese, punctuation, ideographs.
         '\u{430}'..='\u{45f}' | '\u{e00}'..='\u{109f}' | '\u{2000}'..='\u{20ff}' | '\u{2e80}'.. => char,
         '\u{410}'..='\u{42f}' => char::from_u32(char as u32 + 0x20).unwrap_or(char),
         _ => char.to_lowercase().next().unwrap_or(char),
