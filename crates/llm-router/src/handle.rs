@@ -68,12 +68,18 @@ impl RouterHandle {
     /// Gives a target of a route another weight. The target is named as in the route.
     ///
     /// # Errors
-    /// If there is no such route, it has no such target, or the weight is no number from zero on.
+    /// If there is no such route, it has no such target, its targets come one after the other whatever their weights, or the
+    /// weight is no number from zero on.
     pub fn set_weight(&self, route: &str, target: &str, weight: f64) -> Result<(), ConfigError> {
         check_weight(weight)?;
         self.shared.change(|plan| {
             let mut plan = plan.clone();
-            let entries = &mut known(&mut plan, route)?.entries;
+            let otherwise = plan.choosing.clone();
+            let Route { entries, choosing, .. } = known(&mut plan, route)?;
+            if choosing.as_ref().unwrap_or(&otherwise).is_ordered() {
+                let message = format!("the targets of `{route}` come one after the other, whatever their weights");
+                return Err(ConfigError::new("weight", message));
+            }
             let entry = entries.iter_mut().find(|entry| *entry.name == *target);
             let unknown = || ConfigError::new("target", format!("the route `{route}` has no target `{target}`"));
             entry.ok_or_else(unknown)?.weight = weight;

@@ -116,6 +116,16 @@ impl Route {
         self
     }
 
+    /// What it stands for: the names as they were stated, with their weights.
+    pub fn entries(&self) -> impl Iterator<Item = RouteTarget> {
+        self.entries.iter().map(|entry| RouteTarget { name: entry.name.clone(), weight: entry.weight })
+    }
+
+    /// What stands in for it, in the order in which it is tried.
+    pub fn stand_ins(&self) -> &[Route] {
+        &self.then
+    }
+
     /// Every target, here and in what stands in.
     pub(crate) fn targets(&self) -> Box<dyn Iterator<Item = &Target> + '_> {
         let own = self.entries.iter().flat_map(|entry| &entry.targets);

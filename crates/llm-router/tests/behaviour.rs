@@ -129,7 +129,7 @@ async fn the_error_is_that_of_the_last_provider_with_the_shortest_wait_and_the_w
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_readiness_is_not_the_slowness_of_a_target() {
-    let one_at_a_time = Probe::answering(Answer::stream(Frames::new().wait(SECOND).text("a"))).permits(1);
+    let one_at_a_time = Probe::answering(Answer::stream(Frames::new().wait(SECOND).text("a").finish())).permits(1);
     let layer = RouterLayer::new(targets(["a"]));
     let service = llm_core::BoxLlmService::new(layer.layer(one_at_a_time));
     let calls = (0..6).map(|_| answer(&service, stream("m")));
@@ -431,8 +431,10 @@ async fn weights_and_orders_change_at_run_time_and_hold_what_they_say() {
 
     let refused = |result: Result<(), llm_core::ConfigError>| result.unwrap_err().to_string();
     assert_eq!(refused(handle.set_weight("slow", "a/m", 1.0)), "route: there is no route `slow`");
-    assert_eq!(refused(handle.set_weight("ordered", "c/m", 1.0)), "target: the route `ordered` has no target `c/m`");
-    assert_eq!(refused(handle.set_weight("ordered", "a/m", -1.0)), "weight: it must be a number from zero on");
+    assert_eq!(refused(handle.set_weight("weighted", "c/m", 1.0)), "target: the route `weighted` has no target `c/m`");
+    assert_eq!(refused(handle.set_weight("weighted", "a/m", -1.0)), "weight: it must be a number from zero on");
+    let ordered = "weight: the targets of `ordered` come one after the other, whatever their weights";
+    assert_eq!(refused(handle.set_weight("ordered", "a/m", 1.0)), ordered);
     assert_eq!(refused(handle.set_order("ordered", &["c/m"])), "targets[0]: nobody serves `c/m`");
     assert_eq!(calls_to_a("ordered").await, 0, "what is refused changes nothing");
 }
