@@ -23,6 +23,7 @@ use crate::{
     keys::{is_same_key, presented},
     live::Reloads,
     plain::find_ambiguity,
+    routes,
     server::Phase,
     stats::Stats,
 };
@@ -44,14 +45,16 @@ struct Guard {
     hosts: Hosts,
 }
 
-/// The pages for operators. No page changes anything when it is looked at; `POST /circuits` does.
+/// The pages for operators. No page changes anything when it is looked at; `POST /circuits` and `POST /routes` do.
 pub(crate) fn app(admin: Admin, key: SecretString, hosts: Hosts) -> Router {
     let guard = Guard { key: Arc::new(key), hosts };
     let circuits = get(circuits::show).post(circuits::control).with_state(admin.stack.clone());
+    let routes = get(routes::show).post(routes::control).with_state(admin.stack.clone());
     Router::new()
         .route("/status", get(status))
         .with_state(admin)
         .route("/circuits", circuits)
+        .route("/routes", routes)
         .layer(middleware::from_fn_with_state(guard, let_in))
 }
 

@@ -17,6 +17,7 @@ mod live;
 mod place;
 mod plain;
 mod plan;
+mod routes;
 mod served;
 mod server;
 mod signals;

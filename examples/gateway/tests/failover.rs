@@ -5,7 +5,7 @@
 
 mod harness;
 
-use harness::{Answer, Gateway};
+use harness::{ADMIN, ADMIN_KEY, Answer, Gateway};
 use http::{HeaderMap, Method, StatusCode};
 use llm_sim::{FaultRule, ModelConfig, Sim, SimConfig, SimServer};
 use serde_json::{Value, json};
@@ -333,6 +333,47 @@ async fn rules_send_calls_by_intent_workflow_and_tag() {
         let answer = setting.post(Client::OpenAi, body, headers).await;
         assert_eq!((answer.status, setting.calls()), (StatusCode::OK, expected), "{headers:?}: {}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn operators_shift_a_route_while_it_is_called() {
+    let more = format!(
+        "{ADMIN}[router.routes.shared]\nstrategy = \"weighted\"\ntargets = [{{ target = \"primary/gpt-sim\", weight = 1 }}, \
+         {{ target = \"local/llama-sim\", weight = 0 }}]\n"
+    );
+    let setting = Setting::new([None, None, None], &more).await;
+    let call = async |model: &str| {
+        let answer = setting.post(Client::OpenAi, &Client::OpenAi.ask(model, false, false), &[]).await;
+        header(&answer.headers, "x-llm-target").to_owned()
+    };
+    let order = async |order: Value| {
+        let mut request = setting.gateway.request(Method::POST, "/", order.to_string());
+        *request.uri_mut() = setting.gateway.admin_url().await.replace("/status", "/routes").parse().unwrap();
+        request.headers_mut().insert("x-api-key", ADMIN_KEY.parse().unwrap());
+        let answer = Answer::read(setting.gateway.send(request).await).await;
+        (answer.status.as_u16(), answer.text())
+    };
+    assert_eq!((call("shared").await, call("smart").await), ("primary/gpt-sim".into(), "primary/gpt-sim".into()));
+    let weigh = |target: &str, weight: f64| json!({ "route": "shared", "target": target, "weight": weight });
+    assert_eq!(order(weigh("local/llama-sim", 1.0)).await.0, 200);
+    let (status, routes) = order(weigh("primary/gpt-sim", 0.0)).await;
+    assert!(status == 200 && routes.contains(r#"{"target":"primary/gpt-sim","weight":0.0}"#), "{routes}");
+    assert_eq!(call("shared").await, "local/llama-sim");
+    let rearranged = order(json!({ "route": "smart", "targets": ["second/claude-sim", "primary/gpt-sim"] })).await;
+    assert_eq!((rearranged.0, call("smart").await), (200, "second/claude-sim".into()));
+
+    let ordered = json!({ "route": "smart", "target": "primary/gpt-sim", "weight": 2 });
+    for (wrong, status, sentence) in [
+        (weigh("local/llama-sim", -1.0), 409, "weight: it must be a number from zero on"),
+        (weigh("nobody", 1.0), 409, "has no target `nobody`"),
+        (ordered, 409, "one after the other"),
+        (json!({ "route": "smart", "targets": ["nobody"] }), 409, "nobody serves `nobody`"),
+        (json!({ "route": "smart", "targets": ["primary/gpt-sim"], "weight": 1 }), 400, "that is no order"),
+    ] {
+        let (got, said) = order(wrong).await;
+        assert!(got == status && said.contains(sentence), "{got}: {said}");
+    }
+    assert_eq!(call("smart").await, "second/claude-sim", "a wrong order changes nothing");
 }
 
 #[tokio::test]
