@@ -1,4 +1,4 @@
-//! The built-in model on prompts that were written for this test, in several languages, and that nothing was tuned on.
+//! The built-in model on prompts that were written for this test, in several languages, and that it was not trained on.
 
 use std::collections::BTreeMap;
 
