@@ -31,6 +31,7 @@ mod message {
         let mut subject = Subject::new("Fallback", layer.clone())
             .always_ready()
             .holds_back()
+            .quiet("it answers none of the failures that the law causes; without an answer it is held to the law")
             .counts(busy(), move || counted.count(ErrorKind::Overloaded, FallbackEvent::Message))
             .shows("the handle", layer.handle())
             .shows("a condition", When::new())
@@ -75,6 +76,7 @@ mod service {
             BoxCloneSyncService::new(layer.layer(inner))
         })
         .always_ready()
+        .quiet("it answers none of the failures that the law causes; without an answer it is held to the law")
         .calls_again(busy())
     }
 

@@ -71,6 +71,7 @@ mod router {
             .always_ready()
             .calls_again(busy())
             .rejecting(|| RouterLayer::new(targets()).health(Arc::new(Cooling)))
+            .quiet("its notices come only when several targets are open at once, which a test in `behaviour.rs` shows")
             .holds("calls in flight", move || in_flight(&held))
             .counts(busy(), move || counted.counts().failed_over)
             .takes(Duration::from_secs(3), [busy().after(Duration::from_secs(3)), Answer::text("at last")])
@@ -139,6 +140,7 @@ mod router_after_failover {
             .always_ready()
             .holds_back()
             .rejecting(|| self::layer().health(std::sync::Arc::new(Cooling)))
+            .quiet("its notices come only when several targets are open at once, which a test in `behaviour.rs` shows")
             .holds("calls in flight", move || in_flight(&held))
             .counts(llm_test::Answer::text("Blue."), move || counted.counts().failed_over)
     }

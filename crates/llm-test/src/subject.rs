@@ -48,6 +48,7 @@ pub struct Subject {
     pub(crate) takes: Vec<Takes>,
     pub(crate) keyed: Option<Keyed>,
     pub(crate) listen: Option<Arc<dyn Fn() -> BoxStream<'static, Notice> + Send + Sync>>,
+    pub(crate) quiet: Option<&'static str>,
     pub(crate) refuses: Vec<Refused>,
     pub(crate) secrets: Vec<String>,
     pub(crate) shows: Vec<(String, Show)>,
@@ -141,6 +142,7 @@ impl Subject {
             takes: Vec::new(),
             keyed: None,
             listen: None,
+            quiet: None,
             refuses: Vec::new(),
             secrets: Vec::new(),
             shows: Vec::new(),
@@ -235,6 +237,12 @@ impl Subject {
         T: futures_core::Stream<Item = Notice> + Send + 'static,
     {
         self.listen = Some(Arc::new(move || listen().boxed()));
+        self
+    }
+
+    /// Why calls of which every second one fails cause no notice, of a layer that has notices. A test of its own shows them.
+    pub fn quiet(mut self, because: &'static str) -> Self {
+        self.quiet = Some(because);
         self
     }
 

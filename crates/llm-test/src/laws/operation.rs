@@ -54,7 +54,7 @@ pub async fn keyed_state_is_bounded(subject: &dyn Fn() -> Subject) -> Ruling {
 /// Listeners who never listen change nothing for the calls.
 pub async fn slow_listener_slows_nobody(subject: &dyn Fn() -> Subject) -> Ruling {
     if subject().listen.is_none() {
-        return Ruling::not_applicable("it has no listeners");
+        return Ruling::not_applicable(subject().quiet.unwrap_or("it has no listeners"));
     }
     let quiet = busy_hour(subject, 0).await;
     let with_stuck_listeners = busy_hour(subject, 4).await;
