@@ -29,6 +29,8 @@ pub(crate) struct EventStream {
     buffer: BytesMut,
     /// Where the cost of the call will be, if the stream is to end with it.
     bill: Option<Trail>,
+    /// Where the attempts are that a failure within the stream tells of, if callers are told of them.
+    attempts: Option<Trail>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "nearly every source is an answer, and it lives in one box as it is")]
@@ -67,8 +69,15 @@ impl EventStream {
     }
 
     fn new(source: Source, request: &LlmRequest, dialect: CallerDialect, options: &DoorOptions) -> Self {
-        let bill = options.cost_comment.then(|| request.context().trail());
-        Self { source, dialect, heartbeat: Heartbeat::new(options.heartbeat), buffer: BytesMut::new(), bill }
+        let trail = |is_told: bool| is_told.then(|| request.context().trail());
+        Self {
+            source,
+            dialect,
+            heartbeat: Heartbeat::new(options.heartbeat),
+            buffer: BytesMut::new(),
+            bill: trail(options.cost_comment),
+            attempts: trail(options.provenance_headers),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -86,6 +95,7 @@ impl EventStream {
                         self.source = Source::Answer { body: response.body, encoder };
                     }
                     Poll::Ready(Err(error)) => {
+                        let error = told(&self.attempts, error);
                         self.dialect.stream_encoder(&Head::default(), request).fail(&error, &mut self.buffer);
                         self.source = Source::Over;
                     }
@@ -100,7 +110,7 @@ impl EventStream {
                         }
                     }
                     Poll::Ready(Some(Err(error))) => {
-                        encoder.fail(&error, &mut self.buffer);
+                        encoder.fail(&told(&self.attempts, error), &mut self.buffer);
                         self.source = Source::Over;
                     }
                     // It had its finish reason, or the body would have failed.
@@ -127,6 +137,11 @@ impl EventStream {
         self.heartbeat.note_write();
         Poll::Ready(self.dialect.heartbeat())
     }
+}
+
+/// The failure with the attempts that led to it.
+fn told(attempts: &Option<Trail>, error: Error) -> Error {
+    attempts.as_ref().and_then(|trail| Attempts::of(trail).tell(&error)).unwrap_or(error)
 }
 
 impl fmt::Debug for EventStream {

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use http_body::Body as _;
 use llm_core::{
-    Body, BoxLlmService, Dialect, Error, ErrorKind, Event, FinishReason, Frame, Head, LlmResponse, NanoUsd, Output,
-    Start, Target, Usage,
+    AttemptEnd, Body, BoxLlmService, Dialect, Error, ErrorKind, Event, FinishReason, Frame, Head, LlmRequest,
+    LlmResponse, NanoUsd, Output, Start, Target, Usage,
 };
 use llm_serve::{DoorBody, DoorOptions};
 use scripted::{ANTHROPIC, CLIENTS, Client, DropCount, OPENAI, next, read, service, streaming};
@@ -345,6 +345,30 @@ async fn the_head_goes_out_early_when_the_answer_is_late() {
 async fn after_an_early_head_a_failure_is_told_within_the_stream() {
     for client in CLIENTS {
         assert_fails_in_band(client, open(client, slow(client, Err(ErrorKind::Server)), quiet()).await).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_within_the_stream_tells_its_attempts_where_callers_are_told_of_them() {
+    let failing = || {
+        service(move |request: LlmRequest| async move {
+            for (number, provider) in (0..).zip(["acme", "zeta"]) {
+                request.context().trail().update(number, |attempt| {
+                    attempt.target = Some(Target::new(provider, "large"));
+                    attempt.end = Some(AttemptEnd::Failed(ErrorKind::Server));
+                });
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Err::<LlmResponse, _>(Error::new(ErrorKind::Server, "it did not work"))
+        })
+    };
+    for client in CLIENTS {
+        for is_told in [true, false] {
+            let mut body = open(client, failing(), quiet().provenance_headers(is_told)).await;
+            let event = next(&mut body).await.unwrap();
+            assert!(event.contains("it did not work"), "{event}");
+            assert_eq!(event.contains("; attempts: acme/large server, zeta/large server"), is_told, "{event}");
+        }
     }
 }
 
