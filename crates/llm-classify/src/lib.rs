@@ -41,6 +41,7 @@
 //! - At `poll_ready`: as the inner service.
 //! - At `call`: where the context has no intent yet, the [`Classifier`] is asked, such as the built-in [`IntentModel`], and
 //!   what it says is written into it. An intent that a door or the caller has set stays. Where it abstains there is none.
+//!   Either is logged at debug.
 //! - Then, while the request is not sensitive: it becomes so if its tenant is among
 //!   [`sensitive_tenants`](ClassifyLayer::sensitive_tenants), or if a [`Detector`] finds something in one of its texts.
 //!   Nothing ever makes it less sensitive. What was found is logged at debug by kind and call id, and counted; the text is
@@ -51,9 +52,9 @@
 //!
 //! Detectors are shown every text that is sent: messages of all roles, instructions, tool calls and results, names,
 //! descriptions and schemas, inputs of embeddings, and fields that have no type here, as JSON. Each text is shown by
-//! itself and as it is written: in JSON an escaped line break is one, and an escaped at sign stays hidden. **Not looked
-//! into** are pictures, sound, documents and the addresses of these, token ids, and reasoning that a provider has
-//! encrypted. Where those matter, name the tenant as sensitive or mark the request at the door.
+//! itself and as it is written, JSON with its escapes. **Not looked into** are pictures, sound, documents and the
+//! addresses of these, token ids, ids of calls, and reasoning that a provider has encrypted. Where those matter, name the
+//! tenant as sensitive or mark the request at the door.
 //!
 //! # The built-in patterns
 //! [`Patterns`] find what has a form: mail addresses, telephone numbers, cards, accounts, national numbers, keys. They
@@ -64,10 +65,15 @@
 //! addresses, passwords in URLs, numbers that tests take for real ones, and two dumps of bytes whose pairs of digits
 //! look like a French telephone number.
 //!
+//! A text is looked at as it is and, where it has any of these, once more with digits of Arabic, Persian, Devanagari,
+//! Bengali, Thai and full width as plain ones, dashes and spaces of all widths as a hyphen and a space, escapes of JSON as
+//! what they stand for, and without what cannot be seen.
+//!
 //! The search takes one pass: an automaton of the first letters and digits (`aho-corasick`) stops where something could
 //! begin, and what is there is looked at in place. No pattern goes back or far, so the work grows with the text and no
 //! faster. Prose takes 20 instructions a byte (16 of them in the automaton), code 70; lists of numbers that could all be
-//! something take up to about 1,000, which is the most that is known, 26 bytes looked at for each. Nothing is allocated.
+//! something take up to about 1,000, which is the most that is known, 26 bytes looked at for each. Nothing is allocated,
+//! but for the plain copy of a text that has something to be read otherwise, which is searched like another text.
 //!
 //! What was taken from crates and what was not: `aho-corasick` and `iban_validate` are (the register of IBANs changes, and
 //! that crate follows it). One large expression for `regex` was the alternative; it can neither check a digit nor look

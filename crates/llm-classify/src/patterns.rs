@@ -1,12 +1,14 @@
 //! What the built-in detector finds.
 //!
 //! One automaton goes over the text and stops where something could begin: at a digit, an at sign, the first letters of a
-//! key. What is there is looked at by the patterns that it could be, none of which goes far. Nothing is copied.
+//! key. What is there is looked at by the patterns that it could be, none of which goes far. Nothing is copied, unless
+//! there is something in the text that could be written more plainly, such as digits of another script.
 
 mod card;
 mod checksum;
 mod credential;
 mod email;
+mod fold;
 mod iban;
 mod keys;
 mod national;
@@ -22,6 +24,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
 use serde::Deserialize;
 
 use self::{
+    fold::fold,
     keys::KEYS,
     numbers::{FORMS, Form},
     view::View,
@@ -212,7 +215,9 @@ impl Default for Patterns {
 
 impl Detector for Patterns {
     fn find(&self, text: &str) -> Option<Finding> {
-        self.0.find(&View::new(text)).map(|pattern| Finding { kind: pattern.as_str() })
+        let find = |text: &str| self.0.find(&View::new(text));
+        let pattern = find(text).or_else(|| find(&fold(text)?))?;
+        Some(Finding { kind: pattern.as_str() })
     }
 }
 

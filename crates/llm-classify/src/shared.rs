@@ -65,9 +65,11 @@ impl Shared {
             None
         });
         let Some(guess) = guess else {
+            debug!(call = %request.context().id(), "no intent is clear");
             self.counts.own().abstained();
             return;
         };
+        debug!(call = %request.context().id(), intent = guess.intent, confidence = guess.confidence, "classified");
         let intents = self.intents.own();
         match intents.iter().position(|intent| **intent == *guess.intent) {
             Some(place) => {

@@ -2,7 +2,7 @@
 
 use llm_core::{
     Chat, Embed, EmbedInput, Extra, File, Function, JsonSchema, Message, Part, PartContent, Payload, Reasoning,
-    ResponseFormat, Tool, ToolKind, ToolResult,
+    ResponseFormat, Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
 };
 
 /// Shows the texts of `payload` to `look` until it finds something.
@@ -28,7 +28,7 @@ fn in_chat<T>(chat: &Chat, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T
         system,
         messages,
         tools,
-        tool_choice: _,
+        tool_choice,
         parallel_tool_calls: _,
         response_format,
         sampling: _,
@@ -50,6 +50,7 @@ fn in_chat<T>(chat: &Chat, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T
         .chain(system)
         .find_map(|message| in_message(message, look))
         .or_else(|| tools.iter().find_map(|tool| in_tool(tool, look)))
+        .or_else(|| tool_choice.as_ref().and_then(|choice| in_choice(choice, look)))
         .or_else(|| response_format.as_ref().and_then(|format| in_format(format, look)))
         .or_else(|| stop.0.iter().find_map(|stop| look(stop)))
         .or_else(|| in_extra(extra, look))
@@ -71,7 +72,7 @@ fn in_part<T>(part: &Part, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T
         PartContent::Reasoning(Reasoning { text, signature: _, redacted: _ }) => look(text),
         PartContent::Image(_) | PartContent::Audio(_) => None,
         PartContent::File(File { source: _, filename }) => filename.as_deref().and_then(&mut *look),
-        PartContent::ToolCall(call) => look(&call.arguments),
+        PartContent::ToolCall(ToolCall { id: _, name, arguments, kind: _ }) => look(arguments).or_else(|| look(name)),
         PartContent::ToolResult(ToolResult { call_id: _, content, is_error: _ }) => {
             content.iter().find_map(|part| in_part(part, look))
         }
@@ -83,25 +84,37 @@ fn in_part<T>(part: &Part, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T
 fn in_tool<T>(tool: &Tool, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
     let Tool { kind, cache: _, extra } = tool;
     match kind {
-        ToolKind::Function(Function { name: _, description, parameters, strict: _ }) => description
+        ToolKind::Function(Function { name, description, parameters, strict: _ }) => description
             .as_deref()
             .and_then(&mut *look)
-            .or_else(|| parameters.as_ref().and_then(|schema| look(schema.get()))),
+            .or_else(|| parameters.as_ref().and_then(|schema| look(schema.get())))
+            .or_else(|| look(name)),
         ToolKind::Other(other) => look(other.json.get()),
     }
     .or_else(|| in_extra(extra, look))
 }
 
+fn in_choice<T>(choice: &ToolChoice, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
+    match choice {
+        ToolChoice::None | ToolChoice::Auto | ToolChoice::Required => None,
+        ToolChoice::Function(name) => look(name),
+        ToolChoice::Other(json) => look(json.get()),
+    }
+}
+
 fn in_format<T>(format: &ResponseFormat, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
     match format {
         ResponseFormat::Text | ResponseFormat::JsonObject => None,
-        ResponseFormat::JsonSchema(JsonSchema { name: _, description, schema, strict: _, extra }) => {
-            description.as_deref().and_then(&mut *look).or_else(|| look(schema.get())).or_else(|| in_extra(extra, look))
-        }
+        ResponseFormat::JsonSchema(JsonSchema { name, description, schema, strict: _, extra }) => description
+            .as_deref()
+            .and_then(&mut *look)
+            .or_else(|| look(schema.get()))
+            .or_else(|| name.as_deref().and_then(&mut *look))
+            .or_else(|| in_extra(extra, look)),
         ResponseFormat::Other(json) => look(json.get()),
     }
 }
 
 fn in_extra<T>(extra: &Extra, look: &mut impl FnMut(&str) -> Option<T>) -> Option<T> {
-    extra.iter().find_map(|(_, value)| look(value.get()))
+    extra.iter().find_map(|(name, value)| look(value.get()).or_else(|| look(name)))
 }

@@ -10,7 +10,8 @@ use llm_classify::{
 };
 use llm_core::{
     Body, Caller, Chat, Embed, EmbedInput, Error, File, Head, Image, Json, LlmRequest, LlmResponse, Measures, Message,
-    Other, Output, Part, PartContent, Payload, Reasoning, Role, Sensitivity, Source, Tool, ToolCall, ToolResult,
+    Other, Output, Part, PartContent, Payload, Reasoning, Role, Sensitivity, Source, Tool, ToolCall, ToolChoice,
+    ToolResult,
 };
 use llm_test::CapturedLogs;
 use tower::{Layer, ServiceExt, service_fn};
@@ -202,6 +203,7 @@ async fn every_text_that_is_sent_is_looked_at() {
         ("refusal", message(PartContent::Refusal(ADDRESS.into()))),
         ("reasoning", message(PartContent::Reasoning(Reasoning { text: ADDRESS.into(), ..Reasoning::default() }))),
         ("tool call", message(PartContent::ToolCall(ToolCall::function("1", "send", json().get())))),
+        ("the name of a call", message(PartContent::ToolCall(ToolCall::function("1", ADDRESS, "{}")))),
         ("tool result", message(result(vec![Part::text("Sent."), Part::text(ADDRESS)]))),
         ("a part without a type", message(PartContent::Other(Other { kind: "note".into(), json: json() }))),
         (
@@ -220,8 +222,11 @@ async fn every_text_that_is_sent_is_looked_at() {
                 chat.tools.push(Tool::function("f", "", schema));
             }),
         ),
+        ("a tool's name", with(|chat| chat.tools.push(Tool::function(ADDRESS, "", Json::from_text("{}").unwrap())))),
+        ("a tool's choice", with(|chat| chat.tool_choice = Some(ToolChoice::Function(ADDRESS.into())))),
         ("stop", with(|chat| chat.stop.0.push(ADDRESS.into()))),
         ("a field without a name", with(|chat| chat.extra.insert("prediction", Json::from_value(ADDRESS).unwrap()))),
+        ("the name of a field", with(|chat| chat.extra.insert(ADDRESS, Json::from_value("").unwrap()))),
         ("a message's field", with(|chat| chat.messages[0].extra.insert("note", Json::from_value(ADDRESS).unwrap()))),
         (
             "a part's field",
@@ -264,15 +269,19 @@ async fn a_request_that_was_judged_keeps_the_callers_bytes() {
 }
 
 #[tokio::test]
-async fn the_log_tells_the_kind_and_the_call_and_no_text() {
-    let layer = ClassifyLayer::new().detector(Patterns::all());
-    let request = asks("Write to jane@example.com.");
-    let id = request.context().id().to_string();
-    let logs = CapturedLogs::start();
-    through(&layer, request).await;
-    let text = logs.text();
-    assert!(text.contains("email") && text.contains(&id), "{text}");
-    assert!(!text.contains("jane"), "{text}");
+async fn the_log_tells_intent_kind_and_call_and_no_text() {
+    let layer = ClassifyLayer::new().classifier(Braces).detector(Patterns::all());
+    for (text, intent) in [("{ Write to jane@example.com. }", "classified"), ("jane@example.com", "no intent is clear")]
+    {
+        let request = asks(text);
+        let id = request.context().id().to_string();
+        let logs = CapturedLogs::start();
+        through(&layer, request).await;
+        let text = logs.text();
+        assert_eq!(text.matches(&id).count(), 2, "{text}");
+        assert!(text.contains("email") && text.contains(intent), "{text}");
+        assert!(!text.contains("jane"), "{text}");
+    }
 }
 
 #[tokio::test]
