@@ -23,20 +23,22 @@ const SHORTEST_SECRET: usize = 16;
 /// Whether a password is assigned to the name at `mark`.
 pub(crate) fn is_password(view: &View<'_>, mark: usize) -> bool {
     let Some(value) = assigned(view, mark) else { return false };
-    let has = |class: fn(&u8) -> bool| value.iter().any(class);
-    value.len() >= SHORTEST_PASSWORD
+    let has = |class: fn(&u8) -> bool| value.bytes.iter().any(class);
+    value.bytes.len() >= SHORTEST_PASSWORD
         && has(u8::is_ascii_alphabetic)
         && has(|byte| byte.is_ascii_digit() || b"!@#$^&*?~+".contains(byte))
+        && !value.is_code(view)
 }
 
 /// Whether something random is assigned to the name at `mark`.
 pub(crate) fn is_secret(view: &View<'_>, mark: usize) -> bool {
-    assigned(view, mark).is_some_and(is_random)
+    assigned(view, mark).is_some_and(|value| is_random(value.bytes) && !value.is_code(view))
 }
 
 /// Whether a random token follows the word at `mark`.
 pub(crate) fn is_bearer(view: &View<'_>, mark: usize) -> bool {
-    view.begins(mark) && value(view, mark + BEARER.len()).is_some_and(is_random)
+    let is_key = |value: Value<'_>| is_random(value.bytes) && !value.is_code(view);
+    view.begins(mark) && value(view, mark + BEARER.len()).is_some_and(is_key)
 }
 
 /// Whether the address whose `://` is at `mark` has a password before its host (RFC 3986, 3.2.1).
@@ -57,7 +59,7 @@ pub(crate) fn is_address(view: &View<'_>, mark: usize) -> bool {
 
 /// Whether letters and digits take turns, as in what was drawn at random and not in names with a year or version.
 fn is_random(value: &[u8]) -> bool {
-    let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_.-".contains(byte);
+    let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'.' | b'-');
     let turns = value
         .windows(2)
         .filter(|two| two.iter().all(u8::is_ascii_alphanumeric) && two[0].is_ascii_digit() != two[1].is_ascii_digit())
@@ -65,8 +67,8 @@ fn is_random(value: &[u8]) -> bool {
     value.len() >= SHORTEST_SECRET && value.iter().all(is_text) && turns >= 3
 }
 
-/// What is assigned to the name that is known by what stands at `mark`, unless it is code or a placeholder.
-fn assigned<'t>(view: &View<'t>, mark: usize) -> Option<&'t [u8]> {
+/// What is assigned to the name that is known by what stands at `mark`.
+fn assigned<'t>(view: &View<'t>, mark: usize) -> Option<Value<'t>> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let is_quote = |byte: u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b'*');
     let is_space = |byte: u8| matches!(byte, b' ' | b'\t');
@@ -86,17 +88,37 @@ fn assigned<'t>(view: &View<'t>, mark: usize) -> Option<&'t [u8]> {
     value(view, view.run(view.run(behind, 3, is_space), 2, is_quote))
 }
 
-/// The value at `start`, unless it is code or a placeholder.
-fn value<'t>(view: &View<'t>, start: usize) -> Option<&'t [u8]> {
-    let is_value = |byte: u8| byte.is_ascii_graphic() && !b"\"'`\\,;)]}".contains(&byte);
+/// The value at `start`, unless it begins as code does.
+fn value<'t>(view: &View<'t>, start: usize) -> Option<Value<'t>> {
+    let ends = |byte| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b',' | b';' | b')' | b']' | b'}');
+    let is_value = |byte: u8| byte.is_ascii_graphic() && !ends(byte);
     let end = view.run(start, LONGEST_VALUE, is_value);
-    let value = view.bytes().get(start..end)?;
-    let value = value.strip_suffix(b".").unwrap_or(value);
-    let has = |text: &str| value.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text.as_bytes()));
-    let is_code = value.first().is_some_and(|first| b"$<{%[(*&@".contains(first))
-        || value.iter().any(|byte| b"(<{[|".contains(byte))
-        || ["://", "...", "xxx", "your", "placeholder", "redacted", "***", "process.env", "os.environ"]
-            .into_iter()
-            .any(has);
-    (!is_code).then_some(value)
+    let bytes = view.bytes().get(start..end)?;
+    let bytes = bytes.strip_suffix(b".").unwrap_or(bytes);
+    let is_code = bytes.first().is_some_and(|first| b"$<{%[(*&@".contains(first));
+    (!is_code).then_some(Value { start, bytes })
+}
+
+/// What may be a password or a key.
+struct Value<'t> {
+    start: usize,
+    bytes: &'t [u8],
+}
+
+impl Value<'_> {
+    /// Whether it is code or a placeholder. Asked last: values overlap where a text has many names.
+    fn is_code(&self, view: &View<'_>) -> bool {
+        (self.start..self.start + self.bytes.len()).any(|at| match view.get(at).map(|byte| byte.to_ascii_lowercase()) {
+            Some(b'(' | b'<' | b'{' | b'[' | b'|') => true,
+            Some(b':') => view.has(at, "://"),
+            Some(b'.') => view.has(at, "..."),
+            Some(b'*') => view.has(at, "***"),
+            Some(b'x') => view.has(at, "xxx"),
+            Some(b'y') => view.has(at, "your"),
+            Some(b'p') => view.has(at, "placeholder") || view.has(at, "process.env"),
+            Some(b'r') => view.has(at, "redacted"),
+            Some(b'o') => view.has(at, "os.environ"),
+            Some(_) | None => false,
+        })
+    }
 }

@@ -45,5 +45,15 @@ pub(crate) fn is_at(view: &View<'_>, digit: usize) -> bool {
 }
 
 fn is_iban(characters: &[u8]) -> bool {
-    str::from_utf8(characters).is_ok_and(|text| Iban::try_from(text).is_ok())
+    has_check_digits(characters) && str::from_utf8(characters).is_ok_and(|text| Iban::try_from(text).is_ok())
+}
+
+/// ISO 7064 MOD 97-10 over what follows the country and check digits, and these. The register is asked only then.
+fn has_check_digits(characters: &[u8]) -> bool {
+    let (head, account) = characters.split_at(4);
+    let rest = account.iter().chain(head).fold(0, |rest, &character| match character {
+        b'0'..=b'9' => (rest * 10 + u32::from(character - b'0')) % 97,
+        letter => (rest * 100 + u32::from(letter - b'A') + 10) % 97,
+    });
+    rest == 1
 }
