@@ -23,10 +23,11 @@ use crate::{Answer, FallbackLayer, When};
 ///     message = "The expert is away."
 /// "#)?;
 /// # let ollama = tower::service_fn(|_: llm_core::LlmRequest| async { Err::<llm_core::LlmResponse, _>(llm_core::Error::internal("")) });
-/// let layer = config.layer(|target| match target {
+/// let service = |target: &str| match target {
 ///     "ollama/llama3" => Ok(Answer::local_service(ollama)),
 ///     other => Err(ConfigError::new("target", format!("nobody serves `{other}`"))),
-/// })?;
+/// };
+/// let layer = config.layer(service, None)?;
 /// # let _ = layer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -65,15 +66,21 @@ pub struct WhenConfig {
 
 impl FallbackConfig {
     /// The layer that is stated here. `service` knows the services by the names of the targets; of its errors the
-    /// sentence is kept, and the place is told from here.
+    /// sentence is kept, and the place is told from here. `known_intents` are those that a classifier tells; without
+    /// them a case may be for any.
     ///
     /// # Errors
-    /// If nothing is answered at all, a case has no answer or two, a kind or target is not known, a list or text is
-    /// empty, or a case is never reached. The error names the place, such as `cases[1].when.kinds`.
-    pub fn layer(&self, service: impl Fn(&str) -> Result<Answer, ConfigError>) -> Result<FallbackLayer, ConfigError> {
+    /// If nothing is answered at all, a case has no answer or two, a kind, intent or target is not known, a list or text
+    /// is empty, or a case is never reached. The error names the place, such as `cases[1].when.kinds`.
+    pub fn layer(
+        &self,
+        service: impl Fn(&str) -> Result<Answer, ConfigError>,
+        known_intents: Option<&[&str]>,
+    ) -> Result<FallbackLayer, ConfigError> {
         let mut layer = FallbackLayer::new();
         for (at, case) in self.cases.iter().enumerate() {
-            let (when, answer) = case.resolve(&service).map_err(|error| error.within(format_args!("cases[{at}]")))?;
+            let resolved = case.resolve(&service, known_intents);
+            let (when, answer) = resolved.map_err(|error| error.within(format_args!("cases[{at}]")))?;
             layer = layer.case(when, answer);
         }
         if let Some(text) = &self.message {
@@ -95,19 +102,25 @@ impl FallbackConfig {
 }
 
 impl CaseConfig {
-    fn resolve(&self, service: &impl Fn(&str) -> Result<Answer, ConfigError>) -> Result<(When, Answer), ConfigError> {
+    fn resolve(
+        &self,
+        service: &impl Fn(&str) -> Result<Answer, ConfigError>,
+        known_intents: Option<&[&str]>,
+    ) -> Result<(When, Answer), ConfigError> {
         let answer = match (&self.message, &self.target) {
             (Some(text), None) => message(text)?,
             (None, Some(target)) => service(target).map_err(|error| ConfigError::new("target", error.message()))?,
-            (Some(_), Some(_)) => return Err(ConfigError::new("target", "the message is the answer: leave out one")),
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new("target", "there is an answer already: leave out this or `message`"));
+            }
             (None, None) => return Err(ConfigError::new("message", "there is no answer: it needs this or `target`")),
         };
-        Ok((self.when.resolve().map_err(|error| error.within("when"))?, answer))
+        Ok((self.when.resolve(known_intents).map_err(|error| error.within("when"))?, answer))
     }
 }
 
 impl WhenConfig {
-    fn resolve(&self) -> Result<When, ConfigError> {
+    fn resolve(&self, known_intents: Option<&[&str]>) -> Result<When, ConfigError> {
         let Self { kinds, workflow, intent } = self;
         let mut when = When::new();
         if let Some(names) = kinds {
@@ -121,6 +134,12 @@ impl WhenConfig {
         }
         if let Some(intents) = intent {
             let intents = intents.stated("intent")?;
+            if let Some(known) = known_intents
+                && let Some(unknown) = intents.iter().find(|intent| !known.contains(&intent.as_str()))
+            {
+                let message = format!("there is no intent `{unknown}`; known are {}", listed(known));
+                return Err(ConfigError::new("intent", message));
+            }
             when = when.intent(intents.iter().map(String::as_str));
         }
         Ok(when)
@@ -136,7 +155,12 @@ fn message(text: &str) -> Result<Answer, ConfigError> {
 
 fn kind(name: &str) -> Result<ErrorKind, ConfigError> {
     ErrorKind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
-        let known: Vec<_> = ErrorKind::ALL.iter().map(|kind| format!("`{kind}`")).collect();
-        ConfigError::new("kinds", format!("there is no kind `{name}`; known are {}", known.join(", ")))
+        let known = ErrorKind::ALL.map(ErrorKind::as_str);
+        ConfigError::new("kinds", format!("there is no kind `{name}`; known are {}", listed(&known)))
     })
+}
+
+/// The names of a list, for a sentence.
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

@@ -8,13 +8,17 @@ use tower::{Layer, ServiceExt};
 
 /// Targets of this name are there, and answer with it.
 fn read(text: &str) -> Result<FallbackLayer, String> {
+    read_with(text, None)
+}
+
+fn read_with(text: &str, known_intents: Option<&[&str]>) -> Result<FallbackLayer, String> {
     let config: FallbackConfig = toml::from_str(text).map_err(|error: toml::de::Error| error.message().to_owned())?;
-    let layer = config.layer(|target| match target {
+    let service = |target: &str| match target {
         "away" => Ok(Instead::service(Probe::answering(Answer::text("away")))),
         "local" => Ok(Instead::local_service(Probe::answering(Answer::text("local")))),
         other => Err(ConfigError::new("somewhere", format!("nobody serves `{other}`"))),
-    });
-    layer.map_err(|error| error.to_string())
+    };
+    config.layer(service, known_intents).map_err(|error| error.to_string())
 }
 
 /// What a call of this workflow and intent is answered that fails so; nothing where it stays a failure.
@@ -83,7 +87,7 @@ fn a_mistake_is_told_with_its_place() {
         (case("when = { intent = 'x' }"), "cases[1].message: there is no answer: it needs this or `target`".to_owned()),
         (
             case("message = 'x'\ntarget = 'away'"),
-            "cases[1].target: the message is the answer: leave out one".to_owned(),
+            "cases[1].target: there is an answer already: leave out this or `message`".to_owned(),
         ),
         (case("target = 'mystery'"), "cases[1].target: nobody serves `mystery`".to_owned()),
         (case("target = 'away'\nwhen = { kinds = [] }"), "cases[1].when.kinds: the list is empty: leave it out".to_owned()),
@@ -119,6 +123,14 @@ fn a_mistake_is_told_with_its_place() {
         "{unknown}"
     );
     assert!(ErrorKind::ALL.iter().all(|kind| unknown.contains(&format!("`{kind}`"))), "{unknown}");
+}
+
+#[test]
+fn an_intent_that_no_classifier_tells_is_refused() {
+    let text = "[[cases]]\nmessage = 'no'\nwhen = { intent = ['code', 'coding'] }";
+    let sentence = "cases[0].when.intent: there is no intent `coding`; known are `code`, `math`";
+    assert_eq!(read_with(text, Some(&["code", "math"])).map(drop), Err(sentence.to_owned()));
+    assert!(read(text).is_ok(), "callers may tell any");
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod message {
 
     fn read(config: &str) -> Result<FallbackLayer, String> {
         let config: FallbackConfig = toml::from_str(config).map_err(|error| error.to_string())?;
-        config.layer(|_| Err(ConfigError::new("", "nobody is there"))).map_err(|error| error.to_string())
+        config.layer(|_| Err(ConfigError::new("", "nobody is there")), None).map_err(|error| error.to_string())
     }
 
     fn subject() -> Subject {

@@ -100,7 +100,8 @@ impl Planned {
                 .option_layer(timeout)
                 .service(dispatch),
         );
-        let fallback = fallback.map(|config| config.layer(|name| answer(name, &targets, &routed)));
+        let intents = classify.as_ref().and_then(ClassifyLayer::intents);
+        let fallback = fallback.map(|config| config.layer(|name| answer(name, &targets, &routed), intents));
         let fallback = fallback.transpose().map_err(|error| error.within("fallback"))?;
         let handles = Handles {
             classify: classify.as_ref().map(ClassifyLayer::handle),
@@ -124,7 +125,10 @@ impl Planned {
 
 /// The answer of a target by name, below the fallback: the router goes there and nowhere else.
 fn answer(name: &str, targets: &Targets, routed: &BoxLlmService) -> Result<Answer, ConfigError> {
-    let target = targets.first_of(name).ok_or_else(|| ConfigError::new("target", format!("nobody serves `{name}`")))?;
+    let target = targets.first_of(name).ok_or_else(|| {
+        let message = format!("nobody serves `{name}`: a target is a model, or `provider/model`, and no route");
+        ConfigError::new("target", message)
+    })?;
     let is_local = targets.is_local(&target);
     let service = routed.clone().map_request(move |mut request: LlmRequest| {
         request.context_mut().set_target(target.clone());

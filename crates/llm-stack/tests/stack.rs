@@ -144,3 +144,15 @@ fn what_is_wrong_is_named_with_its_place() {
     assert!(wrong(&format!("{SIMULATED}{fine}{fine}")).starts_with("models[1]: "), "the same model twice");
     assert!(toml::from_str::<StackConfig>("retries = 3").is_err(), "an unknown key");
 }
+
+#[test]
+fn a_case_of_the_fallback_goes_by_intents_and_targets_that_there_are() {
+    let case =
+        |case: &str| format!("{SIMULATED}\n[router.routes.fast]\ntargets = \"small\"\n[[fallback.cases]]\n{case}\n");
+    let coding = case("message = \"Later.\"\nwhen = { intent = \"coding\" }");
+    assert!(stack(&coding).is_ok(), "callers may tell any intent");
+    let told = wrong(&format!("classify = {{ intent = true }}\n{coding}"));
+    assert!(told.starts_with("fallback.cases[0].when.intent: there is no intent `coding`; known are `code`"), "{told}");
+    let route = wrong(&case("target = \"fast\""));
+    assert!(route.starts_with("fallback.cases[0].target: nobody serves `fast`"), "{route}");
+}
