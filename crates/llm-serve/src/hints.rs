@@ -17,7 +17,7 @@ const MOST_TAGS: usize = 16;
 /// that belongs to its key stays, and a request that is sensitive stays so.
 ///
 /// # Errors
-/// Names the header that is no word, or no list of few.
+/// Names the header that is no word, more than one, or no list of few.
 pub(crate) fn fill(context: &mut Context, headers: &HeaderMap) -> Result<(), Error> {
     if headers.contains_key(&TAGS) {
         context.set_tags(tags(headers)?);
@@ -25,8 +25,9 @@ pub(crate) fn fill(context: &mut Context, headers: &HeaderMap) -> Result<(), Err
     if let Some(intent) = word(headers, &INTENT)? {
         context.set_intent(intent);
     }
-    if let Some(sensitivity) = word(headers, &SENSITIVITY)? {
-        context.raise_sensitivity(match sensitivity {
+    // Somebody on the way may have added one of its own behind the caller's.
+    for sensitivity in headers.get_all(&SENSITIVITY) {
+        context.raise_sensitivity(match checked(sensitivity.as_bytes().trim_ascii(), &SENSITIVITY)? {
             "normal" => Sensitivity::Normal,
             "sensitive" => Sensitivity::Sensitive,
             _ => return Err(Error::invalid_request(format!("{SENSITIVITY}: expected `normal` or `sensitive`"))),
@@ -61,7 +62,12 @@ fn tags(headers: &HeaderMap) -> Result<Vec<&str>, Error> {
 }
 
 fn word<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
-    headers.get(name).map(|value| checked(value.as_bytes().trim_ascii(), name)).transpose()
+    let mut values = headers.get_all(name).iter();
+    let (value, further) = (values.next(), values.next());
+    if further.is_some() {
+        return Err(Error::invalid_request(format!("{name}: expected one word, and not two headers")));
+    }
+    value.map(|value| checked(value.as_bytes().trim_ascii(), name)).transpose()
 }
 
 fn checked<'a>(bytes: &'a [u8], name: &HeaderName) -> Result<&'a str, Error> {
@@ -126,6 +132,15 @@ mod tests {
     }
 
     #[test]
+    fn of_two_who_say_whether_it_is_sensitive_the_one_who_says_so_is_heard() {
+        for order in [["normal", "sensitive"], ["sensitive", "normal"]] {
+            let context = filled(fresh(), &order.map(|value| (SENSITIVITY, value))).unwrap();
+            assert_eq!(context.sensitivity(), Sensitivity::Sensitive, "{order:?}");
+        }
+        assert!(filled(fresh(), &[(SENSITIVITY, "normal"), (SENSITIVITY, "secret")]).is_err());
+    }
+
+    #[test]
     fn what_is_no_word_is_refused_by_its_name() {
         let long = "x".repeat(65);
         let many = vec!["t"; 17].join(",");
@@ -140,6 +155,10 @@ mod tests {
             (TAGS, &*many),
         ] {
             let sentence = filled(fresh(), &[(name.clone(), value)]).unwrap_err();
+            assert!(sentence.starts_with(name.as_str()), "{sentence}");
+        }
+        for name in [INTENT, WORKFLOW, JOB] {
+            let sentence = filled(fresh(), &[(name.clone(), "one"), (name.clone(), "other")]).unwrap_err();
             assert!(sentence.starts_with(name.as_str()), "{sentence}");
         }
     }
