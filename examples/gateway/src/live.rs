@@ -63,10 +63,10 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
         let (arguments, previous) = (Arc::clone(&arguments), stack.clone());
         // It reads files, and makes clients with all their certificates.
         let plan = spawn_blocking(move || Plan::make(&arguments, Some(&previous))).await.map_err(io::Error::other)?;
+        let plan = plan.and_then(|plan| fixed.hold(plan));
         running.reloads.count(plan.is_ok());
         match plan {
             Ok(plan) => {
-                fixed.compare(&plan.gateway);
                 if let (Some(current), Some(next)) = (&admin, running.admin(&plan)) {
                     current.replace(next);
                 }
@@ -166,8 +166,16 @@ impl Fixed {
         }
     }
 
-    fn compare(&self, next: &GatewayConfig) {
-        let next = Self::of(next);
+    /// The plan with what stays as it is. Says so where the plan wants it otherwise, and does not take one that is in order
+    /// only at the address that it states: it may ask nobody for a key, and everybody can reach where it would be served.
+    fn hold(&self, mut plan: Plan) -> Result<Plan, String> {
+        let next = Self::of(&plan.gateway);
+        let GatewayConfig { server, admin, keys: _ } = &mut plan.gateway;
+        server.listen = self.listen;
+        if let (Some(admin), Some(listen)) = (admin, self.admin) {
+            admin.listen = listen;
+        }
+        server.check(plan.keys.is_empty()).map_err(|error| error.to_string())?;
         let changed = [
             ("server.listen", self.listen != next.listen),
             ("server.max_connections", self.connections != next.connections),
@@ -176,6 +184,7 @@ impl Fixed {
         for (path, _) in changed.into_iter().filter(|(_, is_changed)| *is_changed) {
             warn!("{path} is as it was: it changes when the gateway is started again");
         }
+        Ok(plan)
     }
 }
 

@@ -90,3 +90,15 @@ async fn an_open_circuit_stays_open_and_a_listener_where_it_is() {
     let said = gateway.said();
     assert!(said.contains("server.max_connections is as it was"), "{said}");
 }
+
+/// The new configuration would do at the address that it states, where the gateway does not move.
+#[tokio::test]
+async fn keys_are_not_given_up_where_other_machines_can_reach_the_gateway() {
+    let keyed =
+        "[[keys]]\nsha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\ntenant = \"acme\"\n";
+    let config = |listen: &str, keys: &str| format!("[server]\nlisten = \"{listen}\"\n{keys}{}", simulated("m"));
+    let gateway = Gateway::start_where_configured(&config("0.0.0.0:0", keyed)).await;
+    assert!(!gateway.reconfigure(&config("127.0.0.1:0", "")).await);
+    assert_eq!(status_of(&gateway, "quick").await, StatusCode::UNAUTHORIZED);
+    assert!(gateway.said().contains("server.listen: other machines can reach this address"), "{}", gateway.said());
+}

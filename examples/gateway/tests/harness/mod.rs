@@ -63,6 +63,16 @@ impl Gateway {
         Self::spawn(command, files)
     }
 
+    /// The same where the configuration says.
+    pub(crate) async fn start_where_configured(config: &str) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("gateway.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.arg("--config").arg(file);
+        Self::spawn(command, files)
+    }
+
     /// Starts a gateway with nothing at all.
     pub(crate) async fn start_bare() -> Self {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_gateway")), tempfile::tempdir().unwrap())
