@@ -147,8 +147,11 @@ async fn a_limit_of_our_own_is_no_reason_to_go_elsewhere() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sensitive_call_stays_local_through_failover_hedge_and_fallback() {
-    let hedge =
-        || HedgeLayer::new().after(After::Fixed(secs(1))).alternatives(|_: &Target| Some(Target::new("first", "m")));
+    let hedge = || {
+        HedgeLayer::new()
+            .after(After::Fixed(secs(1)))
+            .alternatives(|_: &Target, _: &LlmRequest| Some(Target::new("first", "m")))
+    };
     for last in [vec![fail(ErrorKind::Server)], vec![ok().after(secs(5))]] {
         let setting = Setting::with([vec![ok()], vec![ok()], last], Some(hedge()));
         let elsewhere = setting.service.clone().map_request(|mut request: LlmRequest| {

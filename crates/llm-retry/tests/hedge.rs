@@ -293,7 +293,7 @@ fn edge(
     })
 }
 
-fn second_key(target: &Target) -> Option<Target> {
+fn second_key(target: &Target, _: &LlmRequest) -> Option<Target> {
     (target.key() == Some("first")).then(|| target.clone().with_key("second"))
 }
 
@@ -332,7 +332,7 @@ async fn a_head_that_names_no_target_is_given_the_winners() {
 #[tokio::test(start_paused = true)]
 async fn a_sensitive_request_goes_to_another_key_and_never_to_another_provider_or_model() {
     let elsewhere = |other: Target| {
-        let alternatives = move |_: &Target| Some(other.clone());
+        let alternatives = move |_: &Target, _: &LlmRequest| Some(other.clone());
         async move {
             let probe = script([Answer::hang(), Answer::text(TEXT)]);
             let (log, mut request) = (probe.log(), ask());

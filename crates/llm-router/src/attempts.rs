@@ -117,6 +117,18 @@ impl<'p> Attempts<'p> {
         fit.take(most as usize).count() as u32
     }
 
+    /// What a call to `target` might have gone to as well, of those that were added: the next key of its provider, else
+    /// the first other provider of its model. Nothing that gets calls only when no other is left, and nothing beside what
+    /// was not added itself.
+    pub(crate) fn beside(&self, target: &Target) -> Option<&'p Target> {
+        let of_model = self.left.iter().map(|choice| (choice.candidate.target(), choice.weight));
+        let of_model: SmallVec<[_; 8]> = of_model.filter(|(other, _)| other.model() == target.model()).collect();
+        let at = of_model.iter().position(|(other, _)| *other == target)?;
+        let others = of_model[at + 1..].iter().chain(&of_model[..at]).filter(|(_, weight)| *weight > 0.0);
+        let mut others = others.map(|(other, _)| *other);
+        others.clone().find(|other| other.provider() == target.provider()).or_else(|| others.next())
+    }
+
     /// Drops those that would fail as the one of `failure` has. `cost` tells what the call costs at a candidate, where
     /// that is known.
     pub(crate) fn narrow(&mut self, failure: Failure<'_>, mut cost: impl FnMut(&Candidate) -> Option<NanoUsd>) {

@@ -2,10 +2,12 @@
 
 use std::{borrow::Cow, fmt, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use llm_core::{ConfigError, Measure, Measures, Notice, NoticeListener, Severity, Striped, Target, TargetRef};
+use llm_core::{
+    ConfigError, LlmRequest, Measure, Measures, Notice, NoticeListener, Severity, Striped, Target, TargetRef,
+};
 use tokio::time::Instant;
 
-use crate::{Candidate, Plan, Route, RouteTarget, route::check_weight, shared::Shared};
+use crate::{Candidate, Plan, Route, RouteTarget, route::check_weight, service, shared::Shared};
 
 /// Watches and controls the router of a layer. Cheap to clone.
 ///
@@ -103,6 +105,13 @@ impl RouterHandle {
             known(&mut plan, route)?.entries = entries;
             Ok(plan)
         })
+    }
+
+    /// Where a call that was sent to `target` might have gone as well, for a second attempt beside it: another key of the
+    /// provider, or else another provider of the same model. Only what the request's name or rule stands for, that can serve
+    /// it, and that the call may go to. None beside a target that is not among these, such as one chosen elsewhere.
+    pub fn beside(&self, target: &Target, request: &LlmRequest) -> Option<Target> {
+        service::beside(&self.shared.current(), target, request)
     }
 
     /// Every target with a name of its own, and every pattern of a provider, in the order of their names.

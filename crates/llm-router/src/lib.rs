@@ -46,7 +46,7 @@
 //! - At `call`, in this order:
 //!   - The first rule that holds refuses the call, or says where it goes or which tags it needs. Else the requested name
 //!     decides: a route's, or a model's, for which every provider stands that serves it. A target that is in the context
-//!     already is called alone.
+//!     already is called alone, and bears the tags that a rule needs.
 //!   - Candidates are left out that are known not to do: for want of a capability, a window, a required tag or the
 //!     caller's permission, or since the request is sensitive and they are not local. What is not known of a model leaves
 //!     nobody out.

@@ -70,7 +70,7 @@ where
     S::Error: Into<Error> + Send,
 {
     Box::pin(async move {
-        let call = Call { current: &current, request: &request };
+        let call = Call { current: &current, request: &request, chosen: request.context().target() };
         let mut now = Instant::now();
         let meaning;
         let (mut attempts, mut picked) = {
@@ -126,11 +126,22 @@ where
     })
 }
 
-/// A call under way: what it goes by, and what was asked.
+/// Where a call to `target` might have gone as well: another key, or else another provider of the same model.
+pub(crate) fn beside(current: &Current, target: &Target, request: &LlmRequest) -> Option<Target> {
+    // The target is that of an attempt, and was chosen here.
+    let call = Call { current, request, chosen: None };
+    let mut facts = Facts::of(request);
+    let meant = call.meant(&mut facts).ok()?;
+    let attempts = call.filter(meant.name, &meant.meaning, meant.required_tags, &mut facts).ok()?;
+    attempts.beside(target).cloned()
+}
+
+/// A call under way: what it goes by, what was asked, and the target that somebody else has chosen.
 #[derive(Clone, Copy)]
 struct Call<'a> {
     current: &'a Current,
     request: &'a LlmRequest,
+    chosen: Option<&'a Target>,
 }
 
 /// What a call may be answered by: the candidates of a name, and which of them may be asked.
@@ -144,16 +155,16 @@ impl<'a> Call<'a> {
     /// Who may answer the call, before it is known who can.
     fn meant(&self, facts: &mut Facts<'a>) -> Result<Meant<'a>, Error> {
         let routing = self.current.routing();
-        if let Some(target) = self.request.context().target() {
-            return Ok(Meant { name: target.model(), meaning: routing.chosen(target), required_tags: &[] });
-        }
         let rule = routing.plan.rules.choose(facts);
+        let required_tags = rule.map_or(&[][..], Rule::required_tags);
+        if let Some(target) = self.chosen {
+            return Ok(Meant { name: target.model(), meaning: routing.chosen(target), required_tags });
+        }
         if let Some(sentence) = rule.and_then(Rule::refusal) {
             debug!(rule = rule.map(tracing::field::display), "a rule refuses");
             Counts::add(&self.current.common().counts.refused);
             return Err(Error::new(ErrorKind::Forbidden, sentence.to_owned()));
         }
-        let required_tags = rule.map_or(&[][..], Rule::required_tags);
         let name = rule.and_then(Rule::route).unwrap_or(self.request.model());
         let own = rule.and_then(|rule| routing.of_rule(rule.place()));
         if let Some(rule) = rule {
@@ -176,7 +187,7 @@ impl<'a> Call<'a> {
         let mut filter = Filter::new(self.request, required_tags);
         let mut attempts = Attempts::new(meaning.ranks(&self.current.routing().rank));
         for (tier, choice) in meaning.choices() {
-            let is_admitted = match self.request.context().target() {
+            let is_admitted = match self.chosen {
                 Some(_) => filter.admits_chosen(choice.candidate),
                 None => filter.admits(choice.candidate, facts),
             };
@@ -197,7 +208,7 @@ impl<'a> Call<'a> {
 
     fn health_of(&self, target: &Target) -> HealthState {
         // Whoever chose the target has chosen it as it is.
-        match self.request.context().target() {
+        match self.chosen {
             Some(_) => HealthState::Healthy,
             None => self.current.common().settings.health_of(target),
         }

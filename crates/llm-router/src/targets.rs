@@ -147,19 +147,6 @@ impl Targets {
         }
     }
 
-    /// Another key of the target's provider, or else another provider that serves the model.
-    pub fn alternative(&self, target: &Target) -> Option<Target> {
-        let known = &*self.0;
-        let own = known.by_name.get(target.provider()).map(|at| &known.providers[*at]);
-        if let Some(own) = own.filter(|own| own.keys.len() > 1) {
-            let at = own.keys.iter().position(|key| target.key() == Some(key)).unwrap_or(0);
-            return own.targets_of(target.model()).nth((at + 1) % own.keys.len());
-        }
-        let others = known.by_model.all(target.model()).into_iter().map(|at| &known.providers[at]);
-        let mut others = others.filter(|other| *other.name != *target.provider());
-        others.next().and_then(|other| other.targets_of(target.model()).next())
-    }
-
     /// The pattern by which the target's provider serves its model; `None` for one with a name of its own. Models that
     /// are served by a pattern are the callers' making, so what is kept by target is kept for their pattern.
     pub fn pattern_of(&self, target: TargetRef<'_>) -> Option<&str> {

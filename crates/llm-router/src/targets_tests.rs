@@ -49,17 +49,6 @@ fn a_provider_that_is_added_again_serves_more() {
 }
 
 #[test]
-fn another_key_stands_in_before_another_provider() {
-    let targets = targets();
-    let alternative = |target: Target| targets.alternative(&target).map(|target| target.to_string());
-    assert_eq!(alternative(Target::new("two-keys", "m").with_key("first")).as_deref(), Some("two-keys/m#second"));
-    assert_eq!(alternative(Target::new("two-keys", "m").with_key("second")).as_deref(), Some("two-keys/m#first"));
-    assert_eq!(alternative(Target::new("one-key", "m")).as_deref(), Some("two-keys/m#first"));
-    assert_eq!(alternative(Target::new("one-key", "n")).as_deref(), Some("keyless/n"));
-    assert_eq!(alternative(Target::new("elsewhere", "o")), None);
-}
-
-#[test]
 fn a_target_is_named_by_what_is_configured() {
     let targets = targets();
     let named = |provider, model, key| targets.named(provider, model, key).map(|target: Target| target.to_string());

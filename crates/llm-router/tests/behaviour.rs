@@ -206,6 +206,63 @@ async fn a_target_that_was_chosen_is_called_alone_and_only_if_the_call_may_go_th
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_that_was_chosen_bears_the_tags_that_a_rule_requires() {
+    let targets = targets(["a"]).provider(ProviderEntry::new("eu").models(["m"]).tags(["eu"]));
+    let rules = Rules::new([Rule::new(When::new().tenant(["european"])).require_tags(["eu"])]);
+    let providers = Providers::new([("a", vec![]), ("eu", vec![])]);
+    let service = providers.under(&RouterLayer::new(Plan::new(targets).rules(rules).unwrap()));
+    let chosen = async |provider| {
+        let mut request = ask("m");
+        request.context_mut().set_caller(Caller::tenant("european"));
+        request.context_mut().set_target(Target::new(provider, "m"));
+        answer(&service, request).await.map_err(|error| error.kind())
+    };
+    assert_eq!(chosen("eu").await.unwrap(), "eu");
+    assert_eq!((chosen("a").await.unwrap_err(), providers.calls("a")), (ErrorKind::NoRoute, 0));
+}
+
+#[test]
+fn beside_a_target_is_another_key_or_else_another_provider_where_the_call_may_go() {
+    let keys = |name: &str| ProviderEntry::new(name).models(["m", "x-*"]).keys(["1", "2", "3"]);
+    let all = targets(["b", "home"]).provider(keys("a").tags(["eu"])).provider(ProviderEntry::new("d").models(["n"]));
+    let two = all.route(["b/m", "home/m"]).unwrap().then(all.route(["d/n"]).unwrap());
+    let last = all.route([("b/m", 1.0), ("home/m", 0.0)]).unwrap().strategy(Strategy::Weighted);
+    let plan = Plan::new(all.clone()).route("two", two).route("last", last).route("one", all.route(["a/m#1"]).unwrap());
+    let rules = Rules::new([Rule::new(When::new().tags(["private"])).require_tags(["eu"])]);
+    let handle = RouterLayer::new(plan.rules(rules).unwrap()).handle();
+    let beside = |target: Target, request: &LlmRequest| {
+        let mut attempt = request.clone();
+        attempt.context_mut().set_target(target.clone());
+        handle.beside(&target, &attempt).map(|target| target.to_string())
+    };
+    let key = |key: &str| Target::new("a", "m").with_key(key);
+    let (b, d) = (Target::new("b", "m"), Target::new("d", "n"));
+    let (private, mut allowed) = (tagged(ask("m"), "private"), ask("m"));
+    allowed.context_mut().set_allowed_models(AllowedModels::new(["b/*", "d/*"]));
+    for (request, target, expected) in [
+        (ask("m"), key("1"), Some("a/m#2")),
+        (ask("m"), key("3"), Some("a/m#1")),
+        (ask("m"), b.clone(), Some("home/m")),
+        (ask("a/m"), key("2"), Some("a/m#3")),
+        (ask("b/m"), b.clone(), None),
+        (ask("x-1"), Target::new("b", "x-1"), Some("home/x-1")),
+        (ask("two"), b.clone(), Some("home/m")),
+        (ask("two"), d.clone(), None),
+        (ask("last"), b.clone(), None),
+        (ask("one"), key("1"), None),
+        (private.clone(), key("1"), Some("a/m#2")),
+        (allowed, b.clone(), None),
+        (sensitive(ask("m")), Target::new("home", "m"), None),
+        // Chosen elsewhere.
+        (private, b, None),
+        (ask("m"), d, None),
+        (ask("nothing"), key("1"), None),
+    ] {
+        assert_eq!(beside(target.clone(), &request).as_deref(), expected, "{} at {target}", request.model());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn names_mean_routes_then_models_then_patterns() {
     let targets = targets(["a", "b"]);
     let plan = Plan::new(targets.clone()).route("smart", targets.route(["b/m"]).unwrap());

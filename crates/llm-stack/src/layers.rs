@@ -60,8 +60,7 @@ impl Layers {
             None => breaker,
         };
         let mut router = RouterLayer::new(plan);
-        let known = targets.clone();
-        let mut hedge = self.hedge.map(|hedge| hedge.alternatives(move |target: &Target| known.alternative(target)));
+        let mut hedge = self.hedge;
         if let Some(breaker) = &breaker {
             let health = Arc::new(breaker.handle());
             router = router.health(health.clone());
@@ -70,6 +69,9 @@ impl Layers {
         if let Some(previous) = previous {
             router = router.resuming(&previous.router);
         }
+        let routes = router.handle();
+        let beside = move |target: &Target, request: &LlmRequest| routes.beside(target, request);
+        let hedge = hedge.map(|hedge| hedge.alternatives(beside));
         Planned { router, targets, layers: Self { hedge, breaker, ..self } }
     }
 }

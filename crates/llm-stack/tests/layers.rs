@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use llm_core::{Again, Error, ErrorKind, Health, HealthState, LlmRequest, Measures, Phase};
+use llm_core::{Again, AllowedModels, Error, ErrorKind, Health, HealthState, LlmRequest, Measures, Phase};
 use llm_sim::{FaultRule, ModelConfig, Sim, SimConfig, SimKey, SimServer};
 use llm_stack::{Stack, StackConfig};
 use tokio::time::Instant;
@@ -152,6 +152,37 @@ async fn a_late_call_is_hedged_at_the_other_key_where_that_is_turned_on() {
     let plain = stack(&config("[timeout]\nwhole_answer = \"200ms\"\n[retry]\nmost_retries = 1\nbase = \"1ms\""));
     assert!(plain.handles().hedge.is_none());
     assert_eq!(call(&plain, "n").await.unwrap_err().kind(), ErrorKind::Timeout(Phase::Total));
+}
+
+#[tokio::test]
+async fn a_hedge_goes_nowhere_where_its_call_may_not_go() {
+    let server = two_keys().await;
+    let provider = |name: &str, tag: &str, key: &str| {
+        format!(
+            "[[providers]]\nname = \"{name}\"\ntags = [\"{tag}\"]\nbase_url = \"{}\"\nmodels = [\"n\"]\n\
+             keys = [{{ name = \"only\", key = \"{key}\" }}]\n",
+            server.base_url()
+        )
+    };
+    let stack = stack(&format!(
+        "retry = false\n[timeout]\nwhole_answer = \"100ms\"\n[hedge]\nfixed = \"10ms\"\npercent = 100\n\
+         [[router.rules]]\nwhen = {{ tags = \"private\" }}\nrequire_tags = \"eu\"\n{}{}",
+        provider("here", "eu", "sk-first"),
+        provider("there", "us", "sk-second")
+    ));
+    let went = async |request: LlmRequest| {
+        let trail = request.context().trail();
+        request.context().set_allowance(1);
+        assert_eq!(call_with(&stack, request).await.unwrap_err().kind(), ErrorKind::Timeout(Phase::Total));
+        trail.attempts().iter().map(|attempt| attempt.target.clone().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let ask = |model: &str| LlmRequest::chat(model).user("hi").build();
+    let (mut private, mut limited) = (ask("n"), ask("n"));
+    private.context_mut().set_tags(["private"]);
+    limited.context_mut().set_allowed_models(AllowedModels::new(["here/n"]));
+    for request in [private, limited, ask("here/n")] {
+        assert_eq!(went(request).await, ["here/n"; 2]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

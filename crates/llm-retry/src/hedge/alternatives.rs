@@ -1,28 +1,28 @@
 //! Where a second attempt may go instead.
 
-use llm_core::{Context, Sensitivity, Target};
+use llm_core::{Context, LlmRequest, Sensitivity, Target};
 
 /// Names another key or replica of a target, for the second attempt beside a late one. Closures do.
 ///
 /// ```
-/// use llm_core::Target;
+/// use llm_core::{LlmRequest, Target};
 /// use llm_retry::hedge::HedgeLayer;
 ///
-/// let second_key = |target: &Target| (target.key() == Some("first")).then(|| target.clone().with_key("second"));
+/// let second_key = |target: &Target, _: &LlmRequest| (target.key() == Some("first")).then(|| target.clone().with_key("second"));
 /// let layer = HedgeLayer::new().alternatives(second_key);
 /// # let _ = layer;
 /// ```
 pub trait Alternatives: Send + Sync {
-    /// What answers as `target` does; `None` to ask that one again. Must not block.
-    fn beside(&self, target: &Target) -> Option<Target>;
+    /// What answers as `target` does, and may be sent this request; `None` to ask that one again. Must not block.
+    fn beside(&self, target: &Target, request: &LlmRequest) -> Option<Target>;
 }
 
 impl<F> Alternatives for F
 where
-    F: Fn(&Target) -> Option<Target> + Send + Sync,
+    F: Fn(&Target, &LlmRequest) -> Option<Target> + Send + Sync,
 {
-    fn beside(&self, target: &Target) -> Option<Target> {
-        self(target)
+    fn beside(&self, target: &Target, request: &LlmRequest) -> Option<Target> {
+        self(target, request)
     }
 }
 

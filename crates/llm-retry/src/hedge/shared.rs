@@ -167,7 +167,7 @@ impl Shared {
     fn alternative(&self, request: &LlmRequest) -> Option<Target> {
         let context = request.context();
         let target = context.target()?;
-        let other = self.settings.alternatives.as_ref()?.beside(target)?;
+        let other = self.settings.alternatives.as_ref()?.beside(target, request)?;
         (may_go(context, target, &other) && self.is_healthy(&other.names())).then_some(other)
     }
 

@@ -35,6 +35,11 @@ pub(crate) fn sensitive(mut request: LlmRequest) -> LlmRequest {
     request
 }
 
+pub(crate) fn tagged(mut request: LlmRequest, tag: &str) -> LlmRequest {
+    request.context_mut().set_tags([tag]);
+    request
+}
+
 /// Providers of these names that serve the models `m` and whatever begins with `x-`. One whose name begins with `home`
 /// is local.
 pub(crate) fn targets<const N: usize>(providers: [&str; N]) -> Targets {
