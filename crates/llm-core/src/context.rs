@@ -283,24 +283,37 @@ impl AllowedModels {
 
     /// Whether the caller may use what goes by this name.
     pub fn permits(&self, name: &str) -> bool {
-        self.0.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(beginning) => name.starts_with(beginning),
-            None => **allowed == *name,
-        })
+        self.0.iter().any(|allowed| stands_for(allowed, name))
     }
 
     /// Whether the caller may use this target, by the name of its model or with its provider before that.
     pub fn permits_target(&self, target: TargetRef<'_>) -> bool {
-        let TargetRef { provider, model, key: _ } = target;
-        let permits_whole = |allowed: &str| {
-            let rest = allowed.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/'));
-            rest.is_some_and(|rest| match rest.strip_suffix('*') {
-                Some(beginning) => model.starts_with(beginning),
-                None => rest == model,
-            })
-        };
-        self.permits(model) || self.0.iter().any(|allowed| permits_whole(allowed))
+        self.0.iter().any(|allowed| stands_for_target(allowed, target))
     }
+
+    /// The same for a target whose model is named as if it were one of `other`'s, which is another provider: what is
+    /// allowed of that one's models says nothing of this.
+    pub fn permits_target_named_like(&self, other: &str, target: TargetRef<'_>) -> bool {
+        let mut others = self.0.iter().filter(|allowed| behind(allowed, other).is_none());
+        others.any(|allowed| stands_for_target(allowed, target))
+    }
+}
+
+fn stands_for(allowed: &str, name: &str) -> bool {
+    match allowed.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => allowed == name,
+    }
+}
+
+fn stands_for_target(allowed: &str, target: TargetRef<'_>) -> bool {
+    let of_provider = behind(allowed, target.provider);
+    stands_for(allowed, target.model) || of_provider.is_some_and(|allowed| stands_for(allowed, target.model))
+}
+
+/// What stands behind the provider's name and a slash.
+fn behind<'a>(allowed: &'a str, provider: &str) -> Option<&'a str> {
+    allowed.strip_prefix(provider)?.strip_prefix('/')
 }
 
 /// Whether a request may leave the house.
@@ -347,5 +360,10 @@ mod tests {
         assert!(target("openai", "gpt-4o") && target("ollama", "llama3") && target("openai", "o3"));
         assert!(!target("azure", "o3") && !target("openai", "o3-pro") && !target("openai", "gpt-5"));
         assert!(!target("olla", "ma/x"));
+        let named_like = |other, provider| {
+            allowed.permits_target_named_like(other, TargetRef { provider, model: "openai/o3", key: None })
+        };
+        assert!(target("azure", "openai/o3") && named_like("open", "azure") && !named_like("openai", "azure"));
+        assert!(named_like("openai", "ollama"));
     }
 }

@@ -1,6 +1,6 @@
 //! Which candidates can serve a call at all.
 
-use llm_core::{AllowedModels, Error, ErrorKind, LlmRequest, catalog::Capability, rough_prompt};
+use llm_core::{AllowedModels, Error, ErrorKind, LlmRequest, TargetRef, catalog::Capability, rough_prompt};
 
 use crate::{Candidate, Facts, rules::Needs};
 
@@ -23,8 +23,11 @@ pub(crate) enum Exclusion {
 #[derive(Debug)]
 pub(crate) struct Filter<'a> {
     required_tags: &'a [Box<str>],
-    // Absent where the caller may use whatever answers to the requested name.
     allowed: Option<&'a AllowedModels>,
+    // Whether the caller may use whatever answers to the requested name.
+    is_name_allowed: bool,
+    // The provider whose model the requested name would be, where it is not.
+    named_like: Option<&'a str>,
     is_sensitive: bool,
     // Worked out for the first candidate with a window.
     most_tokens: Option<u64>,
@@ -46,9 +49,22 @@ struct Excluded {
 impl<'a> Filter<'a> {
     pub(crate) fn new(request: &'a LlmRequest, required_tags: &'a [Box<str>]) -> Self {
         let context = request.context();
-        let allowed = context.allowed_models().filter(|allowed| !allowed.permits(request.model()));
-        let is_sensitive = context.sensitivity().is_sensitive();
-        Self { required_tags, allowed, is_sensitive, most_tokens: None, excluded: Excluded::default() }
+        let allowed = context.allowed_models();
+        Self {
+            required_tags,
+            allowed,
+            is_name_allowed: allowed.is_none_or(|allowed| allowed.permits(request.model())),
+            named_like: None,
+            is_sensitive: context.sensitivity().is_sensitive(),
+            most_tokens: None,
+            excluded: Excluded::default(),
+        }
+    }
+
+    /// The requested name is one that the caller made up, and looks like one of this provider's models without being
+    /// one: those who may use that provider need not mean the one that serves the name.
+    pub(crate) fn named_like(self, provider: Option<&'a str>) -> Self {
+        Self { named_like: provider, ..self }
     }
 
     /// Whether the candidate can serve the call. Those that cannot are counted.
@@ -73,13 +89,21 @@ impl<'a> Filter<'a> {
         if self.is_sensitive && !candidate.is_local() {
             return Err(Exclusion::Sensitive);
         }
-        if self.allowed.is_some_and(|allowed| !allowed.permits_target(candidate.target().names())) {
+        if !self.is_allowed(candidate.target().names()) {
             return Err(Exclusion::NotAllowed);
         }
         if self.required_tags.iter().any(|tag| !candidate.has_tag(tag)) {
             return Err(Exclusion::Tags);
         }
         Ok(())
+    }
+
+    fn is_allowed(&self, target: TargetRef<'_>) -> bool {
+        match (self.allowed, self.named_like.filter(|other| *other != target.provider)) {
+            (None, _) => true,
+            (Some(allowed), Some(other)) => allowed.permits_target_named_like(other, target),
+            (Some(allowed), None) => self.is_name_allowed || allowed.permits_target(target),
+        }
     }
 
     fn check_model(&mut self, candidate: &Candidate, facts: &mut Facts<'_>) -> Result<(), Exclusion> {

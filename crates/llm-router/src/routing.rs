@@ -98,6 +98,16 @@ impl Routing {
         self.of_rules.get(place)?.as_ref().map(Meaning::Known)
     }
 
+    /// The provider that stands before the slash in a name that a caller made up, where others serve the whole of it.
+    pub(crate) fn named_like<'n>(&self, name: &'n str, meaning: &Meaning<'_>) -> Option<&'n str> {
+        let is_whole = match meaning {
+            Meaning::MadeUp(members) => members.iter().all(|(_, candidate)| candidate.target().model() == name),
+            Meaning::Known(_) | Meaning::One(_) => false,
+        };
+        let (provider, _) = name.split_once('/').filter(|_| is_whole)?;
+        self.plan.targets.place(provider).map(|_| provider)
+    }
+
     fn made_up(&self, name: &str) -> Option<Vec<(u16, Candidate)>> {
         let targets = &self.plan.targets;
         let mut members = Vec::new();

@@ -184,7 +184,9 @@ impl<'a> Call<'a> {
         required_tags: &[Box<str>],
         facts: &mut Facts<'a>,
     ) -> Result<Attempts<'m>, Error> {
-        let mut filter = Filter::new(self.request, required_tags);
+        let routing = self.current.routing();
+        let named_like = self.chosen.is_none().then(|| routing.named_like(self.request.model(), meaning)).flatten();
+        let mut filter = Filter::new(self.request, required_tags).named_like(named_like);
         let mut attempts = Attempts::new(meaning.ranks(&self.current.routing().rank));
         for (tier, choice) in meaning.choices() {
             let is_admitted = match self.chosen {

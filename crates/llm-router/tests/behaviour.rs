@@ -206,6 +206,33 @@ async fn a_target_that_was_chosen_is_called_alone_and_only_if_the_call_may_go_th
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_may_use_one_provider_does_not_reach_another_that_serves_names_like_its_own() {
+    let resells = ProviderEntry::new("resells").models(["*", "a/listed"]);
+    let prefixed = ProviderEntry::new("p").models(["p/*"]);
+    let providers = Providers::new([("a", vec![]), ("resells", vec![]), ("p", vec![])]);
+    let service = providers.under(&RouterLayer::new(targets(["a"]).provider(resells).provider(prefixed)));
+    let asked_for = async |name: &'static str, allowed: &'static str| {
+        let mut request = ask(name);
+        request.context_mut().set_allowed_models(AllowedModels::new([allowed]));
+        answer(&service, request).await.map_err(|error| error.kind())
+    };
+    assert_eq!(asked_for("a/m", "a/*").await.unwrap(), "a");
+    assert_eq!(asked_for("p/own", "p/*").await.unwrap(), "p", "its own models may be named so");
+    for allowed in ["a/*", "a/dear*", "a/dear"] {
+        assert_eq!(asked_for("a/dear", allowed).await.unwrap_err(), ErrorKind::Forbidden, "{allowed}");
+    }
+    for (name, allowed) in [
+        ("a/dear", "resells/*"),
+        ("a/dear", "resells/a/*"),
+        ("a/dear", "*"),
+        ("a/listed", "a/listed"),
+        ("z/dear", "z/*"),
+    ] {
+        assert_eq!(asked_for(name, allowed).await.unwrap(), "resells", "{name} {allowed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_target_that_was_chosen_bears_the_tags_that_a_rule_requires() {
     let targets = targets(["a"]).provider(ProviderEntry::new("eu").models(["m"]).tags(["eu"]));
     let rules = Rules::new([Rule::new(When::new().tenant(["european"])).require_tags(["eu"])]);
