@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use llm_core::{Error, ErrorKind, LlmRequest, LlmResponse, Striped, watch_call};
+use llm_core::{Error, ErrorKind, LlmRequest, LlmResponse, Striped, watch_end};
 use tower::{Service, util::Oneshot};
 
 use crate::{
@@ -61,8 +61,8 @@ where
         let timer = slow_after.zip(was_slow.clone()).map(|(after, slow)| Timer::new(after, admitted.clone(), slow));
         // It is the clone that is readied and called, once the future is polled.
         let inner = self.inner.clone();
-        let call = |request| Timed::new(Oneshot::new(inner, request), timer);
-        ResponseFuture::called(watch_call(request, call, InFlight { admitted, was_slow }))
+        let answer = Timed::new(Oneshot::new(inner, request), timer);
+        ResponseFuture::called(watch_end(answer, InFlight { admitted, was_slow }))
     }
 }
 

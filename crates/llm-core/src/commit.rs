@@ -29,6 +29,17 @@ impl Default for HoldBack {
     }
 }
 
+impl HoldBack {
+    /// Waits for a response and the first content of its body, as [`Body::until_content`] does.
+    pub fn until_content<F, E>(self, response: F) -> Held<F>
+    where
+        F: Future<Output = Result<LlmResponse, E>>,
+        E: Into<Error>,
+    {
+        Held { state: Holding::Call { future: response }, hold: self }
+    }
+}
+
 impl Body {
     /// Waits for the first content, holding back the frames before it.
     ///
@@ -79,6 +90,57 @@ impl Future for UntilContent {
     }
 }
 
+pin_project! {
+    /// The future of [`HoldBack::until_content`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Held<F> {
+        #[pin]
+        state: Holding<F>,
+        hold: HoldBack,
+    }
+}
+
+pin_project! {
+    #[project = HoldingProjection]
+    #[derive(Debug)]
+    enum Holding<F> {
+        Call { #[pin] future: F },
+        Hold { head: Option<Head>, body: UntilContent },
+    }
+}
+
+impl<F, E> Future for Held<F>
+where
+    F: Future<Output = Result<LlmResponse, E>>,
+    E: Into<Error>,
+{
+    type Output = Result<LlmResponse, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                HoldingProjection::Call { future } => match ready!(future.poll(cx)) {
+                    // There is nothing to wait for, and responses are large to move about.
+                    Ok(response) if response.body.is_full() => return Poll::Ready(Ok(response)),
+                    Ok(LlmResponse { head, body }) => {
+                        let body = body.until_content(*this.hold);
+                        this.state.set(Holding::Hold { head: Some(head), body });
+                    }
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                },
+                HoldingProjection::Hold { head, body } => {
+                    let body = ready!(Pin::new(body).poll(cx));
+                    return Poll::Ready(
+                        body.map(|body| LlmResponse::new(head.take().expect("polled after completion"), body)),
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// A service whose answers have been held until their first content.
 ///
 /// Layers that may call again put it around what they call, so that every failure before content reaches them as an
@@ -112,7 +174,7 @@ where
     fn call(&mut self, request: LlmRequest) -> Self::Future {
         let context = request.context();
         let entry = Entry { trail: context.trail(), attempt: context.attempt(), target: context.target().cloned() };
-        CommitFuture { state: Holding::Call { future: self.inner.call(request) }, hold: self.hold, entry }
+        CommitFuture { held: self.hold.until_content(self.inner.call(request)), entry }
     }
 }
 
@@ -129,18 +191,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct CommitFuture<F> {
         #[pin]
-        state: Holding<F>,
-        hold: HoldBack,
+        held: Held<F>,
         entry: Entry,
-    }
-}
-
-pin_project! {
-    #[project = HoldingProjection]
-    #[derive(Debug)]
-    enum Holding<F> {
-        Call { #[pin] future: F },
-        Hold { head: Option<Head>, body: UntilContent },
     }
 }
 
@@ -152,24 +204,8 @@ where
     type Output = Result<LlmResponse, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let result = loop {
-            match this.state.as_mut().project() {
-                HoldingProjection::Call { future } => match ready!(future.poll(cx)) {
-                    // There is nothing to wait for, and responses are large to move about.
-                    Ok(response) if response.body.is_full() => break Ok(response),
-                    Ok(LlmResponse { head, body }) => {
-                        let body = body.until_content(*this.hold);
-                        this.state.set(Holding::Hold { head: Some(head), body });
-                    }
-                    Err(error) => break Err(error.into()),
-                },
-                HoldingProjection::Hold { head, body } => {
-                    break ready!(Pin::new(body).poll(cx))
-                        .map(|body| LlmResponse::new(head.take().expect("polled after completion"), body));
-                }
-            }
-        };
+        let this = self.project();
+        let result = ready!(this.held.poll(cx));
         if let Err(error) = &result {
             this.entry.trail.fail(this.entry.attempt, this.entry.target.as_ref(), error);
         }

@@ -30,7 +30,7 @@
 //! |---|---|
 //! | what is asked | [`LlmRequest`], [`Chat`], [`Embed`], [`Context`] |
 //! | what is answered | [`LlmResponse`], [`Body`], [`Frame`], [`Event`], [`Output`] |
-//! | how it ended | [`Outcome`], [`Progress`], [`Observer`], [`watch()`], [`watch_call()`], [`Commit`] |
+//! | how it ended | [`Outcome`], [`Progress`], [`Observer`], [`watch()`], [`watch_end()`], [`Commit`] |
 //! | what it cost | [`Usage`], [`NanoUsd`], [`Price`], [`catalog::Catalog`], [`estimate_prompt`] |
 //! | what went wrong | [`Error`], [`ErrorKind`], [`Class`] |
 //! | where it went | [`Target`], [`PerTarget`], [`Overrides`], [`Trail`] |
@@ -82,7 +82,7 @@ pub use chat::{
     Chat, Function, JsonSchema, Message, ReasoningEffort, ResponseFormat, Role, Sampling, Stop, Thinking, Tool,
     ToolChoice, ToolKind,
 };
-pub use commit::{Commit, CommitFuture, HoldBack, UntilContent};
+pub use commit::{Commit, CommitFuture, Held, HoldBack, UntilContent};
 pub use config::ConfigError;
 pub use context::{AllowedModels, Attempt, CacheDirective, Caller, Context, Sensitivity};
 pub use embed::{Embed, EmbedInput, VectorEncoding};
@@ -112,4 +112,4 @@ pub use target::{PerTarget, Target, TargetRef};
 pub use tokens::{TextCount, TokenCounter, TokenEstimate, TokenFamily};
 pub use trace::TraceParent;
 pub use usage::{Provenance, Usage};
-pub use watch::{Watch, watch, watch_call};
+pub use watch::{Watch, watch, watch_end};

@@ -183,6 +183,9 @@ impl Progress {
 
     fn work_out_usage(&self, billed: Billed) -> Usage {
         let reported = self.reported.unwrap_or_default();
+        if billed == Billed::Whole && reported.output > 0 {
+            return reported;
+        }
         if billed == Billed::Nothing && self.content_events == 0 && reported.is_zero() {
             return Usage::estimated(0, 0);
         }
@@ -202,8 +205,8 @@ impl Progress {
         usage
     }
 
-    pub(crate) fn of_prompt(prompt: Prompt) -> Self {
-        Self { prompt: Some(prompt), ..Self::default() }
+    pub(crate) fn of_prompt(prompt: Option<Prompt>) -> Self {
+        Self { prompt, ..Self::default() }
     }
 
     /// The progress of another stream of the same answer, at its beginning.

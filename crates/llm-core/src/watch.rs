@@ -27,28 +27,25 @@ where
     E: Into<Error>,
     O: Observer,
 {
-    Watch::new(prompt_of(request), future, observer)
+    let model = request.context().target().map_or(request.model(), |target| target.model());
+    Watch::new(Some(Prompt::new(request, model)), future, observer)
 }
 
-/// Watches the future that `call` makes of `request`, as [`watch`] does, for those who hand the request on and need no
-/// copy of it.
-pub fn watch_call<F, E, O>(request: LlmRequest, call: impl FnOnce(LlmRequest) -> F, observer: O) -> Watch<F, O>
+/// Watches `future` as [`watch`] does, for an observer that asks how a call ends and not what it used.
+///
+/// Nothing is kept of the request, so a call that is over before its head has the [usage](Progress::usage) that its error
+/// tells of, or none.
+pub fn watch_end<F, E, O>(future: F, observer: O) -> Watch<F, O>
 where
     F: Future<Output = Result<LlmResponse, E>>,
     E: Into<Error>,
     O: Observer,
 {
-    let prompt = prompt_of(&request);
-    Watch::new(prompt, call(request), observer)
-}
-
-fn prompt_of(request: &LlmRequest) -> Prompt {
-    let model = request.context().target().map_or(request.model(), |target| target.model());
-    Prompt::new(request, model)
+    Watch::new(None, future, observer)
 }
 
 pin_project! {
-    /// The future of [`watch`].
+    /// The future of [`watch`] and [`watch_end`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Watch<F, O>
@@ -62,14 +59,14 @@ pin_project! {
 }
 
 impl<F, O: Observer> Watch<F, O> {
-    fn new(prompt: Prompt, future: F, observer: O) -> Self {
+    fn new(prompt: Option<Prompt>, future: F, observer: O) -> Self {
         Self { future, guard: Guard { watched: Some((observer, prompt)), polling: false } }
     }
 }
 
 #[derive(Debug)]
 struct Guard<O: Observer> {
-    watched: Option<(O, Prompt)>,
+    watched: Option<(O, Option<Prompt>)>,
     // Still set while dropping: the inner future panicked.
     polling: bool,
 }

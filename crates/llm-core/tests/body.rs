@@ -15,7 +15,7 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, future::poll_fn};
 use llm_core::{
     Body, Commit, Error, ErrorKind, Event, FinishReason, Frame, Head, HoldBack, LlmRequest, LlmResponse, Observer,
-    Outcome, Output, Progress, Provenance, Stage, Usage, watch,
+    Outcome, Output, Progress, Provenance, Stage, Usage, watch, watch_end,
 };
 use proptest::prelude::*;
 use tower::{Service, ServiceExt, service_fn};
@@ -374,8 +374,10 @@ async fn a_call_that_was_given_up_counts_its_prompt_and_one_that_was_refused_doe
         let failed = async move { Err::<LlmResponse, _>(Error::new(kind, "scripted")) };
         assert!(watch(&ask(), failed, Keep(Arc::clone(&spent))).await.is_err());
     }
+    let given_up = async { Err::<LlmResponse, _>(Error::new(ErrorKind::Interrupted, "scripted")) };
+    assert!(watch_end(given_up, Keep(Arc::clone(&spent))).await.is_err());
     let inputs: Vec<bool> = spent.lock().unwrap().iter().map(|usage| usage.input > 5).collect();
-    assert_eq!(inputs, [true, true, false, false]);
+    assert_eq!(inputs, [true, true, false, false, false], "whoever asks for the end alone knows of no prompt");
     assert!(spent.lock().unwrap().iter().all(|usage| usage.provenance == Provenance::Estimated));
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use llm_core::{
-    Again, Commit, Elsewhere, Error, ErrorKind, HealthState, LlmRequest, LlmResponse, Served, Striped, Target,
-    watch_call,
+    Again, Attempt, Elsewhere, Error, ErrorKind, HealthState, LlmRequest, LlmResponse, Served, Striped, Target,
+    watch_end,
 };
 use tokio::time::Instant;
 use tower::Service;
@@ -64,7 +64,7 @@ where
 }
 
 // As an `async fn` its arguments would be in the future twice, and that would be too large for the allocator's fast path.
-fn routed<S>(inner: S, current: Current, request: LlmRequest) -> BoxFuture<'static, Result<LlmResponse, Error>>
+fn routed<S>(mut inner: S, current: Current, request: LlmRequest) -> BoxFuture<'static, Result<LlmResponse, Error>>
 where
     S: Service<LlmRequest, Response = LlmResponse, Future: Send> + Send + 'static,
     S::Error: Into<Error> + Send,
@@ -86,7 +86,6 @@ where
             (attempts, picked)
         };
         let mut is_first = true;
-        let mut inner = Commit::new(inner, current.common().settings.hold);
         let mut failures = Failures::default();
         loop {
             // A service that does not get ready is dead, whoever is to be called through it.
@@ -96,22 +95,26 @@ where
                 has_waited |= ready.is_pending();
                 ready
             });
-            ready.await.map_err(|error| call.failed(error, &failures))?;
+            ready.await.map_err(|error| call.failed(error.into(), &failures))?;
             if has_waited {
                 // The target is not slow because somebody before it was busy.
                 now = Instant::now();
             }
-            // What the attempt is made of is moved in here and kept nowhere else, or it would be part of the future twice.
-            let answered = watch_call(
-                call.attempt(std::mem::take(&mut is_first), &attempts, &picked),
-                |attempt| inner.call(attempt),
-                picked.candidate.begin(request.is_stream(), now),
-            )
+            let attempt;
+            let answered = {
+                // What goes into the answer's future is kept nowhere else, or it would be part of this one twice.
+                let request = call.attempt(std::mem::take(&mut is_first), &attempts, &picked);
+                attempt = request.context().attempt();
+                let in_flight = picked.candidate.begin(request.is_stream(), now);
+                let answer = current.common().settings.hold.until_content(inner.call(request));
+                watch_end(answer, in_flight)
+            }
             .await;
             let error = match answered {
                 Ok(response) => return Ok(answered_by(&picked, response)),
                 Err(error) => error,
             };
+            call.noted(attempt, &picked, &error);
             failures.add(&error);
             now = Instant::now();
             picked = match call.elsewhere(&mut attempts, Failure { candidate: picked.candidate, error: &error }, now) {
@@ -286,6 +289,11 @@ impl<'a> Call<'a> {
         } else {
             Err(Verdict::AllowanceSpent)
         }
+    }
+
+    /// Takes down that an attempt failed.
+    fn noted(&self, attempt: Attempt, picked: &Picked<'_>, error: &Error) {
+        self.request.context().trail().fail(attempt, Some(picked.candidate.target()), error);
     }
 
     /// Takes down what was made of a failure, beside the last attempt that was made.
