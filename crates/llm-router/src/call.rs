@@ -43,15 +43,13 @@ impl InFlight {
     }
 
     fn record_complete(&self, tokens: u64, at: Instant) {
-        let since = self.first_content.unwrap_or(self.began);
-        self.stats.record_tokens(tokens, at.saturating_duration_since(since), at);
-        self.stats.record_end(false, at);
+        self.stats.record_complete(tokens, self.first_content.unwrap_or(self.began), at);
     }
 
     fn record_failure(&self, error: &Error, at: Instant) {
         match error.class().breaker {
             // A target that throttles is a bad choice, whosever fault that is.
-            Breaker::Failure | Breaker::OpenAtOnce | Breaker::Cool => self.stats.record_end(true, at),
+            Breaker::Failure | Breaker::OpenAtOnce | Breaker::Cool => self.stats.record_failure(at),
             Breaker::Ignore => {}
         }
     }

@@ -57,17 +57,20 @@ impl Stats {
         self.first_content.record(wait.as_secs_f32().max(LEAST_SECONDS), self.tick(now));
     }
 
-    /// An answer of `tokens` took `time`, which for a stream begins with its first content. Of very few tokens nothing
-    /// is taken down.
-    pub(crate) fn record_tokens(&self, tokens: u64, time: Duration, now: Instant) {
+    /// A call succeeded with an answer of `tokens` that began to come at `since`: with the call, or with the first content
+    /// of a stream. How long a token took is not taken down where there were very few.
+    pub(crate) fn record_complete(&self, tokens: u64, since: Instant, now: Instant) {
+        let tick = self.tick(now);
         if tokens >= LEAST_TOKENS {
-            self.per_token.record((time.as_secs_f32() / tokens as f32).max(LEAST_SECONDS), self.tick(now));
+            let time = now.saturating_duration_since(since).as_secs_f32();
+            self.per_token.record((time / tokens as f32).max(LEAST_SECONDS), tick);
         }
+        self.failed.record(0.0, tick);
     }
 
-    /// A call succeeded, or failed through the provider's fault.
-    pub(crate) fn record_end(&self, failed: bool, now: Instant) {
-        self.failed.record(if failed { 1.0 } else { 0.0 }, self.tick(now));
+    /// A call failed through the provider's fault.
+    pub(crate) fn record_failure(&self, now: Instant) {
+        self.failed.record(1.0, self.tick(now));
     }
 
     /// How long it takes to the first content of a stream.
@@ -148,12 +151,13 @@ mod tests {
 
     #[test]
     fn speed_is_not_known_before_five_answers() {
-        let (stats, now) = (Stats::default(), Instant::now());
+        let (stats, began) = (Stats::default(), Instant::now());
+        let now = began + 2 * SECOND;
         let known = |now| (stats.first_content(now), stats.seconds_per_token(now));
         for answers in 0..5 {
             assert_eq!(known(now), (None, None), "after {answers}");
             stats.record_first_content(SECOND, now);
-            stats.record_tokens(100, 2 * SECOND, now);
+            stats.record_complete(100, began, now);
         }
         let (first_content, per_token) = known(now + 599 * SECOND);
         assert_eq!(first_content, Some(SECOND));
@@ -164,7 +168,7 @@ mod tests {
     #[test]
     fn an_answer_of_a_few_tokens_tells_nothing_of_the_time_a_token_takes() {
         let (stats, now) = (Stats::default(), Instant::now());
-        (0..9).for_each(|_| stats.record_tokens(7, SECOND, now));
+        (0..9).for_each(|_| stats.record_complete(7, now, now + SECOND));
         assert_eq!(stats.seconds_per_token(now), None);
     }
 
@@ -173,7 +177,7 @@ mod tests {
         let (stats, now) = (Stats::default(), Instant::now());
         for _ in 0..5 {
             stats.record_first_content(Duration::ZERO, now);
-            stats.record_tokens(u64::MAX, Duration::ZERO, now);
+            stats.record_complete(u64::MAX, now, now);
         }
         assert!(stats.first_content(now) > Some(Duration::ZERO) && stats.seconds_per_token(now) > Some(0.0));
     }
@@ -182,18 +186,18 @@ mod tests {
     fn failures_are_a_share_of_the_calls_and_one_that_went_well() {
         let (stats, now) = (Stats::default(), Instant::now());
         assert_eq!(stats.at(now).repute(), Repute { failing: 0.0, faded: 1.0 });
-        stats.record_end(true, now);
+        stats.record_failure(now);
         assert!((stats.at(now).repute().failing - 1.0 / 2.0).abs() < 1e-4);
-        (0..2).for_each(|_| stats.record_end(true, now));
+        (0..2).for_each(|_| stats.record_failure(now));
         assert!((stats.at(now).repute().failing - 3.0 / 4.0).abs() < 1e-4);
-        stats.record_end(false, now);
+        stats.record_complete(0, now, now);
         assert!((stats.at(now).repute().failing - 3.0 / 5.0).abs() < 1e-3);
     }
 
     #[test]
     fn failures_fade_while_nothing_new_is_seen() {
         let (stats, now) = (Stats::default(), Instant::now());
-        (0..100).for_each(|_| stats.record_end(true, now));
+        (0..100).for_each(|_| stats.record_failure(now));
         let failing = |minutes: u32| stats.at(now + 60 * SECOND * minutes).repute().failing;
         let found = [0, 1, 2, 5, 60].map(|minutes| (failing(minutes) * 100.0).round());
         assert_eq!(found, [97.0, 94.0, 86.0, 55.0, 1.0]);
@@ -202,7 +206,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_tokios_time_that_passes() {
         let stats = Stats::default();
-        stats.record_end(true, Instant::now());
+        stats.record_failure(Instant::now());
         tokio::time::advance(60 * SECOND).await;
         let repute = stats.at(Instant::now()).repute();
         assert!((repute.faded - 2.0).abs() < 1e-4 && (repute.failing - 1.0 / 3.0).abs() < 1e-4, "{repute:?}");
