@@ -127,7 +127,7 @@ pub enum HealthState {
     },
     /// It failed too often, and calls are rejected.
     Open {
-        /// How long until it is tried again.
+        /// How long until it is tried again. [`Duration::MAX`] until somebody closes it, which nobody knows when.
         remaining: Duration,
     },
     /// It failed too often, and is being tried again.

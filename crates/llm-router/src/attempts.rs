@@ -159,8 +159,8 @@ impl<'p> Attempts<'p> {
     }
 
     /// When nobody is fit to be called: of those that are open, the one that reopens first. One that asked for a pause
-    /// is never called before its time, and neither is one that is all there is: it has nothing in common with others by
-    /// which it would be closed longer than it should.
+    /// is never called before its time, nor one that is open until somebody closes it, and neither is one that is all
+    /// there is: it has nothing in common with others by which it would be closed longer than it should.
     pub(crate) fn first_to_reopen(&self) -> Option<Picked<'p>> {
         if self.aside.len() < 2 {
             return None;
@@ -169,6 +169,7 @@ impl<'p> Attempts<'p> {
             HealthState::Open { remaining } => Some((remaining, aside)),
             HealthState::Healthy | HealthState::Probing | HealthState::Cooling { .. } => None,
         });
+        let open = open.filter(|(remaining, _)| *remaining < Duration::MAX);
         open.min_by_key(|(remaining, _)| *remaining).map(|(_, Aside { candidate, tier, .. })| Picked {
             candidate,
             is_substitute: Some(*tier) != self.first_tier,
@@ -197,7 +198,8 @@ impl<'p> Attempts<'p> {
             HealthState::Cooling { remaining } | HealthState::Open { remaining } => Some(remaining),
             HealthState::Healthy | HealthState::Probing => None,
         });
-        match waits.min() {
+        // Nobody knows when somebody closes one, and a client that is told a time waits for it.
+        match waits.filter(|wait| *wait < Duration::MAX).min() {
             Some(wait) => error.with_retry_after(wait),
             None => error,
         }

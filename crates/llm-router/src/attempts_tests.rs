@@ -199,6 +199,18 @@ fn of_all_that_are_open_the_first_to_reopen_is_probed_and_what_cools_never() {
 }
 
 #[test]
+fn what_is_open_until_somebody_closes_it_is_never_probed_and_has_no_time() {
+    let by_hand = HealthState::Open { remaining: Duration::MAX };
+    let rank = Strategy::Ordered.rank();
+    for (other, expected) in [(by_hand, None), (HealthState::Cooling { remaining: SECOND }, Some(SECOND))] {
+        let stage = Stage::new([(0, "a"), (0, "b")]).health([("a", by_hand), ("b", other)]);
+        let mut attempts = stage.attempts(&*rank);
+        assert!(stage.next(&mut attempts, None).is_none() && attempts.first_to_reopen().is_none());
+        assert_eq!(attempts.nobody_is_fit("smart").retry_after(), expected);
+    }
+}
+
+#[test]
 fn an_error_names_a_few_of_many_targets() {
     let mut stage = Stage::new([]);
     stage.candidates = (0..10).map(|number| (0, Candidate::new(target(&format!("p{number}"))))).collect();
