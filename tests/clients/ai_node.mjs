@@ -7,13 +7,22 @@ import { APICallError, Output, RetryError, embedMany, generateText, isStepCount,
 import { z } from "zod";
 
 import {
+  DOWN,
   GATEWAY,
   GOOD_KEY,
   KEYED,
   LATE,
+  MALFORMED,
   MENDED,
   PNG,
   RESILIENT,
+  ROUTED,
+  ROUTED_ADMIN,
+  SENSITIVE,
+  SMALL_KEY,
+  SMART,
+  SORRY,
+  SUPPORT_CHAT,
   WRONG_KEYS,
   callsBegun,
   check,
@@ -21,13 +30,18 @@ import {
   checkResilient,
   counts,
   expect,
+  expectAllDown,
+  expectAsked,
   expectCalls,
+  expectDegraded,
   expectGivenUp,
   expectHeaders,
   expectLeft,
   expectOpenCircuit,
+  expectSubstitute,
   failUntilOpen,
   failure,
+  reconfigured,
   resetCircuit,
   run,
 } from "./checks.mjs";
@@ -46,6 +60,10 @@ const stream = (model, options = {}) => streamText({ onError: () => {}, ...ask(m
 const resilient = connect(RESILIENT, "any-key");
 const askResilient = (model, options = {}) => ask(model, { model: resilient.chat(model), ...options });
 const streamResilient = (model, options = {}) => streamText({ onError: () => {}, ...askResilient(model, options) });
+// Of the gateway with routes.
+const routed = connect(ROUTED, GOOD_KEY);
+const askRouted = (model, options = {}) => ask(model, { model: routed.chat(model), ...options });
+const streamRouted = (model, options = {}) => streamText({ onError: () => {}, ...askRouted(model, options) });
 
 // Reads a stream to its end.
 async function read(streaming) {
@@ -61,6 +79,12 @@ async function read(streaming) {
     }
   }
   return all;
+}
+
+// Reads a stream to its end, after its headers.
+async function readRaw(streaming) {
+  const all = await read(streaming);
+  return [(await streaming.response).headers, all];
 }
 
 function expectUsage(usage) {
@@ -327,6 +351,112 @@ checkResilient("circuit that closes", async (at) => {
   // Refused at first, the SDK waits for as long as it is told, and is the first whom the circuit lets through.
   const answer = await expectCalls(model, 2, 1, () => generateText(askResilient(model, { maxRetries: 2 })));
   assert.ok(answer.text, "the answer is empty");
+});
+
+checkOnce("substitute for two that are down", async () => {
+  const answer = await expectAsked(SMART, [1, 1, 1], () => generateText(askRouted("smart")));
+  expectSubstitute(answer.response.headers, false);
+  assert.ok(answer.text, "the answer is empty");
+  expect(answer.finishReason, "stop", "the finish reason");
+  expectUsage(answer.usage);
+});
+
+checkOnce("substitute in a stream", async () => {
+  const [headers, all] = await expectAsked(SMART, [1, 1, 1], () => readRaw(streamRouted("smart")));
+  expectSubstitute(headers, true);
+  assert.ok(all.text, "the answer is empty");
+  // Nothing is left of those that are down.
+  expect([all.beginnings, all.errors, all.finishReasons], [1, [], ["stop"]], "the course");
+  expectUsage(all.usage);
+});
+
+checkOnce("substitute that calls tools", async () => {
+  // One step, which ends with the calls.
+  const offered = () => ({ prompt: TOOL_QUESTION, tools: tools().tools, stopWhen: isStepCount(1) });
+  const answer = await expectAsked(SMART, [1, 1, 1], () => generateText(askRouted("smart", offered())));
+  expectSubstitute(answer.response.headers, false);
+  expect(answer.toolCalls.map((call) => call.toolName), ["get_weather", "get_time"], "the called tools");
+  expect(answer.finishReason, "tool-calls", "the finish reason");
+  for (const { input } of answer.toolCalls) expect(typeof input.city, "string", "the type of the city");
+  const [headers, all] = await expectAsked(SMART, [1, 1, 1], () => readRaw(streamRouted("smart", offered())));
+  expectSubstitute(headers, true);
+  expect(all.calls, ["get_weather", "get_time"], "the called tools of the stream");
+  expect([all.errors, all.finishReasons], [[], ["tool-calls"]], "the errors and finish reasons");
+});
+
+checkOnce("message when all are down", async () => {
+  const options = { headers: SUPPORT_CHAT };
+  const answer = await expectAsked(DOWN, [1, 1, 1], () => generateText(askRouted("down", options)));
+  expectDegraded(answer.response.headers);
+  expect([answer.text, answer.finishReason], [SORRY, "stop"], "the text and finish reason");
+  const [headers, all] = await expectAsked(DOWN, [1, 1, 1], () => readRaw(streamRouted("down", options)));
+  expectDegraded(headers);
+  expect([all.text, all.errors, all.finishReasons], [SORRY, [], ["stop"]], "the course of the stream");
+});
+
+checkOnce("error when all are down", async () => {
+  // Without retries: the SDK would come back whatever it is told, as with failures that nobody mends.
+  const whole = () => failure(() => generateText(askRouted("down")));
+  const inStream = async () => (await read(streamRouted("down"))).errors[0];
+  for (const call of [whole, inStream]) {
+    const error = await expectAsked(DOWN, [1, 1, 1], call);
+    expectCallError(error, 429, true, "the call");
+    expectAllDown(error.message, error.responseHeaders);
+  }
+});
+
+checkOnce("sensitive requests stay in the house", async () => {
+  const options = { headers: SENSITIVE };
+  const whole = async () => (await generateText(askRouted("smart", options))).response.headers;
+  const inStream = async () => (await readRaw(streamRouted("smart", options)))[0];
+  for (const call of [whole, inStream]) {
+    const headers = await expectAsked(SMART, [0, 0, 1], call);
+    expect([headers["x-llm-target"], headers["x-llm-attempts"]], [SMART[2], "1"], "the target and the attempts");
+  }
+  const call = () => failure(() => generateText(askRouted(SMART[0], options)));
+  const error = await expectAsked(SMART, [0, 0, 0], call);
+  expectCallError(error, 503, true, "the call");
+  expectHeaders(error.responseHeaders, { kind: "no_route", origin: "gateway", shouldRetry: "false" });
+});
+
+checkOnce("key for some models", async () => {
+  const small = connect(ROUTED, SMALL_KEY);
+  const call = (model) => () => generateText(ask(model, { model: small.chat(model), maxRetries: 2 }));
+  for (const model of SMART.slice(0, 2)) {
+    const error = await expectAsked(SMART, [0, 0, 0], () => failure(call(model)));
+    expectCallError(error, 403, false, model);
+    expectHeaders(error.responseHeaders, { kind: "forbidden", origin: "caller", shouldRetry: "false" });
+  }
+  // Of a route it gets what it is good for.
+  const answer = await expectAsked(SMART, [0, 0, 1], call("smart"));
+  expect(answer.response.headers["x-llm-target"], SMART[2], "the target");
+});
+
+checkOnce("malformed hints", async () => {
+  for (const [name, value] of Object.entries(MALFORMED)) {
+    const options = { headers: { [name]: value }, maxRetries: 2 };
+    const call = () => failure(() => generateText(askRouted("smart", options)));
+    // It does not come through the doors.
+    const error = await expectAsked(SMART, [0, 0, 0], call, 0);
+    expectCallError(error, 400, false, name);
+    assert.ok(error.message.includes(`${name}: expected`), `the error does not name ${name}: ${error.message}`);
+  }
+});
+
+checkOnce("configuration read again in mid stream", async () => {
+  let ended;
+  await new Promise((begun) => {
+    ended = read(streamRouted("local/sim-slow", { onChunk: begun }));
+  });
+  await reconfigured("[router.routes.smart]", "[router.routes.clever]", async () => {
+    assert.ok((await generateText(askRouted("clever"))).text, "the answer is empty");
+    expectCallError(await failure(() => generateText(askRouted("smart"))), 404, false, "the call");
+    // The stream is still open.
+    await counts(1, ROUTED_ADMIN);
+    const all = await ended;
+    assert.ok(all.text, "the answer is empty");
+    expect([all.errors, all.finishReasons], [[], ["stop"]], "the errors and finish reasons");
+  });
 });
 
 checkOnce("provider out of reach", async () => {

@@ -6,13 +6,22 @@ import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 
 import {
+  DOWN,
   GATEWAY,
   GOOD_KEY,
   KEYED,
   LATE,
+  MALFORMED,
   MENDED,
   PNG,
   RESILIENT,
+  ROUTED,
+  ROUTED_ADMIN,
+  SENSITIVE,
+  SMALL_KEY,
+  SMART,
+  SORRY,
+  SUPPORT_CHAT,
   WRONG_KEYS,
   callsBegun,
   check,
@@ -20,16 +29,21 @@ import {
   checkResilient,
   counts,
   expect,
+  expectAllDown,
+  expectAsked,
   expectCalls,
+  expectDegraded,
   expectGivenUp,
   expectHeaders,
   expectLeft,
   expectOpenCircuit,
+  expectSubstitute,
   expectTimeout,
   failUntilOpen,
   failure,
   openCircuit,
   raises,
+  reconfigured,
   refused,
   resetCircuit,
   run,
@@ -54,6 +68,8 @@ const client = connect();
 // Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
 const leaving = connect({ baseURL: RESILIENT });
 const retrying = connect({ baseURL: RESILIENT, maxRetries: 2 });
+// Of the gateway with routes, and with retries of its own.
+const routing = connect({ baseURL: ROUTED, apiKey: GOOD_KEY, maxRetries: 2 });
 
 const asked = (model, options) => ({ model, messages: QUESTION, max_tokens: 1_000, ...options });
 const askWith = (asking, model, options = {}, requestOptions = {}) =>
@@ -61,6 +77,17 @@ const askWith = (asking, model, options = {}, requestOptions = {}) =>
 const ask = (model, options, requestOptions) => askWith(client, model, options, requestOptions);
 // Reads a stream to its end: the message that its events make.
 const read = (model, options = {}) => client.messages.stream(asked(model, options)).finalMessage();
+
+// Asks, and returns the headers and the message, which is made of the events if a stream is asked for.
+async function askRaw(asking, model, { stream, ...options } = {}, headers = {}) {
+  if (!stream) {
+    const { data, response } = await askWith(asking, model, options, { headers }).withResponse();
+    return [response.headers, data];
+  }
+  const streaming = asking.messages.stream(asked(model, options), { headers });
+  const { response } = await streaming.withResponse();
+  return [response.headers, await streaming.finalMessage()];
+}
 
 const textOf = (message) => message.content.map((block) => (block.type === "text" ? block.text : "")).join("");
 const callsOf = (message) => message.content.filter((block) => block.type === "tool_use");
@@ -343,6 +370,118 @@ checkResilient("circuit opened by hand", async (at) => {
   const error = await expectCalls(model, 3, 0, call);
   expectHeaders(error.headers, { kind: "circuit_open", origin: "gateway" });
   expect(error.headers.get("retry-after"), null, "the wait that nobody knows");
+});
+
+checkOnce("substitute for two that are down", async () => {
+  const [headers, message] = await expectAsked(SMART, [1, 1, 1], () => askRaw(routing, "smart"));
+  expectSubstitute(headers, false);
+  expectAnswer(message);
+});
+
+checkOnce("substitute in a stream", async () => {
+  const [headers, message] = await expectAsked(SMART, [1, 1, 1], () => askRaw(routing, "smart", { stream: true }));
+  expectSubstitute(headers, true);
+  expectAnswer(message);
+  const events = await expectAsked(SMART, [1, 1, 1], async () => {
+    const types = [];
+    for await (const event of await askWith(routing, "smart", { stream: true })) types.push(event.type);
+    return types;
+  });
+  // Nothing is left of those that are down.
+  for (const once of ["message_start", "content_block_start", "content_block_stop", "message_stop"]) {
+    expect(events.filter((event) => event === once).length, 1, `the number of ${once}`);
+  }
+});
+
+checkOnce("substitute that calls tools", async () => {
+  for (const stream of [false, true]) {
+    const call = () => askRaw(routing, "smart", { stream, messages: TOOL_QUESTION, tools: TOOLS });
+    const [headers, message] = await expectAsked(SMART, [1, 1, 1], call);
+    expectSubstitute(headers, stream);
+    expect(message.stop_reason, "tool_use", "the stop reason");
+    expect(callsOf(message).map((call) => call.name), ["get_weather", "get_time"], "the called tools");
+    for (const { input } of callsOf(message)) expect(typeof input.city, "string", "the type of the city");
+  }
+});
+
+checkOnce("routes are models", async () => {
+  const listed = [];
+  for await (const model of routing.models.list()) listed.push(model.id);
+  for (const name of ["smart", "down"]) assert.ok(listed.includes(name), `${name} is not listed`);
+  const model = await routing.models.retrieve("smart");
+  expect([model.id, model.type], ["smart", "model"], "the model");
+});
+
+checkOnce("message when all are down", async () => {
+  for (const stream of [false, true]) {
+    const call = () => askRaw(routing, "down", { stream }, SUPPORT_CHAT);
+    const [headers, message] = await expectAsked(DOWN, [1, 1, 1], call);
+    expectDegraded(headers);
+    expect([message.type, message.role, message.stop_reason], ["message", "assistant", "end_turn"], "the message");
+    expect(message.content.map(({ type, text }) => [type, text]), [["text", SORRY]], "the blocks");
+  }
+});
+
+checkOnce("error when all are down", async () => {
+  for (const stream of [false, true]) {
+    const call = () => refused(Anthropic.RateLimitError, 429, () => askWith(routing, "down", { stream }));
+    // The client would come back, and is told not to.
+    const error = await expectAsked(DOWN, [1, 1, 1], call);
+    expect(error.type, "rate_limit_error", "the type");
+    expectAllDown(error.message, error.headers);
+  }
+});
+
+checkOnce("sensitive requests stay in the house", async () => {
+  for (const stream of [false, true]) {
+    const [headers, message] = await expectAsked(SMART, [0, 0, 1], () => askRaw(routing, "smart", { stream }, SENSITIVE));
+    const told = [headers.get("x-llm-target"), headers.get("x-llm-attempts")];
+    expect(told, [SMART[2], "1"], "the target and the attempts");
+    expectAnswer(message);
+  }
+  const call = () => refused(Anthropic.ServiceUnavailableError, 503, () => askRaw(routing, SMART[0], {}, SENSITIVE));
+  const error = await expectAsked(SMART, [0, 0, 0], call);
+  expectHeaders(error.headers, { kind: "no_route", origin: "gateway", shouldRetry: "false" });
+});
+
+checkOnce("key for some models", async () => {
+  const small = connect({ baseURL: ROUTED, apiKey: SMALL_KEY, maxRetries: 2 });
+  for (const model of SMART.slice(0, 2)) {
+    const call = () => refused(Anthropic.PermissionDeniedError, 403, () => askWith(small, model));
+    const error = await expectAsked(SMART, [0, 0, 0], call);
+    expect(error.type, "permission_error", "the type");
+    expectHeaders(error.headers, { kind: "forbidden", origin: "caller", shouldRetry: "false" });
+  }
+  // Of a route it gets what it is good for.
+  const [headers, message] = await expectAsked(SMART, [0, 0, 1], () => askRaw(small, "smart"));
+  expect(headers.get("x-llm-target"), SMART[2], "the target");
+  expectAnswer(message);
+});
+
+checkOnce("malformed hints", async () => {
+  for (const [name, value] of Object.entries(MALFORMED)) {
+    const asking = () => askRaw(routing, "smart", {}, { [name]: value });
+    const call = () => refused(Anthropic.BadRequestError, 400, asking, name);
+    // It does not come through the doors.
+    const error = await expectAsked(SMART, [0, 0, 0], call, 0);
+    expect(error.type, "invalid_request_error", `the type for ${name}`);
+    assert.ok(error.message.includes(`${name}: expected`), `the error does not name ${name}: ${error.message}`);
+  }
+});
+
+checkOnce("configuration read again in mid stream", async () => {
+  const stream = routing.messages.stream(asked("local/sim-slow"));
+  let pieces = 0;
+  const begun = new Promise((resolve) => stream.on("text", () => ++pieces === 3 && resolve()));
+  const ended = stream.finalMessage();
+  await Promise.race([begun, ended]);
+  await reconfigured("[router.routes.smart]", "[router.routes.clever]", async () => {
+    expectAnswer(await askWith(routing, "clever"));
+    await refused(Anthropic.NotFoundError, 404, () => askWith(routing, "smart"));
+    // The stream is still open.
+    await counts(1, ROUTED_ADMIN);
+    expectAnswer(await ended);
+  });
 });
 
 checkOnce("provider out of reach", async () => {

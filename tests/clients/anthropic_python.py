@@ -7,13 +7,22 @@ import anthropic
 import pydantic
 
 from checks import (
+    DOWN,
     GATEWAY,
     GOOD_KEY,
     KEYED,
     LATE,
+    MALFORMED,
     MENDED,
     PNG,
     RESILIENT,
+    ROUTED,
+    ROUTED_ADMIN,
+    SENSITIVE,
+    SMALL_KEY,
+    SMART,
+    SORRY,
+    SUPPORT_CHAT,
     WRONG_KEYS,
     calls_begun,
     check,
@@ -21,15 +30,20 @@ from checks import (
     check_resilient,
     counts,
     expect,
+    expect_all_down,
+    expect_asked,
     expect_calls,
+    expect_degraded,
     expect_given_up,
     expect_headers,
     expect_left,
     expect_open_circuit,
+    expect_substitute,
     expect_timeout,
     fail_until_open,
     open_circuit,
     raises,
+    reconfigured,
     refused,
     reset_circuit,
     run,
@@ -65,6 +79,8 @@ CLIENT = connect()
 # Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
 LEAVING = connect(RESILIENT)
 RETRYING = connect(RESILIENT, max_retries=anthropic.DEFAULT_MAX_RETRIES)
+# Of the gateway with routes, and with retries of its own.
+ROUTING = connect(ROUTED, api_key=GOOD_KEY, max_retries=anthropic.DEFAULT_MAX_RETRIES)
 
 
 def ask(model, client=CLIENT, **options):
@@ -73,12 +89,25 @@ def ask(model, client=CLIENT, **options):
 
 def read(model, client=CLIENT, **options):
     """Reads a stream to its end: the message that its events make."""
+    return read_raw(model, client, **options)[1]
+
+
+def read_raw(model, client, **options):
+    """Reads a stream to its end: the headers, and the message that its events make."""
     options = {"model": model, "messages": QUESTION, "max_tokens": 1_000, **options}
     with client.messages.stream(**options) as stream:
         text = "".join(stream.text_stream)
         message = stream.get_final_message()
+        headers = stream.response.headers
     expect(text, text_of(message), "the text in pieces")
-    return message
+    return headers, message
+
+
+def ask_raw(model, client, **options):
+    """Asks, and returns the headers and the answer."""
+    options = {"model": model, "messages": QUESTION, "max_tokens": 1_000, **options}
+    raw = client.messages.with_raw_response.create(**options)
+    return raw.headers, raw.parse()
 
 
 def text_of(message):
@@ -420,6 +449,119 @@ def circuit_opened_by_hand(at):
     error = expect_calls(model, 3, 0, call)
     expect_headers(error.response.headers, kind="circuit_open", origin="gateway")
     assert "retry-after" not in error.response.headers, "the gateway knows what nobody knows"
+
+
+@check_once
+def substitute_for_two_that_are_down(_):
+    headers, message = expect_asked(SMART, [1, 1, 1], lambda: ask_raw("smart", ROUTING))
+    expect_substitute(headers, stream=False)
+    expect_answer(message)
+
+
+@check_once
+def substitute_in_a_stream(_):
+    headers, message = expect_asked(SMART, [1, 1, 1], lambda: read_raw("smart", ROUTING))
+    expect_substitute(headers, stream=True)
+    expect_answer(message)
+    # Nothing is left of those that are down.
+    call = lambda: [event.type for event in ask("smart", ROUTING, stream=True)]
+    events = expect_asked(SMART, [1, 1, 1], call)
+    for once in ["message_start", "content_block_start", "content_block_stop", "message_stop"]:
+        expect(events.count(once), 1, f"the number of {once}")
+
+
+@check_once
+def substitute_that_calls_tools(_):
+    for ask_or_read, stream in [(ask_raw, False), (read_raw, True)]:
+        call = lambda: ask_or_read("smart", ROUTING, messages=TOOL_QUESTION, tools=TOOLS)
+        headers, message = expect_asked(SMART, [1, 1, 1], call)
+        expect_substitute(headers, stream)
+        expect(message.stop_reason, "tool_use", "the stop reason")
+        expect([call.name for call in calls_of(message)], ["get_weather", "get_time"], "the called tools")
+        assert all(isinstance(call.input["city"], str) for call in calls_of(message)), "the city is not a string"
+
+
+@check_once
+def routes_are_models(_):
+    missing = {"smart", "down"} - {model.id for model in ROUTING.models.list()}
+    assert not missing, f"not listed: {sorted(missing)}"
+    model = ROUTING.models.retrieve("smart")
+    expect((model.id, model.type), ("smart", "model"), "the model")
+
+
+@check_once
+def message_when_all_are_down(_):
+    for ask_or_read in [ask_raw, read_raw]:
+        call = lambda: ask_or_read("down", ROUTING, extra_headers=SUPPORT_CHAT)
+        headers, message = expect_asked(DOWN, [1, 1, 1], call)
+        expect_degraded(headers)
+        expect((message.type, message.role, message.stop_reason), ("message", "assistant", "end_turn"), "the message")
+        expect([(block.type, block.text) for block in message.content], [("text", SORRY)], "the blocks")
+
+
+@check_once
+def error_when_all_are_down(_):
+    for stream in [False, True]:
+        call = lambda: refused(anthropic.RateLimitError, 429, lambda: ask("down", ROUTING, stream=stream))
+        # The client would come back, and is told not to.
+        error = expect_asked(DOWN, [1, 1, 1], call)
+        expect(error.type, "rate_limit_error", "the type")
+        expect_all_down(error.message, error.response.headers)
+
+
+@check_once
+def sensitive_requests_stay_in_the_house(_):
+    for ask_or_read in [ask_raw, read_raw]:
+        call = lambda: ask_or_read("smart", ROUTING, extra_headers=SENSITIVE)
+        headers, message = expect_asked(SMART, [0, 0, 1], call)
+        expect((headers["x-llm-target"], headers["x-llm-attempts"]), (SMART[2], "1"), "the target and the attempts")
+        expect_answer(message)
+    options = {"extra_headers": SENSITIVE}
+    call = lambda: refused(anthropic.ServiceUnavailableError, 503, lambda: ask(SMART[0], ROUTING, **options))
+    error = expect_asked(SMART, [0, 0, 0], call)
+    expect_headers(error.response.headers, kind="no_route", origin="gateway", should_retry="false")
+
+
+@check_once
+def key_for_some_models(_):
+    client = connect(ROUTED, api_key=SMALL_KEY, max_retries=anthropic.DEFAULT_MAX_RETRIES)
+    for model in SMART[:2]:
+        call = lambda: refused(anthropic.PermissionDeniedError, 403, lambda: ask(model, client))
+        error = expect_asked(SMART, [0, 0, 0], call)
+        expect(error.type, "permission_error", "the type")
+        expect_headers(error.response.headers, kind="forbidden", origin="caller", should_retry="false")
+    # Of a route it gets what it is good for.
+    headers, message = expect_asked(SMART, [0, 0, 1], lambda: ask_raw("smart", client))
+    expect(headers["x-llm-target"], SMART[2], "the target")
+    expect_answer(message)
+
+
+@check_once
+def malformed_hints(_):
+    for name, value in MALFORMED.items():
+        options = {"extra_headers": {name: value}}
+        call = lambda: refused(anthropic.BadRequestError, 400, lambda: ask("smart", ROUTING, **options), name)
+        # It does not come through the doors.
+        error = expect_asked(SMART, [0, 0, 0], call, requests=0)
+        expect(error.type, "invalid_request_error", f"the type for {name}")
+        assert f"{name}: expected" in error.message, f"the error does not name {name}: {error.message}"
+
+
+@check_once
+def configuration_read_again_in_mid_stream(_):
+    options = {"model": "local/sim-slow", "messages": QUESTION, "max_tokens": 1_000}
+    with ROUTING.messages.stream(**options) as stream:
+        pieces = iter(stream.text_stream)
+        beginning = [next(pieces) for _ in range(3)]
+        with reconfigured("[router.routes.smart]", "[router.routes.clever]"):
+            expect_answer(ask("clever", ROUTING))
+            refused(anthropic.NotFoundError, 404, lambda: ask("smart", ROUTING))
+            # The stream is still open.
+            counts(are_open=1, admin=ROUTED_ADMIN)
+            text = "".join([*beginning, *pieces])
+            message = stream.get_final_message()
+    expect_answer(message)
+    expect(text, text_of(message), "the text in pieces")
 
 
 @check_once

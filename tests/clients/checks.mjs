@@ -1,14 +1,19 @@
 // What the Node scripts share: the list of checks, and the servers around the SDK under test.
 //
-//     node SCRIPT.mjs GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS PROVIDER...
+//     node SCRIPT.mjs GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS
+//         ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS PROVIDER...
 //
 // The arguments, and what a script prints, are those of checks.py.
 
 import assert from "node:assert";
+import { readFile, writeFile } from "node:fs/promises";
 
-export const [GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, ...PROVIDERS] =
+export const [GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, ...more] =
   process.argv.slice(2);
+export const [ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, ...PROVIDERS] = more;
 export const GOOD_KEY = "acme-test-key";
+// Good for the models of ROUTED's local provider only.
+export const SMALL_KEY = "acme-small-key";
 export const WRONG_KEYS = ["wrong-key", GOOD_KEY + "x", GOOD_KEY.slice(0, -1)];
 const ADMIN_KEY = "clients-admin-key";
 // The provider within the gateway's process: nothing is on the wire behind it.
@@ -21,6 +26,21 @@ export const LATE = [
   ["sim-hangs", true, "timeout_first_content"],
   ["sim-pings", true, "timeout_first_content"],
 ];
+// The targets of ROUTED's route `smart`, of which the third answers, and those of `down`, of which none does.
+export const SMART = ["primary/sim-gpt", "second/sim-claude", "local/sim-llama"];
+export const DOWN = ["primary/sim-gpt-down", "second/sim-claude-down", "local/sim-llama-down"];
+// Headers of a request to `down` that is answered with this message instead of an error.
+export const SUPPORT_CHAT = { "x-llm-workflow": "support-chat" };
+export const SORRY = "We are busy. Please try again soon.";
+// Headers of a request that may not leave the house.
+export const SENSITIVE = { "x-llm-sensitivity": "sensitive" };
+// Headers that say nothing that is understood.
+export const MALFORMED = {
+  "x-llm-sensitivity": "secret",
+  "x-llm-intent": "two words",
+  "x-llm-workflow": "x".repeat(65),
+  "x-llm-tags": Array(17).fill("tag").join(","),
+};
 // A red dot, 1 x 1.
 export const PNG =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
@@ -161,6 +181,41 @@ export async function expectCalls(model, requests, attempts, call) {
   return returned;
 }
 
+// Makes a call, expects so many requests to ROUTED and attempts at each target, and returns what it returns.
+export async function expectAsked(targets, attempts, call, requests = 1) {
+  const count = () => Promise.all(targets.map(async (target) => (await seenOf(target, ROUTED_CALLS)).length));
+  const [begun, before] = [await callsBegun(ROUTED_ADMIN), await count()];
+  const returned = await call();
+  expect((await callsBegun(ROUTED_ADMIN)) - begun, requests, "the number of requests");
+  const asked = (await count()).map((after, at) => after - before[at]);
+  expect(asked, attempts, `the number of attempts at ${targets.join(", ")}`);
+  return returned;
+}
+
+// Has ROUTED read a configuration with `next` in place of `old` for the time of a call, and then the one as it was.
+export async function reconfigured(old, next, call) {
+  const config = await readFile(ROUTED_FILE, "utf8");
+  assert.ok(config.includes(old), `${old} is not in the configuration`);
+  await reload(config.replaceAll(old, next));
+  try {
+    await call();
+  } finally {
+    await reload(config);
+  }
+}
+
+async function reload(config) {
+  const taken = async () => (await fetchJson(`${ROUTED_ADMIN}/status`, { key: ADMIN_KEY })).reloads.taken;
+  const before = await taken();
+  await writeFile(ROUTED_FILE, config);
+  process.kill(Number(ROUTED_PROCESS), "SIGHUP");
+  for (let tries = 0; tries < 600; tries++) {
+    if ((await taken()) > before) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("the configuration was not taken within half a minute");
+}
+
 // Makes a call that fails, three times: the eighth failure, in the midst of the third call, opens the circuit.
 export async function failUntilOpen(model, call) {
   await expectCalls(model, 3, 8, async () => {
@@ -180,6 +235,36 @@ export function expectHeaders(headers, wanted) {
   for (const [name, value] of Object.entries(wanted)) {
     expect(new Headers(headers).get(names[name]), value, `the header ${names[name]}`);
   }
+}
+
+// Expects the headers of an answer to tell that the third target of SMART gave it.
+export function expectSubstitute(answered, stream) {
+  const headers = new Headers(answered);
+  expect(headers.get("x-llm-served"), "substitute", "what served");
+  expect(headers.get("x-llm-target"), SMART[2], "the target");
+  expect(headers.get("x-llm-attempts"), "3", "the number of attempts that the gateway tells of");
+  const [first, second, third] = SMART;
+  // The head of a stream goes out before its end is known.
+  const end = stream ? "" : ";end=complete";
+  const attempts = [`"${first}";end=overloaded`, `"${second}";why=failover;end=overloaded`, `"${third}";why=failover${end}`];
+  expect(headers.get("x-llm-trail"), attempts.join(", "), "the trail");
+}
+
+// Expects the headers of an answer to tell that it is none of a model's.
+export function expectDegraded(answered) {
+  const headers = new Headers(answered);
+  expect(headers.get("x-llm-served"), "degraded", "what served");
+  expect(headers.get("x-llm-attempts"), "3", "the number of attempts that the gateway tells of");
+}
+
+// Expects an error to list the attempts at DOWN, and to tell the shortest wait, and that waiting is the caller's.
+export function expectAllDown(message, headers) {
+  const ends = ["rate_limited", "overloaded", "rate_limited"];
+  const listed = `attempts: ${DOWN.map((target, at) => `${target} ${ends[at]}`).join(", ")}`;
+  assert.ok(message.includes(listed), `"${listed}" is not in "${message}"`);
+  expectHeaders(headers, { kind: "rate_limited", origin: "upstream", shouldRetry: "false" });
+  expect(new Headers(headers).get("retry-after"), "4", "the shortest wait");
+  expect(new Headers(headers).get("x-llm-attempts"), "3", "the number of attempts that the gateway tells of");
 }
 
 // Expects the headers of an error to tell of an open circuit, and how long it is open for.

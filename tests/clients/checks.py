@@ -1,22 +1,31 @@
 """What the Python scripts share: the list of checks, and the servers around the SDK under test.
 
-    python SCRIPT.py GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS PROVIDER...
+    python SCRIPT.py GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS
+        ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS PROVIDER...
 
 GATEWAY takes any key, and tells of its calls at ADMIN. Its PROVIDERs serve the models of gateway.toml; a call of
 `PROVIDER/sim-chat` goes to one of them. What the provider behind it saw of a model is told by CALLS. This gateway calls
 a provider once, whatever comes of it. KEYED is a gateway that knows only `acme-test-key`. RESILIENT retries and has
-circuits; its models are those of resilient.toml, at the PROVIDERs that are not within the gateway.
+circuits; its models are those of resilient.toml, at the PROVIDERs that are not within the gateway. ROUTED has the routes
+of routed.toml, and reads ROUTED_FILE again when its process gets a SIGHUP.
 
 A script prints a line a check, `ok NAME` or `FAILED NAME: reason`, and exits with 1 when one has failed.
 """
 
+import contextlib
 import json
+import os
+import pathlib
+import signal
 import sys
 import time
 import urllib.request
 
-GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, *PROVIDERS = sys.argv[1:]
+GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, *_MORE = sys.argv[1:]
+ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, *PROVIDERS = _MORE
 GOOD_KEY = "acme-test-key"
+# Good for the models of ROUTED's local provider only.
+SMALL_KEY = "acme-small-key"
 WRONG_KEYS = ["wrong-key", GOOD_KEY + "x", GOOD_KEY[:-1]]
 ADMIN_KEY = "clients-admin-key"
 # The provider within the gateway's process: nothing is on the wire behind it.
@@ -29,6 +38,21 @@ LATE = [
     ("sim-hangs", True, "timeout_first_content"),
     ("sim-pings", True, "timeout_first_content"),
 ]
+# The targets of ROUTED's route `smart`, of which the third answers, and those of `down`, of which none does.
+SMART = ["primary/sim-gpt", "second/sim-claude", "local/sim-llama"]
+DOWN = ["primary/sim-gpt-down", "second/sim-claude-down", "local/sim-llama-down"]
+# Headers of a request to `down` that is answered with this message instead of an error.
+SUPPORT_CHAT = {"x-llm-workflow": "support-chat"}
+SORRY = "We are busy. Please try again soon."
+# Headers of a request that may not leave the house.
+SENSITIVE = {"x-llm-sensitivity": "sensitive"}
+# Headers that say nothing that is understood.
+MALFORMED = {
+    "x-llm-sensitivity": "secret",
+    "x-llm-intent": "two words",
+    "x-llm-workflow": "x" * 65,
+    "x-llm-tags": ",".join(["tag"] * 17),
+}
 # A red dot, 1 x 1.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 
@@ -165,6 +189,42 @@ def expect_calls(model, requests, attempts, call):
     return returned
 
 
+def expect_asked(targets, attempts, call, requests=1):
+    """Makes a call, expects so many requests to ROUTED and attempts at each target, and returns what it returns."""
+    count = lambda: [len(seen_of(target, ROUTED_CALLS)) for target in targets]
+    begun, before = calls_begun(ROUTED_ADMIN), count()
+    returned = call()
+    expect(calls_begun(ROUTED_ADMIN) - begun, requests, "the number of requests")
+    asked = [after - seen for after, seen in zip(count(), before, strict=True)]
+    expect(asked, attempts, f"the number of attempts at {', '.join(targets)}")
+    return returned
+
+
+@contextlib.contextmanager
+def reconfigured(old, new):
+    """Has ROUTED read a configuration with `new` in place of `old`, and the one as it was at the end."""
+    file = pathlib.Path(ROUTED_FILE)
+    config = file.read_text()
+    assert old in config, f"{old} is not in the configuration"
+    _reload(file, config.replace(old, new))
+    try:
+        yield
+    finally:
+        _reload(file, config)
+
+
+def _reload(file, config):
+    taken = lambda: _fetch(f"{ROUTED_ADMIN}/status", ADMIN_KEY)["reloads"]["taken"]
+    before = taken()
+    file.write_text(config)
+    os.kill(int(ROUTED_PROCESS), signal.SIGHUP)
+    for _ in range(600):
+        if taken() > before:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the configuration was not taken within half a minute")
+
+
 def fail_until_open(model, call):
     """Makes a call that fails, three times: the eighth failure, in the midst of the third call, opens the circuit."""
     expect_calls(model, 3, 8, lambda: [call() for _ in range(3)])
@@ -181,6 +241,34 @@ def expect_headers(headers, **wanted):
     names = {"kind": "x-llm-error-kind", "origin": "x-llm-error-origin", "should_retry": "x-should-retry"}
     for name, value in wanted.items():
         expect(headers[names[name]], value, f"the header {names[name]}")
+
+
+def expect_substitute(headers, stream):
+    """Expects the headers of an answer to tell that the third target of SMART gave it."""
+    expect(headers["x-llm-served"], "substitute", "what served")
+    expect(headers["x-llm-target"], SMART[2], "the target")
+    expect(headers["x-llm-attempts"], "3", "the number of attempts that the gateway tells of")
+    first, second, third = SMART
+    # The head of a stream goes out before its end is known.
+    end = "" if stream else ";end=complete"
+    attempts = [f'"{first}";end=overloaded', f'"{second}";why=failover;end=overloaded', f'"{third}";why=failover{end}']
+    expect(headers["x-llm-trail"], ", ".join(attempts), "the trail")
+
+
+def expect_degraded(headers):
+    """Expects the headers of an answer to tell that it is none of a model's."""
+    expect(headers["x-llm-served"], "degraded", "what served")
+    expect(headers["x-llm-attempts"], "3", "the number of attempts that the gateway tells of")
+
+
+def expect_all_down(message, headers):
+    """Expects an error to list the attempts at DOWN, and to tell the shortest wait, and that waiting is the caller's."""
+    ends = zip(DOWN, ["rate_limited", "overloaded", "rate_limited"], strict=True)
+    listed = f"attempts: {', '.join(' '.join(end) for end in ends)}"
+    assert listed in message, f"{listed!r} is not in {message!r}"
+    expect_headers(headers, kind="rate_limited", origin="upstream", should_retry="false")
+    expect(headers["retry-after"], "4", "the shortest wait")
+    expect(headers["x-llm-attempts"], "3", "the number of attempts that the gateway tells of")
 
 
 def expect_open_circuit(headers):

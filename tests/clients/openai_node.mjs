@@ -6,13 +6,22 @@ import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 import {
+  DOWN,
   GATEWAY,
   GOOD_KEY,
   KEYED,
   LATE,
+  MALFORMED,
   MENDED,
   PNG,
   RESILIENT,
+  ROUTED,
+  ROUTED_ADMIN,
+  SENSITIVE,
+  SMALL_KEY,
+  SMART,
+  SORRY,
+  SUPPORT_CHAT,
   WRONG_KEYS,
   callsBegun,
   check,
@@ -20,16 +29,21 @@ import {
   checkResilient,
   counts,
   expect,
+  expectAllDown,
+  expectAsked,
   expectCalls,
+  expectDegraded,
   expectGivenUp,
   expectHeaders,
   expectLeft,
   expectOpenCircuit,
+  expectSubstitute,
   expectTimeout,
   failUntilOpen,
   failure,
   openCircuit,
   raises,
+  reconfigured,
   refused,
   resetCircuit,
   run,
@@ -62,6 +76,8 @@ const client = connect();
 // Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
 const leaving = connect({ baseURL: `${RESILIENT}/v1` });
 const retrying = connect({ baseURL: `${RESILIENT}/v1`, maxRetries: 2 });
+// Of the gateway with routes, and with retries of its own.
+const routing = connect({ baseURL: `${ROUTED}/v1`, apiKey: GOOD_KEY, maxRetries: 2 });
 
 const askWith = (asking, model, options = {}, requestOptions = {}) =>
   asking.chat.completions.create({ model, messages: QUESTION, ...options }, requestOptions);
@@ -79,6 +95,15 @@ async function read(stream) {
     }
   }
   return all;
+}
+
+// Asks, and returns the headers and the answer; the chunks, once the last has come, if a stream is asked for.
+async function askRaw(asking, model, options = {}, headers = {}) {
+  const { data, response } = await askWith(asking, model, options, { headers }).withResponse();
+  if (!options.stream) return [response.headers, data];
+  const chunks = [];
+  for await (const chunk of data) chunks.push(chunk);
+  return [response.headers, chunks];
 }
 
 function expectUsage(usage) {
@@ -383,6 +408,135 @@ checkResilient("circuit opened by hand", async (at) => {
   const error = await expectCalls(model, 3, 0, call);
   expectHeaders(error.headers, { kind: "circuit_open", origin: "gateway" });
   expect(error.headers.get("retry-after"), null, "the wait that nobody knows");
+});
+
+checkOnce("substitute for two that are down", async () => {
+  const [headers, answer] = await expectAsked(SMART, [1, 1, 1], () => askRaw(routing, "smart"));
+  expectSubstitute(headers, false);
+  expect([answer.object, answer.choices[0].finish_reason], ["chat.completion", "stop"], "the answer");
+  assert.ok(answer.choices[0].message.content, "the answer is empty");
+  expectUsage(answer.usage);
+});
+
+checkOnce("substitute in a stream", async () => {
+  const options = { stream: true, stream_options: { include_usage: true } };
+  const [headers, chunks] = await expectAsked(SMART, [1, 1, 1], () => askRaw(routing, "smart", options));
+  expectSubstitute(headers, true);
+  // Nothing is left of those that are down.
+  expect(new Set(chunks.map((chunk) => chunk.id)).size, 1, "the number of answers");
+  const roles = chunks.flatMap((chunk) => chunk.choices.map((choice) => choice.delta.role)).filter(Boolean);
+  expect(roles, ["assistant"], "the beginnings");
+  const all = await read(chunks);
+  assert.ok(all.text, "the answer is empty");
+  expect([all.finishReasons, all.usages.length], [["stop"], 1], "the finish reasons and the number of usages");
+  expectUsage(all.usages[0]);
+});
+
+checkOnce("substitute that calls tools", async () => {
+  const options = { messages: TOOL_QUESTION, tools: TOOLS };
+  const [headers, answer] = await expectAsked(SMART, [1, 1, 1], () => askRaw(routing, "smart", options));
+  expectSubstitute(headers, false);
+  const stream = () => askRaw(routing, "smart", { stream: true, ...options });
+  const [headersOfStream, chunks] = await expectAsked(SMART, [1, 1, 1], stream);
+  expectSubstitute(headersOfStream, true);
+  expect((await read(chunks)).finishReasons, ["tool_calls"], "the finish reasons of the stream");
+  const streamed = [];
+  for (const call of chunks.flatMap((chunk) => chunk.choices[0]?.delta.tool_calls ?? [])) {
+    streamed[call.index] ??= { function: { name: call.function.name, arguments: "" } };
+    streamed[call.index].function.arguments += call.function.arguments ?? "";
+  }
+  expect(answer.choices[0].finish_reason, "tool_calls", "the finish reason");
+  for (const calls of [answer.choices[0].message.tool_calls, streamed]) {
+    expect(calls.map((call) => call.function.name), ["get_weather", "get_time"], "the called functions");
+    for (const call of calls) {
+      expect(typeof JSON.parse(call.function.arguments).city, "string", "the type of the city");
+    }
+  }
+});
+
+checkOnce("routes are models", async () => {
+  const listed = [];
+  for await (const model of routing.models.list()) listed.push(model.id);
+  for (const name of ["smart", "down"]) assert.ok(listed.includes(name), `${name} is not listed`);
+  expect((await routing.models.retrieve("smart")).id, "smart", "the model");
+});
+
+checkOnce("message when all are down", async () => {
+  const call = (options) => () => askRaw(routing, "down", options, SUPPORT_CHAT);
+  const [headers, answer] = await expectAsked(DOWN, [1, 1, 1], call({}));
+  expectDegraded(headers);
+  expect([answer.object, answer.choices[0].finish_reason], ["chat.completion", "stop"], "the answer");
+  expect(answer.choices[0].message.content, SORRY, "the text");
+  const [headersOfStream, chunks] = await expectAsked(DOWN, [1, 1, 1], call({ stream: true }));
+  expectDegraded(headersOfStream);
+  const { text, finishReasons } = await read(chunks);
+  expect([text, finishReasons], [SORRY, ["stop"]], "the text of the stream and its finish reasons");
+});
+
+checkOnce("error when all are down", async () => {
+  for (const stream of [false, true]) {
+    const call = () => refused(OpenAI.RateLimitError, 429, () => askWith(routing, "down", { stream }));
+    // The client would come back, and is told not to.
+    const error = await expectAsked(DOWN, [1, 1, 1], call);
+    expect(error.code, "rate_limit_exceeded", "the code");
+    expectAllDown(error.message, error.headers);
+  }
+});
+
+checkOnce("sensitive requests stay in the house", async () => {
+  for (const stream of [false, true]) {
+    const call = () => askRaw(routing, "smart", { stream }, SENSITIVE);
+    const [headers] = await expectAsked(SMART, [0, 0, 1], call);
+    const told = [headers.get("x-llm-target"), headers.get("x-llm-attempts")];
+    expect(told, [SMART[2], "1"], "the target and the attempts");
+  }
+  const call = () => refused(OpenAI.InternalServerError, 503, () => askRaw(routing, SMART[0], {}, SENSITIVE));
+  const error = await expectAsked(SMART, [0, 0, 0], call);
+  expectHeaders(error.headers, { kind: "no_route", origin: "gateway", shouldRetry: "false" });
+});
+
+checkOnce("key for some models", async () => {
+  const small = connect({ baseURL: `${ROUTED}/v1`, apiKey: SMALL_KEY, maxRetries: 2 });
+  for (const model of SMART.slice(0, 2)) {
+    const call = () => refused(OpenAI.PermissionDeniedError, 403, () => askWith(small, model));
+    const error = await expectAsked(SMART, [0, 0, 0], call);
+    expectHeaders(error.headers, { kind: "forbidden", origin: "caller", shouldRetry: "false" });
+  }
+  // Of a route it gets what it is good for.
+  const [headers] = await expectAsked(SMART, [0, 0, 1], () => askRaw(small, "smart"));
+  expect(headers.get("x-llm-target"), SMART[2], "the target");
+});
+
+checkOnce("malformed hints", async () => {
+  for (const [name, value] of Object.entries(MALFORMED)) {
+    const asking = () => askRaw(routing, "smart", {}, { [name]: value });
+    const call = () => refused(OpenAI.BadRequestError, 400, asking, name);
+    // It does not come through the doors.
+    const error = await expectAsked(SMART, [0, 0, 0], call, 0);
+    expect(error.type, "invalid_request_error", `the type for ${name}`);
+    assert.ok(error.message.includes(`${name}: expected`), `the error does not name ${name}: ${error.message}`);
+  }
+});
+
+checkOnce("configuration read again in mid stream", async () => {
+  const chunks = (await askWith(routing, "local/sim-slow", { stream: true }))[Symbol.asyncIterator]();
+  const seen = [];
+  const next = async () => {
+    const { done, value } = await chunks.next();
+    if (!done) seen.push(value);
+    return !done;
+  };
+  for (let begun = 0; begun < 3; begun++) assert.ok(await next(), "the stream ended at its beginning");
+  await reconfigured("[router.routes.smart]", "[router.routes.clever]", async () => {
+    assert.ok((await askWith(routing, "clever")).choices[0].message.content, "the answer is empty");
+    await refused(OpenAI.NotFoundError, 404, () => askWith(routing, "smart"));
+    // The stream is still open.
+    await counts(1, ROUTED_ADMIN);
+    while (await next());
+  });
+  const all = await read(seen);
+  assert.ok(all.text, "the answer is empty");
+  expect(all.finishReasons, ["stop"], "the finish reasons");
 });
 
 checkOnce("provider out of reach", async () => {

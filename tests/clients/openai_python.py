@@ -6,15 +6,25 @@ import time
 
 import openai
 import pydantic
+from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from checks import (
+    DOWN,
     GATEWAY,
     GOOD_KEY,
     KEYED,
     LATE,
+    MALFORMED,
     MENDED,
     PNG,
     RESILIENT,
+    ROUTED,
+    ROUTED_ADMIN,
+    SENSITIVE,
+    SMALL_KEY,
+    SMART,
+    SORRY,
+    SUPPORT_CHAT,
     WRONG_KEYS,
     calls_begun,
     check,
@@ -22,15 +32,20 @@ from checks import (
     check_resilient,
     counts,
     expect,
+    expect_all_down,
+    expect_asked,
     expect_calls,
+    expect_degraded,
     expect_given_up,
     expect_headers,
     expect_left,
     expect_open_circuit,
+    expect_substitute,
     expect_timeout,
     fail_until_open,
     open_circuit,
     raises,
+    reconfigured,
     refused,
     reset_circuit,
     run,
@@ -78,6 +93,8 @@ CLIENT = connect()
 # Of the gateway with retries and circuits: a client that leaves retries to it, and one with its own.
 LEAVING = connect(RESILIENT)
 RETRYING = connect(RESILIENT, max_retries=openai.DEFAULT_MAX_RETRIES)
+# Of the gateway with routes, and with retries of its own.
+ROUTING = connect(ROUTED, GOOD_KEY, max_retries=openai.DEFAULT_MAX_RETRIES)
 
 
 def ask(model, client=CLIENT, **options):
@@ -96,6 +113,13 @@ def read(stream):
             if choice.finish_reason is not None:
                 finish_reasons.append(choice.finish_reason)
     return text, finish_reasons, usages
+
+
+def ask_raw(model, client, stream=False, **options):
+    """Asks, and returns the headers and the answer; the chunks, once the last has come, if a stream is asked for."""
+    create = client.chat.completions.with_raw_response.create
+    raw = create(**{"model": model, "messages": QUESTION, "stream": stream, **options})
+    return raw.headers, list(raw.parse()) if stream else raw.parse()
 
 
 def expect_usage(usage):
@@ -490,6 +514,132 @@ def circuit_opened_by_hand(at):
     error = expect_calls(model, 3, 0, lambda: refused(openai.InternalServerError, 503, lambda: ask(model, RETRYING)))
     expect_headers(error.response.headers, kind="circuit_open", origin="gateway")
     assert "retry-after" not in error.response.headers, "the gateway knows what nobody knows"
+
+
+@check_once
+def substitute_for_two_that_are_down(_):
+    headers, answer = expect_asked(SMART, [1, 1, 1], lambda: ask_raw("smart", ROUTING))
+    expect_substitute(headers, stream=False)
+    expect((answer.object, answer.choices[0].finish_reason), ("chat.completion", "stop"), "the answer")
+    assert answer.choices[0].message.content, "the answer is empty"
+    expect_usage(answer.usage)
+
+
+@check_once
+def substitute_in_a_stream(_):
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    headers, chunks = expect_asked(SMART, [1, 1, 1], lambda: ask_raw("smart", ROUTING, **options))
+    expect_substitute(headers, stream=True)
+    # Nothing is left of those that are down.
+    expect(len({chunk.id for chunk in chunks}), 1, "the number of answers")
+    roles = [choice.delta.role for chunk in chunks for choice in chunk.choices if choice.delta.role]
+    expect(roles, ["assistant"], "the beginnings")
+    text, finish_reasons, usages = read(chunks)
+    assert text, "the answer is empty"
+    expect(finish_reasons, ["stop"], "the finish reasons")
+    expect(len(usages), 1, "the number of usages")
+    expect_usage(usages[0])
+
+
+@check_once
+def substitute_that_calls_tools(_):
+    # The model calls every tool that is named.
+    messages = [{"role": "user", "content": "What are weather and time in Oslo?"}]
+    options = {"messages": messages, "tools": [WEATHER, TIME]}
+    headers, answer = expect_asked(SMART, [1, 1, 1], lambda: ask_raw("smart", ROUTING, **options))
+    expect_substitute(headers, stream=False)
+    call = lambda: ask_raw("smart", ROUTING, stream=True, **options)
+    headers, chunks = expect_asked(SMART, [1, 1, 1], call)
+    expect_substitute(headers, stream=True)
+    state = ChatCompletionStreamState()
+    for chunk in chunks:
+        state.handle_chunk(chunk)
+    for choice in [answer.choices[0], state.get_final_completion().choices[0]]:
+        expect(choice.finish_reason, "tool_calls", "the finish reason")
+        calls = choice.message.tool_calls
+        expect([call.function.name for call in calls], ["get_weather", "get_time"], "the called functions")
+        assert all("city" in json.loads(call.function.arguments) for call in calls), "the arguments have no city"
+
+
+@check_once
+def routes_are_models(_):
+    missing = {"smart", "down"} - {model.id for model in ROUTING.models.list()}
+    assert not missing, f"not listed: {sorted(missing)}"
+    model = ROUTING.models.retrieve("smart")
+    expect((model.id, model.object), ("smart", "model"), "the model")
+
+
+@check_once
+def message_when_all_are_down(_):
+    options = {"extra_headers": SUPPORT_CHAT}
+    headers, answer = expect_asked(DOWN, [1, 1, 1], lambda: ask_raw("down", ROUTING, **options))
+    expect_degraded(headers)
+    expect((answer.object, answer.choices[0].finish_reason), ("chat.completion", "stop"), "the answer")
+    expect(answer.choices[0].message.content, SORRY, "the text")
+    headers, chunks = expect_asked(DOWN, [1, 1, 1], lambda: ask_raw("down", ROUTING, stream=True, **options))
+    expect_degraded(headers)
+    text, finish_reasons, _usages = read(chunks)
+    expect((text, finish_reasons), (SORRY, ["stop"]), "the text of the stream and its finish reasons")
+
+
+@check_once
+def error_when_all_are_down(_):
+    for stream in [False, True]:
+        call = lambda: refused(openai.RateLimitError, 429, lambda: ask("down", ROUTING, stream=stream))
+        # The client would come back, and is told not to.
+        error = expect_asked(DOWN, [1, 1, 1], call)
+        expect(error.code, "rate_limit_exceeded", "the code")
+        expect_all_down(error.message, error.response.headers)
+
+
+@check_once
+def sensitive_requests_stay_in_the_house(_):
+    for stream in [False, True]:
+        options = {"stream": stream, "extra_headers": SENSITIVE}
+        headers, _answer = expect_asked(SMART, [0, 0, 1], lambda: ask_raw("smart", ROUTING, **options))
+        expect((headers["x-llm-target"], headers["x-llm-attempts"]), (SMART[2], "1"), "the target and the attempts")
+    call = lambda: refused(
+        openai.InternalServerError, 503, lambda: ask(SMART[0], ROUTING, max_tokens=5, extra_headers=SENSITIVE)
+    )
+    error = expect_asked(SMART, [0, 0, 0], call)
+    expect_headers(error.response.headers, kind="no_route", origin="gateway", should_retry="false")
+
+
+@check_once
+def key_for_some_models(_):
+    client = connect(ROUTED, SMALL_KEY, max_retries=openai.DEFAULT_MAX_RETRIES)
+    for model in SMART[:2]:
+        call = lambda: refused(openai.PermissionDeniedError, 403, lambda: ask(model, client))
+        error = expect_asked(SMART, [0, 0, 0], call)
+        expect_headers(error.response.headers, kind="forbidden", origin="caller", should_retry="false")
+    # Of a route it gets what it is good for.
+    headers, _answer = expect_asked(SMART, [0, 0, 1], lambda: ask_raw("smart", client))
+    expect(headers["x-llm-target"], SMART[2], "the target")
+
+
+@check_once
+def malformed_hints(_):
+    for name, value in MALFORMED.items():
+        options = {"extra_headers": {name: value}}
+        call = lambda: refused(openai.BadRequestError, 400, lambda: ask("smart", ROUTING, **options), name)
+        # It does not come through the doors.
+        error = expect_asked(SMART, [0, 0, 0], call, requests=0)
+        expect(error.type, "invalid_request_error", f"the type for {name}")
+        assert f"{name}: expected" in error.message, f"the error does not name {name}: {error.message}"
+
+
+@check_once
+def configuration_read_again_in_mid_stream(_):
+    stream = iter(ask("local/sim-slow", ROUTING, stream=True))
+    beginning = [next(stream) for _ in range(3)]
+    with reconfigured("[router.routes.smart]", "[router.routes.clever]"):
+        assert ask("clever", ROUTING).choices[0].message.content, "the answer is empty"
+        refused(openai.NotFoundError, 404, lambda: ask("smart", ROUTING))
+        # The stream is still open.
+        counts(are_open=1, admin=ROUTED_ADMIN)
+        text, finish_reasons, _usages = read(beginning + list(stream))
+    assert text, "the answer is empty"
+    expect(finish_reasons, ["stop"], "the finish reasons")
 
 
 @check_once

@@ -74,6 +74,11 @@ impl Background {
         self.lines.recv_timeout(until.saturating_duration_since(Instant::now()))
     }
 
+    /// What the system knows it by, to send it a signal.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end, and tells whether that was a success.
     pub(crate) fn succeeded(&mut self) -> bool {
         self.child.wait().is_ok_and(|status| status.success())

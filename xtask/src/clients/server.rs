@@ -13,7 +13,7 @@ const START_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Server<const LISTENERS: usize> {
     addresses: [String; LISTENERS],
-    _process: Background,
+    process: Background,
 }
 
 impl<const LISTENERS: usize> Server<LISTENERS> {
@@ -44,12 +44,17 @@ impl<const LISTENERS: usize> Server<LISTENERS> {
             };
             println!("{words} {address}");
         }
-        Ok(Self { addresses, _process: process })
+        Ok(Self { addresses, process })
     }
 
     /// `http://127.0.0.1:PORT`, in the order of the words.
     pub(super) fn addresses(&self) -> [&str; LISTENERS] {
         self.addresses.each_ref().map(String::as_str)
+    }
+
+    /// What the system knows it by.
+    pub(super) fn process(&self) -> u32 {
+        self.process.id()
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) struct Servers {
     plain: Watched,
     keyed: Server<1>,
     resilient: Watched,
+    routed: Watched,
 }
 
 impl Servers {
@@ -35,13 +36,18 @@ impl Servers {
             plain: Watched::start(programs, folder, "gateway.toml")?,
             keyed: Server::start(gateway(programs, &keyed), ["listening on"])?,
             resilient: Watched::start(programs, folder, "resilient.toml")?,
+            routed: Watched::start(programs, folder, "routed.toml")?,
         })
     }
 
     /// What every script is told: see `checks.py`.
-    pub(super) fn arguments(&self) -> Vec<&str> {
-        let servers = [&self.plain.addresses()[..], &self.keyed.addresses()[..], &self.resilient.addresses()[..]];
-        servers.concat().into_iter().chain(PROVIDERS).collect()
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let Self { plain, keyed, resilient, routed } = self;
+        let servers = [&plain.addresses()[..], &keyed.addresses(), &resilient.addresses(), &routed.addresses()];
+        let mut arguments: Vec<String> = servers.concat().into_iter().map(str::to_owned).collect();
+        arguments.extend([routed.config.display().to_string(), routed.gateway.process().to_string()]);
+        arguments.extend(PROVIDERS.map(str::to_owned));
+        arguments
     }
 }
 
@@ -51,6 +57,8 @@ struct Watched {
     // The gateway comes first, so that it is ended before the provider that it calls.
     gateway: Server<2>,
     provider: Server<2>,
+    /// The file that the gateway reads, and reads again when it is told to.
+    config: PathBuf,
 }
 
 impl Watched {
@@ -67,7 +75,7 @@ impl Watched {
         let mut command = gateway(programs, &config);
         command.env(ADMIN_KEY.0, ADMIN_KEY.1);
         let gateway = Server::start(command, ["listening on", "operators look at"])?;
-        Ok(Self { gateway, provider })
+        Ok(Self { gateway, provider, config })
     }
 
     /// Of the gateway's doors, of what it tells operators, and of what the provider tells of calls.
