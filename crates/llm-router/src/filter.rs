@@ -123,8 +123,8 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
-    /// Why no candidate is left of the route of this name.
-    pub(crate) fn refusal(&self, route: &str) -> Error {
+    /// Why no candidate is left of what was asked for by this name.
+    pub(crate) fn refusal(&self, name: &str) -> Error {
         let Excluded { all, capability, missing, window, sensitive, not_allowed } = self.excluded;
         let only = |some: u32| some > 0 && some == all;
         let (kind, why) = if only(not_allowed) {
@@ -138,7 +138,7 @@ impl<'a> Filter<'a> {
         } else {
             (ErrorKind::NoRoute, "none of them can serve this request".into())
         };
-        Error::new(kind, format!("`{route}` has {all} targets: {why}"))
+        Error::new(kind, format!("`{name}` has {all} targets: {why}"))
     }
 }
 

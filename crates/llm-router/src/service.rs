@@ -78,7 +78,7 @@ where
             let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
             meaning = meant.meaning;
             let (name, tags) = (meant.name, meant.required_tags);
-            let mut attempts = call.filter(name, &meaning, tags, &mut facts).map_err(|error| call.refused(error))?;
+            let mut attempts = call.filter(&meaning, tags, &mut facts).map_err(|error| call.refused(error))?;
             let picked = match call.next(&mut attempts, now, None) {
                 Some(picked) => picked,
                 None => call.panic(name, &meaning, &attempts, now).map_err(|error| call.refused(error))?,
@@ -135,7 +135,7 @@ pub(crate) fn beside(current: &Current, target: &Target, request: &LlmRequest) -
     let call = Call { current, request, chosen: None };
     let mut facts = Facts::of(request);
     let meant = call.meant(&mut facts).ok()?;
-    let attempts = call.filter(meant.name, &meant.meaning, meant.required_tags, &mut facts).ok()?;
+    let attempts = call.filter(&meant.meaning, meant.required_tags, &mut facts).ok()?;
     attempts.beside(target).cloned()
 }
 
@@ -182,7 +182,6 @@ impl<'a> Call<'a> {
     /// Those of them who can answer it.
     fn filter<'m>(
         &self,
-        name: &str,
         meaning: &'m Meaning<'a>,
         required_tags: &[Box<str>],
         facts: &mut Facts<'a>,
@@ -201,7 +200,8 @@ impl<'a> Call<'a> {
             }
         }
         if attempts.is_empty() {
-            return Err(filter.refusal(name));
+            // To the caller it is what was asked for, wherever a rule has sent the call.
+            return Err(filter.refusal(self.request.model()));
         }
         Ok(attempts)
     }
@@ -237,7 +237,7 @@ impl<'a> Call<'a> {
             return Ok(picked);
         }
         Counts::add(&common.counts.no_candidate);
-        Err(attempts.nobody_is_fit(name))
+        Err(attempts.nobody_is_fit(self.request.model()))
     }
 
     /// The request of an attempt at `picked`.

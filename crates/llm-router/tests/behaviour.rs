@@ -335,6 +335,25 @@ async fn rules_send_calls_elsewhere_refuse_them_and_require_tags() {
     assert_eq!(handle.counts().refused, 1);
 }
 
+/// It may be called `penalty-box`.
+#[tokio::test(start_paused = true)]
+async fn no_caller_is_told_which_route_a_rule_has_sent_it_to() {
+    let all = targets(["a", "b"]);
+    let rules = Rules::new([
+        Rule::new(When::new().tags(["barred"])).to("internal").require_tags(["none"]),
+        Rule::new(When::new()).to("internal"),
+    ]);
+    let plan = Plan::new(all.clone()).route("internal", all.route(["a/m", "b/m"]).unwrap()).rules(rules).unwrap();
+    let cooling = HealthState::Cooling { remaining: SECOND };
+    let layer = RouterLayer::new(plan).health(Arc::new(Told::new([("a", cooling), ("b", cooling)])));
+    let service = Providers::new([("a", vec![]), ("b", vec![])]).under(&layer);
+    for (request, kind) in [(tagged(ask("m"), "barred"), ErrorKind::NoRoute), (ask("m"), ErrorKind::CircuitOpen)] {
+        let error = answer(&service, request).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.message().contains("`m`") && !error.message().contains("internal"), "{error}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rule_names_only_what_is_there() {
     let rules = |name: &str| Rules::new([Rule::new(When::new()).to(name)]);
