@@ -177,9 +177,14 @@ impl<'p> Attempts<'p> {
         })
     }
 
+    /// Whether somebody was passed over for not being fit to be called.
+    pub(crate) fn has_unfit(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
     /// The error of a call for which nobody is fit to be called: who that is, and when the first of them will be.
     pub(crate) fn nobody_is_fit(&self, name: &str) -> Error {
-        let mut message = format!("every target of `{name}` is open or cooling:");
+        let mut message = format!("every target of `{name}` that would do is open or cooling:");
         for (number, aside) in self.aside.iter().enumerate().take(MOST_NAMED) {
             let comma = if number == 0 { "" } else { "," };
             // Which key it is concerns only the operator.

@@ -191,7 +191,7 @@ fn of_all_that_are_open_the_first_to_reopen_is_probed_and_what_cools_never() {
     assert_eq!((probe.candidate.target().provider(), probe.is_probe, probe.is_substitute), ("c", true, true));
     let error = attempts.nobody_is_fit("smart");
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::CircuitOpen, Some(SECOND)));
-    assert_eq!(error.message(), "every target of `smart` is open or cooling: a/m, b/m, c/m");
+    assert_eq!(error.message(), "every target of `smart` that would do is open or cooling: a/m, b/m, c/m");
 
     let stage = Stage::new([(0, "a"), (0, "b")]).health([("a", cooling), ("b", cooling)]);
     let mut attempts = stage.attempts(&*rank);

@@ -87,9 +87,9 @@
 //! [`ContextLength`](llm_core::ErrorKind::ContextLength) if the prompt is too long for all,
 //! [`InvalidRequest`](llm_core::ErrorKind::InvalidRequest) if all lack a capability, else
 //! [`NoRoute`](llm_core::ErrorKind::NoRoute). [`CircuitOpen`](llm_core::ErrorKind::CircuitOpen) when none of them is fit to
-//! be called, with the shortest remaining wait. After failures it is the last one of a provider's, or of ours if none was
-//! reached, with the shortest wait that anybody asked for and the whole trail. From the dispatch come `UnknownModel` and
-//! `NoRoute`. All other errors pass unchanged.
+//! be called, or none of those that have words for the request, with the shortest remaining wait. After failures it is the
+//! last one of a provider's, or of ours if none was reached, with the shortest wait that anybody asked for and the whole
+//! trail. From the dispatch come `UnknownModel` and `NoRoute`. All other errors pass unchanged.
 //!
 //! # Sources
 //! The load score is compared with other rules in [`load_score`]. That a client tries further servers within one request,

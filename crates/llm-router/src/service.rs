@@ -121,6 +121,12 @@ where
                 Ok(next) => next,
                 Err(stop) => {
                     call.decided(stop, &picked, &error);
+                    if error.kind() == ErrorKind::Untranslatable
+                        && !failures.came_from_provider()
+                        && attempts.has_unfit()
+                    {
+                        failures.add(&attempts.nobody_is_fit(request.model()));
+                    }
                     return Err(call.failed(error, &failures));
                 }
             };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_core::{Context, Elsewhere, Error};
+use llm_core::{Context, Elsewhere, Error, ErrorKind};
 
 /// What the router makes of a failure. The word for it is in the trail, at the attempt that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ impl Verdict {
 pub(crate) struct Failures {
     // The last one that came from a provider.
     provided: Option<Error>,
+    // The last one of a target that was not fit to be called.
+    unfit: Option<Error>,
     soonest: Option<Duration>,
 }
 
@@ -43,16 +45,26 @@ impl Failures {
     pub(crate) fn add(&mut self, error: &Error) {
         if !error.class().is_own {
             self.provided = Some(error.clone());
+        } else if error.kind() == ErrorKind::CircuitOpen {
+            self.unfit = Some(error.clone());
         }
         self.soonest = [self.soonest, error.retry_after()].into_iter().flatten().min();
     }
 
+    /// Whether one of them came from a provider.
+    pub(crate) fn came_from_provider(&self) -> bool {
+        self.provided.is_some()
+    }
+
     /// What the caller is told: the last failure of a provider, unless none was reached, and the shortest of the waits
     /// that anybody asked for. `last` is the failure that ended the call.
+    ///
+    /// That a target has no words for the request is no fault of it while another may have them and is only unwell.
     pub(crate) fn told(&self, last: Error, context: &Context) -> Error {
-        let mut error = match &self.provided {
-            Some(provided) if last.class().is_own => provided.clone(),
-            Some(_) | None => last,
+        let mut error = match (&self.provided, &self.unfit) {
+            (Some(provided), _) if last.class().is_own => provided.clone(),
+            (None, Some(unfit)) if last.kind() == ErrorKind::Untranslatable => unfit.clone(),
+            (Some(_) | None, _) => last,
         };
         let soonest = self.soonest.filter(|wait| may_pass(&error) && error.retry_after() != Some(*wait));
         if let Some(wait) = soonest {

@@ -413,6 +413,23 @@ async fn an_only_target_that_is_open_is_left_alone_until_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_target_has_no_words_for_another_may_have_once_it_is_well() {
+    let open = HealthState::Open { remaining: 7 * SECOND };
+    for [wordless, ill] in [["a", "b"], ["b", "a"]] {
+        let providers = Providers::new([(wordless, vec![fail(ErrorKind::Untranslatable)]), (ill, vec![])]);
+        let health = Arc::new(Told::new([(ill, open)]));
+        let service = providers.under(&RouterLayer::new(targets(["a", "b"])).health(health));
+        let error = answer(&service, ask("m")).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::CircuitOpen, Some(7 * SECOND)));
+        assert!(error.message().ends_with(&format!("{ill}/m")), "{error}");
+        assert_eq!(trail(&error), [(format!("{wordless}/m"), Some("no_candidate"))]);
+    }
+    let providers = Providers::new([("a", vec![fail(ErrorKind::Untranslatable)])]);
+    let error = answer(&providers.under(&RouterLayer::new(targets(["a"]))), ask("m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Untranslatable, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_fails_ends_the_call() {
     let health =
         Told::new([("a", HealthState::Open { remaining: SECOND }), ("b", HealthState::Open { remaining: SECOND })]);
