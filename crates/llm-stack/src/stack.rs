@@ -60,6 +60,11 @@ impl Stack {
         &self.models
     }
 
+    /// Whether callers may ask for what goes by this name: a route, a model, or a model with its provider before it.
+    pub fn serves(&self, name: &str) -> bool {
+        self.targets.serves(name) || self.models.iter().any(|model| model.name == name)
+    }
+
     /// The providers' names.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.providers.iter().map(|name| &**name)

@@ -214,7 +214,7 @@ impl ConfigError {
     pub(crate) fn in_text(mut self, text: &str) -> Self {
         self.line = self.line.or_else(|| line_of(text, &self.path));
         for (field, value) in texts_at(text, &self.path) {
-            if may_be_secret(&field, &value) {
+            if may_be_secret(&self.path, &field, &value) {
                 let escaped = format!("{value:?}");
                 let escaped = escaped.trim_matches('"');
                 self.message = self.message.replace(&value, "…").replace(escaped, "…");
@@ -236,11 +236,16 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// The tables of the layers, in which there are names and no keys.
+const LAYERS: [&str; 7] = ["classify", "fallback", "router", "hedge", "retry", "breaker", "timeout"];
+
 /// Whether a text could be a key: not a name, not the place of a file, and not a variable of the environment, all of
 /// which an operator wants to read. No key that is worth anything is shorter than eight characters.
-fn may_be_secret(field: &str, text: &str) -> bool {
+fn may_be_secret(path: &str, field: &str, text: &str) -> bool {
+    let is_of_layer = path.split(['.', '[']).next().is_some_and(|table| LAYERS.contains(&table));
     let is_variable = text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    text.len() >= 8 && !is_variable && !matches!(field, "name" | "key_file" | "ca_file")
+    let is_name = matches!(field, "name" | "key_file" | "ca_file") || field.starts_with("models[");
+    text.len() >= 8 && !is_variable && !is_of_layer && !is_name
 }
 
 impl Config {

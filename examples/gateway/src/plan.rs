@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::{
     Arguments,
     config::{AdminConfig, Config, ConfigError, GatewayConfig},
-    keys::Keys,
+    keys::{KeyConfig, Keys},
 };
 
 /// A configuration that has been checked as a whole.
@@ -54,6 +54,7 @@ impl Plan {
             None => Stack::try_from(stack),
         };
         let stack = stack.map_err(|error| ConfigError::at(error.path(), error.message()))?;
+        check_models(&gateway.keys, &stack)?;
         Ok(Self { gateway, stack, keys, admin_key, may_move })
     }
 }
@@ -68,6 +69,18 @@ fn check_tenants(stack: &StackConfig, keys: &Keys) -> Result<(), ConfigError> {
     let classified = classified.map(|tenant| ("classify.tenants".to_owned(), &**tenant));
     match in_rules.chain(classified).find(|(_, tenant)| !keys.has_tenant(tenant)) {
         Some((place, tenant)) => Err(ConfigError::at(place, format!("no key stands for the tenant `{tenant}`"))),
+        None => Ok(()),
+    }
+}
+
+/// A name that nobody serves would permit nothing. What ends in an asterisk may be the beginning of names to come.
+fn check_models(keys: &[KeyConfig], stack: &Stack) -> Result<(), ConfigError> {
+    let models = keys.iter().enumerate().flat_map(|(key, config)| {
+        let models = config.models.iter().flatten().enumerate();
+        models.map(move |(at, model)| (format!("keys[{key}].models[{at}]"), model))
+    });
+    match models.into_iter().find(|(_, model)| !model.ends_with('*') && !stack.serves(model)) {
+        Some((place, model)) => Err(ConfigError::at(place, format!("there is no route or model `{model}`"))),
         None => Ok(()),
     }
 }

@@ -111,6 +111,15 @@ fn a_wrong_value_of_the_server_is_named_with_line_and_key() {
     let key = |tenant: &str| format!("[[keys]]\nsha256 = \"{SHA256}\"\ntenant = \"{tenant}\"\n");
     are_refused(&[(&key(""), "line 3: keys[0].tenant", "blank")], SIMULATED);
     are_refused(&[(&(key("a") + &key("b")), "line 5: keys[1].sha256", "twice")], SIMULATED);
+    for (models, place, word) in [
+        ("[]", "models", "leave the list out"),
+        ("[\"m\", \"misspelt\"]", "models[1]", "`misspelt`"),
+        ("[\"simulated/n\"]", "models[0]", "`simulated/n`"),
+        ("[\"\"]", "models[0]", "no route or model"),
+    ] {
+        let place = format!("line 4: keys[0].{place}");
+        are_refused(&[(&format!("{}models = {models}\n", key("a")), &place, word)], SIMULATED);
+    }
 }
 
 #[test]
@@ -126,6 +135,24 @@ fn a_wrong_value_of_a_layer_is_named_with_line_and_key() {
         ("[breaker]\nopen_for = \"2m\"\nopen_at_most = \"1m\"\n", "line 3: breaker.open_at_most", "open_for"),
         ("[breaker]\ntrip = \"never\"\n", "line 2: breaker.trip", "cusum"),
         ("[breaker.models.m]\nprobes = 0\n", "line 2: breaker.models.m.probes", "15"),
+        // What is not known is repeated, and what is known is not struck out with it.
+        ("[[router.rules]]\nuse = \"deepseek-codr\"\n", "line 2: router.rules[0].use", "`deepseek-codr`"),
+        (
+            "[[fallback.cases]]\nmessage = \"no\"\nwhen = { kinds = \"overload\" }\n",
+            "line 3: fallback.cases[0].when.kinds",
+            "`overload`; known are `invalid_request`",
+        ),
+        (
+            "[[fallback.cases]]\nmessage = \"no\"\nwhen = { kinds = \"overload\" }\n",
+            "line 3: fallback.cases[0].when.kinds",
+            "`overloaded`",
+        ),
+        ("[classify]\ndetect = [\"e-mail-address\"]\n", "line 2: classify.detect[0]", "`e-mail-address`"),
+        (
+            "classify = { intent = true }\n[[fallback.cases]]\nmessage = \"no\"\nwhen = { intent = \"coding\" }\n",
+            "line 4: fallback.cases[0].when.intent",
+            "`coding`",
+        ),
     ];
     are_refused(&rows, SIMULATED);
 }
