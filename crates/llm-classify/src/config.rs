@@ -19,7 +19,7 @@ use crate::{ClassifyLayer, IntentModel, Pattern, Patterns};
 /// use llm_classify::{ClassifyConfig, ClassifyLayer};
 ///
 /// let config: ClassifyConfig = toml::from_str(r#"
-///     intent = { confidence = 0.6 }             # or true
+///     intent = { confidence = 0.8 }             # or true
 ///     detect = ["card", "iban", "private_key"]  # or "all"
 ///     tenants = ["clinic"]
 /// "#)?;

@@ -41,7 +41,8 @@
 //! - At `poll_ready`: as the inner service.
 //! - At `call`: where the context has no intent yet, the [`Classifier`] is asked, such as the built-in [`IntentModel`], and
 //!   what it says is written into it. An intent that a door or the caller has set stays. Where it abstains there is none.
-//!   Either is logged at debug.
+//!   Either is logged at debug. Whoever writes the prompt can steer what it is taken for: an intent may choose a model,
+//!   and must not decide what a caller may do.
 //! - Then, while the request is not sensitive: it becomes so if its tenant is among
 //!   [`sensitive_tenants`](ClassifyLayer::sensitive_tenants), or if a [`Detector`] finds something in one of its texts.
 //!   Nothing ever makes it less sensitive. What was found is logged at debug by kind and call id, and counted; the text is

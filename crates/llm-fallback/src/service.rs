@@ -68,7 +68,7 @@ async fn fall_back(shared: Striped<Shared>, request: LlmRequest, failure: Error)
     let trail = request.context().trail();
     let failed = last_failed(&trail);
     let (mut has_case, mut later) = (false, None);
-    for case in &shared.cases {
+    for (place, case) in shared.cases.iter().enumerate() {
         if !case.when.holds(&request, kind) {
             continue;
         }
@@ -84,7 +84,7 @@ async fn fall_back(shared: Striped<Shared>, request: LlmRequest, failure: Error)
                 match ask(service.clone(), &request, shared.hold_back).await {
                     Ok(response) => Some((FallbackEvent::Service, response)),
                     Err(error) => {
-                        debug!(error.kind = %error.kind(), "the fallback failed as well");
+                        debug!(error.kind = %error.kind(), case = place, "the fallback failed as well");
                         later = Some(error);
                         None
                     }
@@ -95,7 +95,7 @@ async fn fall_back(shared: Striped<Shared>, request: LlmRequest, failure: Error)
         if let Some((event, mut response)) = answered {
             mark(&trail, failed);
             shared.record.note(kind, event, Instant::now());
-            debug!(error.kind = %kind, answer = event.as_str(), "fell back");
+            debug!(error.kind = %kind, case = place, answer = event.as_str(), "fell back");
             response.head.served = Served::Degraded;
             return Ok(response);
         }

@@ -127,18 +127,24 @@ impl<'a> Filter<'a> {
     pub(crate) fn refusal(&self, name: &str) -> Error {
         let Excluded { all, capability, missing, window, sensitive, not_allowed } = self.excluded;
         let only = |some: u32| some > 0 && some == all;
+        let of = |one: &'static str, several: &'static str| if all == 1 { one } else { several };
+        let is_not = of("it is not", "none of them is");
         let (kind, why) = if only(not_allowed) {
-            (ErrorKind::Forbidden, "the caller may use none of them".into())
+            (ErrorKind::Forbidden, of("the caller may not use it", "the caller may use none of them").into())
         } else if only(window) {
-            (ErrorKind::ContextLength, "the prompt is too long for each of them".into())
+            (
+                ErrorKind::ContextLength,
+                of("the prompt is too long for it", "the prompt is too long for each of them").into(),
+            )
         } else if let (true, Some(missing)) = (only(capability), missing) {
-            (ErrorKind::InvalidRequest, format!("none of them is capable of {}", word(missing)))
+            (ErrorKind::InvalidRequest, format!("{is_not} capable of {}", word(missing)))
         } else if only(sensitive) {
-            (ErrorKind::NoRoute, "the request is sensitive, and none of them is marked local".into())
+            (ErrorKind::NoRoute, format!("the request is sensitive, and {is_not} marked local"))
         } else {
-            (ErrorKind::NoRoute, "none of them can serve this request".into())
+            (ErrorKind::NoRoute, of("it cannot serve this request", "none of them can serve this request").into())
         };
-        Error::new(kind, format!("`{name}` has {all} targets: {why}"))
+        let targets = if all == 1 { "one target".to_owned() } else { format!("{all} targets") };
+        Error::new(kind, format!("`{name}` has {targets}: {why}"))
     }
 }
 

@@ -53,6 +53,8 @@ fn a_capability_that_is_known_to_be_missing_keeps_out() {
     let (_, kind, message) = admitted(&request, &[], [&without, &without]);
     assert_eq!(kind, ErrorKind::InvalidRequest);
     assert_eq!(message, "`route` has 2 targets: none of them is capable of calling tools");
+    let (_, _, message) = admitted(&request, &[], [&without]);
+    assert_eq!(message, "`route` has one target: it is not capable of calling tools");
 }
 
 #[test]
@@ -70,7 +72,7 @@ fn a_prompt_that_is_longer_than_a_known_window_keeps_out() {
     assert_eq!(admitted(&ask(), &[], [&small]).0, [true]);
     let (_, kind, message) = admitted(&request, &[], [&small]);
     assert_eq!(kind, ErrorKind::ContextLength);
-    assert!(message.ends_with("the prompt is too long for each of them"), "{message}");
+    assert!(message.ends_with("the prompt is too long for it"), "{message}");
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn sensitive_requests_stay_in_the_house() {
     assert_eq!(admitted(&request, &[], [&here, &there]).0, [true, false]);
     let (_, kind, message) = admitted(&request, &[], [&there]);
     assert_eq!(kind, ErrorKind::NoRoute);
-    assert!(message.ends_with("the request is sensitive, and none of them is marked local"), "{message}");
+    assert!(message.ends_with("the request is sensitive, and it is not marked local"), "{message}");
 }
 
 #[test]
