@@ -1,6 +1,7 @@
 //! The door that tells which models there are.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     fmt,
     sync::{Arc, PoisonError, RwLock},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use http::{Method, Request, Response};
-use llm_core::{Error, ErrorKind};
+use llm_core::{AllowedModels, Error, ErrorKind, TargetRef};
 use llm_wire::{ModelInfo, anthropic, openai};
 use percent_encoding::percent_decode_str;
 use tower_service::Service;
@@ -64,7 +65,9 @@ impl fmt::Debug for ModelList {
 }
 
 /// Serves `GET /v1/models` and `GET /v1/models/{id}` as [`Door::new`](crate::Door::new) does: in Anthropic's shape to
-/// who sends an `anthropic-version`, else in OpenAI's. An id may hold slashes, bare or percent-encoded.
+/// who sends an `anthropic-version`, else in OpenAI's. An id may hold slashes, bare or percent-encoded. Who is limited to
+/// some models by [`AllowedModels`] in the request's extensions is told of those only: by their ids, or with their owner's
+/// name and a slash before that.
 ///
 /// See the [crate docs](crate).
 #[derive(Clone, Debug)]
@@ -109,6 +112,10 @@ pub(crate) fn answer<B>(
         return responder.refuse(&Refusal::wrong_method("GET, HEAD"));
     }
     let models = list.snapshot();
+    let models = match request.extensions().get::<AllowedModels>() {
+        None => Cow::Borrowed(&*models),
+        Some(allowed) => models.iter().filter(|model| may_use(allowed, model)).cloned().collect(),
+    };
     let told = if id.is_empty() {
         match dialect {
             CallerDialect::OpenAi => Ok(openai::encode_models(&models)),
@@ -122,6 +129,11 @@ pub(crate) fn answer<B>(
         model.map(|model| dialect.encode_model(model)).ok_or_else(unknown)
     };
     told.map_or_else(|error| responder.refuse(&error.into()), |body| responder.tell(body))
+}
+
+/// Whether it is allowed by its name, or with its owner's before that.
+fn may_use(allowed: &AllowedModels, model: &ModelInfo) -> bool {
+    allowed.permits_target(TargetRef { provider: &model.owned_by, model: &model.id, key: None })
 }
 
 fn unknown() -> Error {

@@ -7,7 +7,7 @@ mod scripted;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use llm_core::{BoxLlmService, Dialect, Output, Provenance, TokenCount};
+use llm_core::{AllowedModels, BoxLlmService, Dialect, Output, Provenance, TokenCount};
 use llm_serve::{Door, ModelInfo, ModelList, Models};
 use scripted::{ANTHROPIC, CLIENTS, Client, OPENAI, post, read, recording, says, unreached};
 use tower::ServiceExt;
@@ -73,6 +73,20 @@ async fn all_models_are_listed() {
         }
     }
     assert_eq!(OPENAI.get("/v1/models?limit=1").await["object"], "list");
+}
+
+#[tokio::test]
+async fn who_may_use_some_models_is_told_of_no_others() {
+    let limited = |path: &str| {
+        let mut request = OPENAI.request("GET", path);
+        request.extensions_mut().insert(AllowedModels::new(["org/*", "acme/gr*", "elsewhere/small"]));
+        Door::new(unreached(), list()).oneshot(request)
+    };
+    let (_, _, body) = read(limited("/v1/models").await.unwrap()).await;
+    assert_eq!(ids(&serde_json::from_slice(&body).unwrap()), ["org/large", "größe"]);
+    for (path, status) in [("/v1/models/org/large", 200), ("/v1/models/small", 404), ("/v1/models/none", 404)] {
+        assert_eq!(limited(path).await.unwrap().status(), status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,25 @@ async fn no_key_and_a_wrong_key_are_told_apart_and_never_repeated() {
     assert_eq!(gateway.get("/healthz").await.status, StatusCode::OK, "probes have no key");
 }
 
+#[tokio::test]
+async fn a_key_is_told_of_the_models_that_it_may_use() {
+    let limited = config().replace("workflow = \"nightly\"", "models = [\"m\", \"simulated/large*\"]");
+    let gateway = Gateway::start(
+        &limited.replace("{ name = \"m\" }", "{ name = \"m\" }, { name = \"large-1\" }, { name = \"other\" }"),
+    )
+    .await;
+    let told = async |path: &str| {
+        let mut request = gateway.request(Method::GET, path, "");
+        request.headers_mut().insert("x-api-key", KEY.parse().unwrap());
+        harness::Answer::read(gateway.send(request).await).await
+    };
+    let list = told("/v1/models").await.json();
+    let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|model| model["id"].clone()).collect();
+    assert_eq!(ids, ["m", "large-1"]);
+    assert_eq!(told("/v1/models/large-1").await.status, StatusCode::OK);
+    assert_eq!(told("/v1/models/other").await.status, StatusCode::NOT_FOUND);
+}
+
 /// Wherever else a key could stand, and whatever else could be taken for one.
 #[tokio::test]
 async fn nothing_but_the_key_in_its_place_opens_a_door() {
