@@ -112,10 +112,13 @@ where
         let polled = this.future.poll(cx);
         this.guard.polling = false;
         Poll::Ready(match ready!(polled) {
-            Ok(response) => Ok(response.map(|body| match this.guard.watched.take() {
-                Some((observer, _)) => body.observe(observer),
-                None => body,
-            })),
+            Ok(mut response) => {
+                if let Some((observer, _)) = this.guard.watched.take() {
+                    // In its place, because responses are large to move about.
+                    response.body = response.body.observe(observer);
+                }
+                Ok(response)
+            }
             Err(error) => {
                 let error = error.into();
                 this.guard.end(Some(&error));

@@ -100,11 +100,11 @@ impl Routing {
 
     /// The provider that stands before the slash in a name that a caller made up, where others serve the whole of it.
     pub(crate) fn named_like<'n>(&self, name: &'n str, meaning: &Meaning<'_>) -> Option<&'n str> {
-        let is_whole = match meaning {
-            Meaning::MadeUp(members) => members.iter().all(|(_, candidate)| candidate.target().model() == name),
-            Meaning::Known(_) | Meaning::One(_) => false,
-        };
-        let (provider, _) = name.split_once('/').filter(|_| is_whole)?;
+        let Meaning::MadeUp(members) = meaning else { return None };
+        if members.iter().any(|(_, candidate)| candidate.target().model() != name) {
+            return None;
+        }
+        let (provider, _) = name.split_once('/')?;
         self.plan.targets.place(provider).map(|_| provider)
     }
 

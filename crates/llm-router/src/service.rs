@@ -73,17 +73,18 @@ where
         let call = Call { current: &current, request: &request, chosen: request.context().target() };
         let mut now = Instant::now();
         let meaning;
-        let (mut attempts, mut picked) = {
+        let mut attempts;
+        let mut picked = {
             let mut facts = Facts::of(&request);
             let meant = call.meant(&mut facts).map_err(|error| call.refused(error))?;
             meaning = meant.meaning;
             let (name, tags) = (meant.name, meant.required_tags);
-            let mut attempts = call.filter(&meaning, tags, &mut facts).map_err(|error| call.refused(error))?;
-            let picked = match call.next(&mut attempts, now, None) {
+            attempts = call.attempts(&meaning);
+            call.filter(&meaning, tags, &mut facts, &mut attempts).map_err(|error| call.refused(error))?;
+            match call.next(&mut attempts, now, None) {
                 Some(picked) => picked,
                 None => call.panic(name, &meaning, &attempts, now).map_err(|error| call.refused(error))?,
-            };
-            (attempts, picked)
+            }
         };
         let mut is_first = true;
         let mut failures = Failures::default();
@@ -141,7 +142,8 @@ pub(crate) fn beside(current: &Current, target: &Target, request: &LlmRequest) -
     let call = Call { current, request, chosen: None };
     let mut facts = Facts::of(request);
     let meant = call.meant(&mut facts).ok()?;
-    let attempts = call.filter(&meant.meaning, meant.required_tags, &mut facts).ok()?;
+    let mut attempts = call.attempts(&meant.meaning);
+    call.filter(&meant.meaning, meant.required_tags, &mut facts, &mut attempts).ok()?;
     attempts.beside(target).cloned()
 }
 
@@ -185,18 +187,23 @@ impl<'a> Call<'a> {
         Ok(Meant { name, meaning, required_tags })
     }
 
-    /// Those of them who can answer it.
+    /// The attempts at a name of this meaning, of which there are none yet.
+    fn attempts<'m>(&self, meaning: &'m Meaning<'a>) -> Attempts<'m> {
+        Attempts::new(meaning.ranks(&self.current.routing().rank))
+    }
+
+    /// Adds those of them who can answer it to `attempts`, which are filled in their place because they are large.
     fn filter<'m>(
         &self,
         meaning: &'m Meaning<'a>,
         required_tags: &[Box<str>],
         facts: &mut Facts<'a>,
-    ) -> Result<Attempts<'m>, Error> {
+        attempts: &mut Attempts<'m>,
+    ) -> Result<(), Error> {
         let routing = self.current.routing();
         let named_like = self.chosen.is_none().then(|| routing.named_like(self.request.model(), meaning)).flatten();
         let mut filter = Filter::new(self.request, required_tags).named_like(named_like);
-        let mut attempts = Attempts::new(meaning.ranks(&self.current.routing().rank));
-        for (tier, choice) in meaning.choices() {
+        meaning.choices().for_each(|(tier, choice)| {
             let is_admitted = match self.chosen {
                 Some(_) => filter.admits_chosen(choice.candidate),
                 None => filter.admits(choice.candidate, facts),
@@ -204,12 +211,12 @@ impl<'a> Call<'a> {
             if is_admitted {
                 attempts.push(tier, choice);
             }
-        }
+        });
         if attempts.is_empty() {
             // To the caller it is what was asked for, wherever a rule has sent the call.
             return Err(filter.refusal(self.request.model()));
         }
-        Ok(attempts)
+        Ok(())
     }
 
     fn next<'m>(&self, attempts: &mut Attempts<'m>, now: Instant, after: Option<Failure<'_>>) -> Option<Picked<'m>> {
