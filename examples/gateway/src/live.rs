@@ -62,7 +62,14 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
     while signals.next().await? == Told::Reload {
         let (arguments, previous) = (Arc::clone(&arguments), stack.clone());
         // It reads files, and makes clients with all their certificates.
-        let plan = spawn_blocking(move || Plan::make(&arguments, Some(&previous))).await.map_err(io::Error::other)?;
+        let plan = tokio::select! {
+            plan = spawn_blocking(move || Plan::make(&arguments, Some(&previous))) => plan.map_err(io::Error::other)?,
+            // A file that cannot be read may take forever.
+            stopped = signals.stop() => {
+                stopped?;
+                break;
+            }
+        };
         let plan = plan.and_then(|plan| fixed.hold(plan));
         running.reloads.count(plan.is_ok());
         match plan {

@@ -28,6 +28,7 @@ mod stats;
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::plan::Plan;
@@ -65,7 +66,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(live::run(plan, arguments))) {
+    let run = |runtime: Runtime| {
+        let ended = runtime.block_on(live::run(plan, arguments));
+        // A configuration that is still being read keeps nobody waiting.
+        runtime.shutdown_background();
+        ended
+    };
+    match runtime.and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the gateway cannot run: {error}");

@@ -38,9 +38,12 @@ impl Signals {
         })
     }
 
-    /// Waits until it is told to stop.
+    /// Waits until it is told to stop. What else it is told meanwhile is not forgotten.
     pub(crate) async fn stop(&mut self) -> io::Result<()> {
-        while self.next().await? != Told::Stop {}
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
         Ok(())
     }
 }

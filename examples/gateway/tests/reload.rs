@@ -102,3 +102,16 @@ async fn keys_are_not_given_up_where_other_machines_can_reach_the_gateway() {
     assert_eq!(status_of(&gateway, "quick").await, StatusCode::UNAUTHORIZED);
     assert!(gateway.said().contains("server.listen: other machines can reach this address"), "{}", gateway.said());
 }
+
+/// The file may lie where nothing comes from any more.
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_keeps_nobody_from_stopping_it() {
+    let mut gateway = Gateway::start(&simulated("m")).await;
+    std::fs::remove_file(gateway.file()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(gateway.file()).status().unwrap().success());
+    gateway.signal("HUP");
+    // Opened once the gateway reads from it.
+    let _writes_nothing = std::fs::File::options().write(true).open(gateway.file()).unwrap();
+    gateway.signal("TERM");
+    assert!(gateway.wait().success());
+}

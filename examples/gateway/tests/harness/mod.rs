@@ -103,7 +103,7 @@ impl Gateway {
     }
 
     /// Its configuration file.
-    fn file(&self) -> std::path::PathBuf {
+    pub(crate) fn file(&self) -> std::path::PathBuf {
         self.files.path().join("gateway.toml")
     }
 
