@@ -74,8 +74,9 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
         running.reloads.count(plan.is_ok());
         match plan {
             Ok(plan) => {
-                if let (Some(current), Some(next)) = (&admin, running.admin(&plan)) {
-                    current.replace(next);
+                if let Some(current) = &admin {
+                    // Where there is no key for operators any more there is nothing for them either.
+                    current.replace(running.admin(&plan).unwrap_or_default());
                 }
                 limits.send_replace(plan.gateway.server.limits());
                 info!("the configuration was read again: {}", banner::summary(&plan.stack));

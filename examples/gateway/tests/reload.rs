@@ -115,3 +115,15 @@ async fn a_configuration_that_cannot_be_read_keeps_nobody_from_stopping_it() {
     gateway.signal("TERM");
     assert!(gateway.wait().success());
 }
+
+/// The listener stays, and the key that it wanted does not.
+#[tokio::test]
+async fn operators_are_let_in_no_more_once_their_table_is_gone() {
+    let gateway = Gateway::start(&simulated("m")).await;
+    assert_eq!(gateway.status().await["models"][0]["name"], "m");
+    std::fs::write(gateway.file(), simulated("m").replace(ADMIN, "")).unwrap();
+    gateway.signal("HUP");
+    while gateway.admin().await.status == StatusCode::OK {}
+    assert_eq!(gateway.admin().await.status, StatusCode::NOT_FOUND);
+    assert_eq!(status_of(&gateway, "quick").await, StatusCode::OK);
+}

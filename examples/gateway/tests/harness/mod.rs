@@ -125,10 +125,15 @@ impl Gateway {
 
     /// What operators see, of a gateway with an [`ADMIN`] listener.
     pub(crate) async fn status(&self) -> Value {
+        self.admin().await.json()
+    }
+
+    /// The answer of an [`ADMIN`] listener to an operator who looks.
+    pub(crate) async fn admin(&self) -> Answer {
         let mut request = self.request(Method::GET, "/", "");
         *request.uri_mut() = self.admin_url().await.parse().unwrap();
         request.headers_mut().insert("authorization", format!("Bearer {ADMIN_KEY}").parse().unwrap());
-        Answer::read(self.send(request).await).await.json()
+        Answer::read(self.send(request).await).await
     }
 
     /// Waits until no call is open, and returns how many have ended.
