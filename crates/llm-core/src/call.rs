@@ -243,7 +243,14 @@ pub struct AttemptRecord {
 impl AttemptRecord {
     /// Whether it was a call to a provider, as far as is known: no layer of ours has refused it.
     pub fn was_made(&self) -> bool {
-        !matches!(self.end, Some(AttemptEnd::Failed(kind)) if kind.class().is_own)
+        // Of a provider these are other kinds: a model it does not know, and a key of ours that it does not take.
+        let is_said_by_us = |kind| {
+            matches!(
+                kind,
+                ErrorKind::UnknownModel | ErrorKind::Unauthenticated | ErrorKind::Forbidden | ErrorKind::LimitExceeded
+            )
+        };
+        !matches!(self.end, Some(AttemptEnd::Failed(kind)) if kind.class().is_own || is_said_by_us(kind))
     }
 
     fn new(number: u32) -> Self {
@@ -340,7 +347,9 @@ mod tests {
     #[test]
     fn what_a_layer_of_ours_refused_was_no_call() {
         let ended = |end| AttemptRecord { end, ..AttemptRecord::new(0) };
-        assert!(!ended(Some(AttemptEnd::Failed(ErrorKind::CircuitOpen))).was_made());
+        for kind in [ErrorKind::CircuitOpen, ErrorKind::Forbidden, ErrorKind::UnknownModel] {
+            assert!(!ended(Some(AttemptEnd::Failed(kind))).was_made(), "{kind}");
+        }
         for end in [None, Some(AttemptEnd::Abandoned), Some(AttemptEnd::Failed(ErrorKind::Connect))] {
             assert!(ended(end).was_made(), "{end:?}");
         }
