@@ -10,7 +10,7 @@ use crate::{
     DoorBody, DoorOptions,
     dialect::CallerDialect,
     refusal::{Refusal, origin},
-    told::{Attempts, dollars},
+    told::{Attempts, Name, dollars},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -121,7 +121,7 @@ impl Responder {
             tell_cost(headers, attempts, None);
         }
         if self.provenance
-            && let Some(target) = error.target().and_then(target_name)
+            && let Some(target) = error.target().map(target_name)
         {
             headers.insert(TARGET, target);
         }
@@ -165,7 +165,7 @@ fn tell_provenance(headers: &mut HeaderMap, context: &Context, attempts: &Attemp
         headers.insert(TRAIL, trail);
     }
     let Some(head) = head else { return };
-    if let Some(target) = head.target.as_ref().and_then(target_name) {
+    if let Some(target) = head.target.as_ref().map(target_name) {
         headers.insert(TARGET, target);
     }
     let served = match head.served {
@@ -197,9 +197,8 @@ fn call_id(id: CallId) -> HeaderValue {
     HeaderValue::try_from(id.to_string()).expect("hexadecimal digits make a header value")
 }
 
-/// Which key was used is nobody's business but the operator's.
-fn target_name(target: &Target) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{}/{}", target.provider(), target.model())).ok()
+fn target_name(target: &Target) -> HeaderValue {
+    HeaderValue::try_from(Name(target).to_string()).expect("the name is made printable")
 }
 
 fn round_up(wait: Duration, unit: Duration) -> u64 {

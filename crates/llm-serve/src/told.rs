@@ -110,7 +110,7 @@ impl fmt::Display for Item<'_> {
 }
 
 /// `provider/model` in printable ASCII. Which key was used is nobody's business but the operator's.
-struct Name<'a>(&'a Target);
+pub(crate) struct Name<'a>(pub(crate) &'a Target);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -195,6 +195,18 @@ async fn once_our_attempts_are_used_up_the_client_is_told_not_to_retry() {
 }
 
 #[tokio::test]
+async fn a_header_names_a_target_in_printable_ascii_whatever_callers_called_it() {
+    let named = |model: &'static str| async move {
+        let head = Head { target: Some(Target::new("acme", model)), ..Head::default() };
+        let door = OPENAI.door(served(head, None));
+        let response = door.oneshot(OPENAI.post(OPENAI.whole)).await.unwrap();
+        response.headers()["x-llm-target"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(named("größe").await, "acme/gr??e");
+    assert_eq!(named("a\nb").await, "acme/a?b");
+}
+
+#[tokio::test]
 async fn a_client_on_its_last_retry_gets_one_attempt() {
     for client in CLIENTS {
         let door = client.door(service(|request| async { Err(persistent(request)) }));
