@@ -36,7 +36,7 @@ impl HoldBack {
         F: Future<Output = Result<LlmResponse, E>>,
         E: Into<Error>,
     {
-        Held { state: Holding::Call { future: response }, hold: self }
+        Held { state: Holding::Call { future: response, hold: self } }
     }
 }
 
@@ -97,7 +97,6 @@ pin_project! {
     pub struct Held<F> {
         #[pin]
         state: Holding<F>,
-        hold: HoldBack,
     }
 }
 
@@ -105,7 +104,7 @@ pin_project! {
     #[project = HoldingProjection]
     #[derive(Debug)]
     enum Holding<F> {
-        Call { #[pin] future: F },
+        Call { #[pin] future: F, hold: HoldBack },
         Hold { head: Option<Head>, body: UntilContent },
     }
 }
@@ -121,11 +120,11 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                HoldingProjection::Call { future } => match ready!(future.poll(cx)) {
+                HoldingProjection::Call { future, hold } => match ready!(future.poll(cx)) {
                     // There is nothing to wait for, and responses are large to move about.
                     Ok(response) if response.body.is_full() => return Poll::Ready(Ok(response)),
                     Ok(LlmResponse { head, body }) => {
-                        let body = body.until_content(*this.hold);
+                        let body = body.until_content(*hold);
                         this.state.set(Holding::Hold { head: Some(head), body });
                     }
                     Err(error) => return Poll::Ready(Err(error.into())),
