@@ -170,13 +170,22 @@ impl BreakerHandle {
         if (word.state, cool_until) == (State::default(), 0) {
             return HealthState::Healthy;
         }
-        CircuitStatus::new(Target::new("", ""), word, cool_until, self.shared.now().millis()).health()
+        let now = self.shared.now();
+        let health = CircuitStatus::new(Target::new("", ""), word, cool_until, now.millis()).health();
+        match (health, circuits.refusal(self.shared.asked(names, &now), false)) {
+            // Others have all the places for probes.
+            (HealthState::Probing, Some(refusal)) => {
+                HealthState::Open { remaining: Duration::from_millis(refusal.wait.unwrap_or_default()) }
+            }
+            (health, _) => health,
+        }
     }
 }
 
 /// The worse of the target's circuit and that of its key: refused for the longer time, else being tried.
 ///
-/// An open circuit whose time has come is [`Probing`](HealthState::Probing): the next call is let through.
+/// An open circuit whose time has come is [`Probing`](HealthState::Probing): the next call is let through. While as many
+/// probes as may be are under way it is [`Open`](HealthState::Open), for as long as calls are told to wait.
 impl Health for BreakerHandle {
     fn of(&self, target: &Target) -> HealthState {
         let one = self.health(Which::Target, self.shared.circuit_of(target.names()).0);

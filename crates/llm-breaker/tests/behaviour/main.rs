@@ -681,6 +681,11 @@ async fn health_is_the_worse_of_the_targets_circuit_and_its_keys() {
     assert_eq!(health(&stage), HealthState::Open { remaining: seconds(5) });
     tokio::time::advance(seconds(5)).await;
     assert_eq!(health(&stage), HealthState::Probing, "the next call will be let through");
+    let probe = stage.under_way(Answer::hang());
+    let busy = HealthState::Open { remaining: seconds(5) };
+    assert_eq!(health(&stage), busy, "and further ones are not while that is under way");
+    drop(probe);
+    assert_eq!(health(&stage), HealthState::Probing);
     stage.call(advising(ErrorKind::QuotaExhausted, seconds(60))).await.unwrap_err();
     assert_eq!(health(&stage), HealthState::Open { remaining: seconds(60) }, "the key's is worse now");
     assert_eq!(stage.handle.of(&Target::new("groq", "llama")), HealthState::Healthy);
