@@ -1,12 +1,11 @@
 //! Which candidate is called, and which one after a failure. Plain decisions: what is asked for comes in.
 
 use std::{
-    fmt::Write,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use llm_core::{Breaker, Elsewhere, Error, ErrorKind, HealthState, NanoUsd, Target, TargetRef};
+use llm_core::{Breaker, Elsewhere, Error, ErrorKind, HealthState, NanoUsd, Target};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -15,9 +14,6 @@ use crate::{Asked, Candidate, Choice, Rank};
 /// How far apart calls to targets that are all open are, at least: each that fails doubles the time of a circuit, which begins
 /// with about as much.
 const BETWEEN_PANIC_PROBES: Duration = Duration::from_secs(5);
-
-/// How many of the targets that are not fit to be called an error names.
-const MOST_NAMED: usize = 8;
 
 /// The candidates of a call that have not been called yet.
 #[derive(Debug)]
@@ -184,17 +180,11 @@ impl<'p> Attempts<'p> {
 
     /// The error of a call for which nobody is fit to be called: who that is, and when the first of them will be.
     pub(crate) fn nobody_is_fit(&self, name: &str) -> Error {
-        let mut message = format!("every target of `{name}` that would do is open or cooling:");
-        for (number, aside) in self.aside.iter().enumerate().take(MOST_NAMED) {
-            let comma = if number == 0 { "" } else { "," };
-            // Which key it is concerns only the operator.
-            let target = TargetRef { key: None, ..aside.candidate.target().names() };
-            // Writing to a string does not fail.
-            let _ = write!(message, "{comma} {target}");
-        }
-        if self.aside.len() > MOST_NAMED {
-            let _ = write!(message, " and {} more", self.aside.len() - MOST_NAMED);
-        }
+        // Which targets they are concerns only the operator.
+        let message = match self.aside.len() {
+            1 => format!("the only target of `{name}` that would do is open or cooling"),
+            count => format!("all {count} targets of `{name}` that would do are open or cooling"),
+        };
         let mut error = Error::new(ErrorKind::CircuitOpen, message);
         if let [only] = &*self.aside {
             error = error.with_target(only.candidate.target().clone());

@@ -228,7 +228,7 @@ fn a_wrong_route_is_told_with_its_place() {
             route(&format!("strategy = 'weighted'\ntargets = ['gpt-5', {{ target = 'o3', weight = {weight} }}]"));
         assert_eq!(
             read(&text).map(drop),
-            Err("routes.r.targets[1].weight: it must be a number from zero on".to_owned()),
+            Err("routes.r.targets[1].weight: it must be a number from zero to a billion".to_owned()),
             "{weight}"
         );
     }

@@ -71,7 +71,7 @@ impl RouterHandle {
     ///
     /// # Errors
     /// If there is no such route, it has no such target, its targets come one after the other whatever their weights, or the
-    /// weight is no number from zero on.
+    /// weight is no number from zero to a billion.
     pub fn set_weight(&self, route: &str, target: &str, weight: f64) -> Result<(), ConfigError> {
         check_weight(weight)?;
         self.shared.change(|plan| {

@@ -133,12 +133,14 @@ impl Route {
     }
 }
 
-/// A weight is a number from zero on.
+/// A weight is a number from zero to a billion.
 pub(crate) fn check_weight(weight: f64) -> Result<(), ConfigError> {
-    if weight.is_finite() && weight >= 0.0 {
+    // Above that, weights of one route would be lost beside each other.
+    const MOST: f64 = 1e9;
+    if (0.0..=MOST).contains(&weight) {
         return Ok(());
     }
-    Err(ConfigError::new("weight", "it must be a number from zero on"))
+    Err(ConfigError::new("weight", "it must be a number from zero to a billion"))
 }
 
 impl From<&str> for RouteTarget {

@@ -46,6 +46,11 @@ fn each_key_holds_for_what_it_says_and_for_nothing_else() {
     let table = [
         (When::new().model(["o3", "gpt-4*"]), plain.clone(), LlmRequest::chat("gpt-5").build()),
         (When::new().model(["gpt-4o"]), plain.clone(), LlmRequest::chat("gpt-4o-mini").build()),
+        (
+            When::new().model(["gpt-4*"]),
+            LlmRequest::chat("openai/gpt-4o").build(),
+            LlmRequest::chat("x-gpt-4o").build(),
+        ),
         (When::new().intent(["math", "code"]), about("code"), about("creative")),
         (When::new().intent(["code"]), about("code"), plain.clone()),
         (When::new().sensitivity(Sensitivity::Sensitive), sensitive.clone(), plain.clone()),

@@ -168,7 +168,7 @@ impl Targets {
     /// that serves it. Each may come with a weight, see [`RouteTarget`].
     ///
     /// # Errors
-    /// If there are none, no provider serves one of them, it has no such key, or a weight is no number from zero on.
+    /// If there are none, no provider serves one of them, it has no such key, or a weight is no number from zero to a billion.
     /// The error names the place, such as `targets[1]`.
     pub fn route<T: Into<RouteTarget>>(&self, targets: impl IntoIterator<Item = T>) -> Result<Route, ConfigError> {
         Route::resolve(targets.into_iter().map(Into::into), self)

@@ -88,7 +88,10 @@ fn a_route_names_only_what_is_there() {
     assert_eq!(refusal(vec![]), "targets: there must be at least one");
     assert_eq!(refusal(vec!["m".into(), "o".into()]), "targets[1]: nobody serves `o`");
     for weight in [-1.0, f64::NAN, f64::INFINITY] {
-        assert_eq!(refusal(vec![("m", weight).into()]), "targets[0].weight: it must be a number from zero on");
+        assert_eq!(
+            refusal(vec![("m", weight).into()]),
+            "targets[0].weight: it must be a number from zero to a billion"
+        );
     }
     let route = targets.route([("two-keys/m", 0.0), ("one-key/m", 2.5)]).unwrap();
     assert_eq!(route.entries.iter().map(|entry| entry.weight).collect::<Vec<_>>(), [0.0, 2.5]);

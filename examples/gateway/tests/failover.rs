@@ -364,7 +364,7 @@ async fn operators_shift_a_route_while_it_is_called() {
 
     let ordered = json!({ "route": "smart", "target": "primary/gpt-sim", "weight": 2 });
     for (wrong, status, sentence) in [
-        (weigh("local/llama-sim", -1.0), 409, "weight: it must be a number from zero on"),
+        (weigh("local/llama-sim", -1.0), 409, "weight: it must be a number from zero to a billion"),
         (weigh("nobody", 1.0), 409, "has no target `nobody`"),
         (ordered, 409, "one after the other"),
         (json!({ "route": "smart", "targets": ["nobody"] }), 409, "nobody serves `nobody`"),

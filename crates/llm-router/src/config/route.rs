@@ -31,7 +31,7 @@ pub struct TargetConfig {
     /// `provider/model`, `provider/model#key`, or a model's name alone for every provider that serves it. Without a key
     /// each of the provider's is a target.
     pub target: String,
-    /// See [`RouteTarget::weight`]. A number from zero on, for strategies that go by it; of those of a route one at least
+    /// See [`RouteTarget::weight`]. A number from zero to a billion, for strategies that go by it; of those of a route one at least
     /// is above zero. Defaults to 1.
     pub weight: Option<f64>,
 }

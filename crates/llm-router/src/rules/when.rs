@@ -62,7 +62,8 @@ impl When {
         Self::default()
     }
 
-    /// The caller asks for one of these models or routes: an exact name, or a beginning that ends in `*`.
+    /// The caller asks for one of these models or routes: an exact name, or a beginning that ends in `*`. A model is meant
+    /// with its provider's name before it, too; one that a route stands for is not.
     pub fn model<T: AsRef<str>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.model = Some(names.into_iter().map(|name| Pattern::new(name.as_ref())).collect());
         self
@@ -135,7 +136,7 @@ impl When {
             && workflow.as_ref().is_none_or(|names| has(names, context.caller().workflow.as_deref()))
             && tenant.as_ref().is_none_or(|names| has(names, context.caller().tenant.as_deref()))
             && user.as_ref().is_none_or(|names| has(names, context.caller().user.as_deref()))
-            && model.as_ref().is_none_or(|models| models.iter().any(|model| model.stands_for(request.model())))
+            && model.as_ref().is_none_or(|models| models.iter().any(|model| is_asked_for(model, request.model())))
             && tags.iter().all(|tag| context.has_tag(tag))
             && needs.is_none_or(|needs| facts.needs().has_any_of(needs))
             && input_tokens.is_none_or(|span| span.contains(facts.input_tokens()))
@@ -149,4 +150,9 @@ fn has(names: &[Box<str>], name: Option<&str>) -> bool {
 
 fn names(names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Names {
     names.into_iter().map(Into::into).collect()
+}
+
+/// Whether a caller who asks for `name` asks for what the pattern stands for, by itself or at one provider.
+fn is_asked_for(pattern: &Pattern, name: &str) -> bool {
+    pattern.stands_for(name) || name.split_once('/').is_some_and(|(_, model)| pattern.stands_for(model))
 }
