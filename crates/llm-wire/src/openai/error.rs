@@ -34,7 +34,8 @@ pub(crate) fn write_error(error: &Error, mut object: ObjectWriter<'_>) {
 fn names(kind: ErrorKind) -> (&'static str, Option<&'static str>) {
     const INVALID: &str = "invalid_request_error";
     match kind {
-        ErrorKind::InvalidRequest | ErrorKind::Untranslatable => (INVALID, None),
+        ErrorKind::InvalidRequest => (INVALID, None),
+        ErrorKind::Untranslatable => (INVALID, Some(kind.as_str())),
         ErrorKind::TooLarge => (INVALID, Some("request_too_large")),
         ErrorKind::UnknownModel | ErrorKind::ModelNotFound => (INVALID, Some("model_not_found")),
         ErrorKind::ContextLength => (INVALID, Some("context_length_exceeded")),
@@ -106,8 +107,7 @@ mod tests {
             assert_eq!(body["error"]["message"], "it \"broke\"");
             assert!(body["error"]["type"].is_string(), "{kind}");
             assert!(body["error"].get("param").is_some() && body["error"].get("code").is_some());
-            let is_plain = matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Untranslatable);
-            assert_eq!(body["error"]["code"].is_null(), is_plain, "{kind}");
+            assert_eq!(body["error"]["code"].is_null(), kind == ErrorKind::InvalidRequest, "{kind}");
         }
     }
 
