@@ -154,6 +154,17 @@ impl Error {
         self
     }
 
+    /// What two failures of one call come to: this one, unless only the other one came from a provider, with the shorter
+    /// of the waits that they ask for.
+    pub fn rather_than(self, other: Self) -> Self {
+        let wait = [self.retry_after(), other.retry_after()].into_iter().flatten().min();
+        let error = if self.class().is_own && !other.class().is_own { other } else { self };
+        match wait {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -351,6 +362,22 @@ mod tests {
         let elapsed = Wrapper(tower::timeout::error::Elapsed::new());
         assert_eq!(Error::classify(&elapsed).kind(), ErrorKind::Timeout(crate::Phase::Head));
         assert_eq!(Error::classify(&fmt::Error).kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn of_two_failures_a_providers_is_told_with_the_shorter_wait() {
+        let failure = |kind, seconds| Error::new(kind, "no").with_retry_after(Duration::from_secs(seconds));
+        let (open, server) = (|| failure(ErrorKind::CircuitOpen, 2), || failure(ErrorKind::Server, 5));
+        for (one, other, kind) in [
+            (open(), server(), ErrorKind::Server),
+            (server(), open(), ErrorKind::Server),
+            (open(), failure(ErrorKind::NoRoute, 9), ErrorKind::CircuitOpen),
+            (failure(ErrorKind::Overloaded, 2), server(), ErrorKind::Overloaded),
+        ] {
+            let told = one.rather_than(other);
+            assert_eq!((told.kind(), told.retry_after()), (kind, Some(Duration::from_secs(2))));
+        }
+        assert_eq!(Error::internal("no").rather_than(Error::internal("no")).retry_after(), None);
     }
 
     #[test]

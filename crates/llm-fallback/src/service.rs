@@ -105,7 +105,7 @@ async fn fall_back(shared: Striped<Shared>, request: LlmRequest, failure: Error)
     }
     Err(match later {
         None => failure,
-        Some(later) => of_both(failure, later).with_trail(trail),
+        Some(later) => failure.rather_than(later).with_trail(trail),
     })
 }
 
@@ -148,15 +148,5 @@ fn last_failed(trail: &Trail) -> Option<u32> {
 fn mark(trail: &Trail, attempt: Option<u32>) {
     if let Some(attempt) = attempt {
         trail.update(attempt, |record| record.verdict = Some(FELL_BACK));
-    }
-}
-
-/// The first failure, unless only the later one came from a provider, with the smaller advice of both.
-fn of_both(failure: Error, later: Error) -> Error {
-    let advice = [failure.retry_after(), later.retry_after()].into_iter().flatten().min();
-    let error = if failure.class().is_own && !later.class().is_own { later } else { failure };
-    match advice {
-        Some(wait) => error.with_retry_after(wait),
-        None => error,
     }
 }

@@ -154,14 +154,14 @@ where
         }
         Either::Left((Err(failure), second)) => match second.await {
             Ok(response) => (HedgeEvent::Won, Ok(answered_by(target, response))),
-            Err(later) => (HedgeEvent::Failed, Err(of_both(failure, later))),
+            Err(later) => (HedgeEvent::Failed, Err(later.rather_than(failure))),
         },
         Either::Right((Err(failure), first)) => match first.await {
             Ok(response) => {
                 call.record();
                 (HedgeEvent::Lost, Ok(response))
             }
-            Err(later) => (HedgeEvent::Failed, Err(of_both(failure, later))),
+            Err(later) => (HedgeEvent::Failed, Err(later.rather_than(failure))),
         },
     };
     call.count(event);
@@ -174,15 +174,4 @@ fn answered_by(target: Option<Target>, mut response: LlmResponse) -> LlmResponse
         response.head.target = target;
     }
     response
-}
-
-/// What the call fails with when both attempts have: the later failure, unless only the earlier one came from a
-/// provider, with the smaller advice.
-fn of_both(earlier: Error, later: Error) -> Error {
-    let advice = [earlier.retry_after(), later.retry_after()].into_iter().flatten().min();
-    let error = if later.class().is_own && !earlier.class().is_own { earlier } else { later };
-    match advice {
-        Some(wait) => error.with_retry_after(wait),
-        None => error,
-    }
 }
