@@ -1,6 +1,7 @@
 //! The service, and the one function that makes a call.
 
 use std::{
+    cell::LazyCell,
     future::poll_fn,
     task::{Context, Poll},
     time::Duration,
@@ -16,7 +17,7 @@ use tower::Service;
 use tracing::debug;
 
 use crate::{
-    Asked, Choice, Facts, RouterHandle, Rule,
+    Asked, Facts, RouterHandle, Rule,
     attempts::{Attempts, Failure, Picked},
     filter::Filter,
     handle,
@@ -294,8 +295,8 @@ impl<'a> Call<'a> {
         if context.deadline().is_some_and(|deadline| deadline <= now) {
             return Err(Verdict::Deadline);
         }
-        let size = Size::of(self.request);
-        attempts.narrow(failure, |candidate| size.cost(&Choice { candidate, weight: 1.0 }));
+        let size = LazyCell::new(|| Size::of(self.request));
+        attempts.narrow(failure, |candidate| size.cost(candidate));
         let next = self.next(attempts, now, Some(failure)).ok_or(Verdict::NoCandidate)?;
         if context.may_call_again(Again::Failover, Some(failure.error)) {
             Ok(next)

@@ -57,7 +57,7 @@ impl Rank for Blend {
         let share = self.0.get() as f32;
         let best = best(choices.iter().map(|choice| latency(asked, choice))).unwrap_or(1.0);
         lowest(asked.random, choices, |choice| {
-            let cost = size.cost(choice);
+            let cost = size.cost(choice.candidate);
             // What is free counts as a nano-dollar, or it would make up for any time.
             let cost_of = cost.unwrap_or(NanoUsd::ZERO).0.max(1) as f32;
             let latency = latency(asked, choice).unwrap_or(best) * Looked::at(choice, asked.now).reluctance();

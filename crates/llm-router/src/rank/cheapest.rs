@@ -20,7 +20,7 @@ impl Rank for Cheapest {
         }
         let size = Size::of(asked.request);
         lowest(asked.random, choices, |choice| {
-            let cost = size.cost(choice);
+            let cost = size.cost(choice.candidate);
             (cost.is_none(), cost.unwrap_or(NanoUsd::ZERO), Looked::at(choice, asked.now).load())
         })
     }

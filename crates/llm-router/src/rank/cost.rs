@@ -2,7 +2,7 @@
 
 use llm_core::{LlmRequest, NanoUsd, Payload, Usage, rough_prompt};
 
-use super::Choice;
+use crate::Candidate;
 
 /// How long an answer is taken to be where nobody limits it. About 400 tokens are 300 words; which target is the
 /// cheapest depends on it only where one has the cheaper input and another the cheaper output.
@@ -31,8 +31,8 @@ impl Size {
     }
 
     /// What a call of this size would cost there, if its price is known.
-    pub(crate) fn cost(self, choice: &Choice<'_>) -> Option<NanoUsd> {
-        let price = choice.candidate.model()?.price.as_ref()?;
+    pub(crate) fn cost(self, candidate: &Candidate) -> Option<NanoUsd> {
+        let price = candidate.model()?.price.as_ref()?;
         Some(price.cost(&Usage::reported(self.input, self.output)).total())
     }
 }
