@@ -87,12 +87,8 @@ pub(crate) struct Planned {
 impl Planned {
     /// The layers around `dispatch`, outermost first, and what watches them.
     pub(crate) fn around(self, dispatch: Dispatch) -> Result<(BoxLlmService, Handles), ConfigError> {
+        let mut handles = self.handles();
         let Self { router, targets, layers: Layers { classify, fallback, hedge, retry, breaker, timeout } } = self;
-        let (hedge_handle, retry_handle) =
-            (hedge.as_ref().map(HedgeLayer::handle), retry.as_ref().map(RetryLayer::handle));
-        let (breaker_handle, timeout_handle) =
-            (breaker.as_ref().map(BreakerLayer::handle), timeout.as_ref().map(TimeoutLayer::handle));
-        let router_handle = router.handle();
         let routed = BoxLlmService::new(
             ServiceBuilder::new()
                 .layer(router)
@@ -105,15 +101,7 @@ impl Planned {
         let intents = classify.as_ref().and_then(ClassifyLayer::intents);
         let fallback = fallback.map(|config| config.layer(|name| answer(name, &targets, &routed), intents));
         let fallback = fallback.transpose().map_err(|error| error.within("fallback"))?;
-        let handles = Handles {
-            classify: classify.as_ref().map(ClassifyLayer::handle),
-            fallback: fallback.as_ref().map(FallbackLayer::handle),
-            router: router_handle,
-            hedge: hedge_handle,
-            retry: retry_handle,
-            breaker: breaker_handle,
-            timeout: timeout_handle,
-        };
+        handles.fallback = fallback.as_ref().map(FallbackLayer::handle);
         let service = match (classify, fallback) {
             // Another box would be one more allocation for each call.
             (None, None) => routed,
@@ -122,6 +110,21 @@ impl Planned {
             }
         };
         Ok((service, handles))
+    }
+
+    /// All but that of the fallback, which is no layer yet.
+    fn handles(&self) -> Handles {
+        let Self { router, targets: _, layers: Layers { classify, fallback: _, hedge, retry, breaker, timeout } } =
+            self;
+        Handles {
+            classify: classify.as_ref().map(ClassifyLayer::handle),
+            fallback: None,
+            router: router.handle(),
+            hedge: hedge.as_ref().map(HedgeLayer::handle),
+            retry: retry.as_ref().map(RetryLayer::handle),
+            breaker: breaker.as_ref().map(BreakerLayer::handle),
+            timeout: timeout.as_ref().map(TimeoutLayer::handle),
+        }
     }
 }
 
