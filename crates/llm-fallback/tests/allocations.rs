@@ -3,32 +3,18 @@
 use std::{
     alloc::System,
     future::{Ready, ready},
-    task::{Context, Poll},
 };
 
-use llm_core::{Body, Error, Head, LlmRequest, LlmResponse, Output};
+use llm_core::{Error, LlmRequest, LlmResponse, Output};
 use llm_fallback::{Answer, FallbackLayer, When};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-#[derive(Clone)]
-struct Echo;
-
-impl Service<LlmRequest> for Echo {
-    type Response = LlmResponse;
-    type Error = Error;
-    type Future = Ready<Result<LlmResponse, Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: LlmRequest) -> Self::Future {
-        ready(Ok(LlmResponse::new(Head::default(), Body::full(Output::text("")))))
-    }
+fn echo(_: LlmRequest) -> Ready<Result<LlmResponse, Error>> {
+    ready(Ok(Output::text("").into()))
 }
 
 async fn allocations<S>(mut service: S, request: &LlmRequest) -> usize
@@ -51,8 +37,8 @@ where
 #[tokio::test]
 async fn a_call_that_goes_well_allocates_its_future_and_nothing_more() {
     let request = LlmRequest::chat("gpt-4o").user("Why?").build();
-    let bare = allocations(Echo, &request).await;
+    let bare = allocations(service_fn(echo), &request).await;
     assert!(bare >= 100, "the answer itself is one");
     let layer = FallbackLayer::new().case(When::new(), Answer::message("no"));
-    assert_eq!(allocations(layer.layer(Echo), &request).await, bare + 100);
+    assert_eq!(allocations(layer.layer(service_fn(echo)), &request).await, bare + 100);
 }

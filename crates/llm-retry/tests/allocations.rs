@@ -3,32 +3,18 @@
 use std::{
     alloc::System,
     future::{Ready, ready},
-    task::{Context, Poll},
 };
 
-use llm_core::{Body, Error, Head, LlmRequest, LlmResponse, Output, Target};
+use llm_core::{Error, LlmRequest, LlmResponse, Output, Target};
 use llm_retry::RetryLayer;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-#[derive(Clone)]
-struct Echo;
-
-impl Service<LlmRequest> for Echo {
-    type Response = LlmResponse;
-    type Error = Error;
-    type Future = Ready<Result<LlmResponse, Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: LlmRequest) -> Self::Future {
-        ready(Ok(LlmResponse::new(Head::default(), Body::full(Output::text("")))))
-    }
+fn echo(_: LlmRequest) -> Ready<Result<LlmResponse, Error>> {
+    ready(Ok(Output::text("").into()))
 }
 
 async fn allocations<S>(mut service: S, request: &LlmRequest) -> usize
@@ -52,7 +38,7 @@ where
 async fn a_call_that_goes_well_allocates_nothing_more() {
     let mut request = LlmRequest::chat("gpt-4o").user("Why?").build();
     request.context_mut().set_target(Target::new("openai", "gpt-4o").with_key("second"));
-    let bare = allocations(Echo, &request).await;
+    let bare = allocations(service_fn(echo), &request).await;
     assert!(bare >= 100, "the answer itself is one");
-    assert_eq!(allocations(RetryLayer::new().layer(Echo), &request).await, bare);
+    assert_eq!(allocations(RetryLayer::new().layer(service_fn(echo)), &request).await, bare);
 }
