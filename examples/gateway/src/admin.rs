@@ -74,7 +74,7 @@ async fn let_in(State(guard): State<Guard>, request: Request, next: Next) -> Res
     next.run(request).await
 }
 
-async fn status(State(admin): State<Admin>) -> impl IntoResponse {
+async fn status(State(admin): State<Admin>) -> Response {
     let models: Vec<Value> =
         admin.stack.models().iter().map(|model| json!({ "name": model.name, "provider": model.provider })).collect();
     let status = json!({
@@ -90,7 +90,13 @@ async fn status(State(admin): State<Admin>) -> impl IntoResponse {
         "circuits": circuits::list(&admin.stack).iter().map(circuits::describe).collect::<Vec<_>>(),
         "measures": measures(&admin.stack),
     });
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], format!("{status}\n"))
+    page(&status)
+}
+
+/// What operators see is of this moment, and not to be kept.
+pub(crate) fn page(value: &Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], format!("{value}\n"))
+        .into_response()
 }
 
 /// How the targets have been doing, as the router sees it.

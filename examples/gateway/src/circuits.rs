@@ -7,12 +7,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use llm_breaker::{CircuitState, CircuitStatus};
 use llm_core::{Target, TargetRef};
 use llm_stack::Stack;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::admin::page;
 
 /// The circuits of a stack: one for each target of a model with a name of its own, and those of keys and of other
 /// models that have failed. Empty without a breaker.
@@ -113,6 +115,5 @@ pub(crate) async fn control(State(stack): State<Stack>, order: Bytes) -> Respons
 
 fn answer(stack: &Stack) -> Response {
     let circuits: Vec<Value> = list(stack).iter().map(describe).collect();
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, format!("{}\n", json!({ "circuits": circuits }))).into_response()
+    page(&json!({ "circuits": circuits }))
 }

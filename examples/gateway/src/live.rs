@@ -138,21 +138,28 @@ impl Running {
 
 /// How often the configuration was read again. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reloads(Arc<[AtomicU64; 2]>);
+pub(crate) struct Reloads(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    taken: AtomicU64,
+    refused: AtomicU64,
+}
 
 impl Reloads {
     fn count(&self, is_taken: bool) {
-        self.0[usize::from(is_taken)].fetch_add(1, Relaxed);
+        let count = if is_taken { &self.0.taken } else { &self.0.refused };
+        count.fetch_add(1, Relaxed);
     }
 
     /// How often it was taken.
     pub(crate) fn taken(&self) -> u64 {
-        self.0[1].load(Relaxed)
+        self.0.taken.load(Relaxed)
     }
 
     /// How often there was something wrong with it.
     pub(crate) fn refused(&self) -> u64 {
-        self.0[0].load(Relaxed)
+        self.0.refused.load(Relaxed)
     }
 }
 

@@ -5,12 +5,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use llm_core::ConfigError;
 use llm_router::{Route, RouteTarget};
 use llm_stack::Stack;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::admin::page;
 
 /// `GET /routes`.
 pub(crate) async fn show(State(stack): State<Stack>) -> Response {
@@ -73,8 +75,7 @@ fn answer(stack: &Stack) -> Response {
             json!({ "name": name, "targets": targets(route), "then": then })
         })
         .collect();
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, format!("{}\n", json!({ "routes": routes }))).into_response()
+    page(&json!({ "routes": routes }))
 }
 
 fn targets(route: &Route) -> Value {
