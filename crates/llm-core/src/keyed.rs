@@ -10,7 +10,8 @@ use std::{
     },
 };
 
-use papaya::{Equivalent, HashMap};
+pub use papaya::Equivalent;
+use papaya::HashMap;
 
 /// State for each of many keys, such as targets or callers.
 ///

@@ -91,7 +91,7 @@ pub use estimate::{count_prompt, estimate_prompt, rough_prompt};
 pub use event::{Event, FinishReason, ReasoningDelta, Start, ToolCallDelta};
 pub use frame::{ChoiceEvent, Dialect, Frame, Wire};
 pub use json::{Extra, Json};
-pub use keyed::Keyed;
+pub use keyed::{Equivalent, Keyed};
 pub use kind::{Breaker, Class, Elsewhere, ErrorKind, Phase, Retry};
 pub use money::*;
 pub use one_or_many::OneOrMany;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     ChoiceEvent, Error, Event, FinishReason, Frame, LlmRequest, Output, PartContent, Payload, Provenance, TextCount,
-    TokenFamily, Usage, estimate_prompt,
+    TokenEstimate, TokenFamily, Usage, estimate_prompt,
 };
 
 /// How a call ended. Known when its stream has ended, and reported once to everyone who observes it.
@@ -179,6 +179,15 @@ impl Progress {
     pub fn usage(&self) -> Usage {
         // Worked out when somebody asks: most who watch a call only want to know how it ended.
         self.told.unwrap_or_else(|| self.work_out_usage(self.billed))
+    }
+
+    /// The output tokens so far: what was reported, or what came where that is more. Worked out without a look at the
+    /// prompt, so that it may be asked for with every frame.
+    pub fn output(&self) -> TokenEstimate {
+        let family = self.prompt.as_ref().map(|prompt| prompt.family).unwrap_or_default();
+        let reported = self.reported.map_or(0, |usage| usage.output);
+        let TokenEstimate { likely, bound } = self.text.estimate(family);
+        TokenEstimate { likely: likely.max(reported), bound: bound.max(reported) }
     }
 
     fn work_out_usage(&self, billed: Billed) -> Usage {

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, future::poll_fn};
 use llm_core::{
     Body, Commit, Error, ErrorKind, Event, FinishReason, Frame, Head, HoldBack, LlmRequest, LlmResponse, Observer,
-    Outcome, Output, Progress, Provenance, Stage, Usage, watch, watch_end,
+    Outcome, Output, Progress, Provenance, Stage, TokenEstimate, Usage, watch, watch_end,
 };
 use proptest::prelude::*;
 use tower::{Service, ServiceExt, service_fn};
@@ -475,4 +475,29 @@ async fn an_attempt_that_somebody_in_between_gave_up_stands_in_the_trail_with_th
     Commit::new(given_up, HoldBack::default()).oneshot(request).await.unwrap_err();
     let late = llm_core::AttemptEnd::Failed(ErrorKind::Timeout(llm_core::Phase::Head));
     assert_eq!(trail.attempts()[0].end, Some(late));
+}
+
+/// What an observer sees of the output with every frame.
+struct Outputs(Arc<Mutex<Vec<TokenEstimate>>>);
+
+impl Observer for Outputs {
+    fn on_frame(&mut self, _: &Frame, progress: &Progress) {
+        self.0.lock().unwrap().push(progress.output());
+    }
+
+    fn on_end(&mut self, _: &Outcome<'_>) {}
+}
+
+#[tokio::test]
+async fn the_output_so_far_is_what_came_or_what_was_reported_where_that_is_more() {
+    let frames = ["Why is ", "the sky ", "blue?"].map(Frame::text);
+    let report = |tokens| Frame::event(Event::Usage(Usage::reported(9, tokens)));
+    let frames = frames.into_iter().chain([report(3), report(50), Frame::default().last()]).map(Ok);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let body = Body::stream(futures_util::stream::iter(frames)).observe(Outputs(Arc::clone(&seen)));
+    body.collect().await.unwrap();
+    let seen: Vec<_> = seen.lock().unwrap().iter().map(|output| (output.likely, output.bound)).collect();
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert_eq!(seen[2], (6, 7));
+    assert_eq!(seen[3..], [(6, 7), (50, 50), (50, 50)]);
 }
