@@ -1,0 +1,245 @@
+//! Accounts by their caps, and against a naive model.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Per, Window};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const NOW: Now = Duration::from_secs(1_800_000_000);
+
+fn usd(nanos: u64) -> NanoUsd {
+    NanoUsd(nanos)
+}
+
+fn rule(amount: u64) -> CapRule {
+    CapRule::new("rule", Per::GLOBAL, Cap::new(usd(amount), Window::Rolling(HOUR)))
+}
+
+/// An account and its rule at a time.
+struct Bench {
+    account: Account,
+    rule: CapRule,
+    now: Now,
+    told: Vec<u8>,
+}
+
+impl Bench {
+    fn new(rule: CapRule) -> Self {
+        Self { account: Account::new(&rule), rule, now: NOW, told: Vec::new() }
+    }
+
+    fn reserve(&mut self, amount: u64) -> Result<(), Shortage> {
+        self.account.check(usd(amount), &self.rule, self.now)?;
+        self.account.take(usd(amount));
+        Ok(())
+    }
+
+    fn settle(&mut self, reserved: u64, spent: u64) {
+        let told = &mut self.told;
+        self.account.settle(usd(reserved), usd(spent), &self.rule, self.now, |alert| told.push(alert.share.get()));
+    }
+
+    fn balance(&mut self) -> Balance {
+        self.account.balances(&self.rule, self.now)[0]
+    }
+}
+
+#[test]
+fn what_is_reserved_is_not_there_for_others_until_it_is_settled() {
+    let mut bench = Bench::new(rule(100));
+    bench.reserve(60).unwrap();
+    let shortage = bench.reserve(41).unwrap_err();
+    assert_eq!((shortage.left, shortage.wait), (usd(40), None), "whether it comes back is not known");
+    bench.settle(60, 10);
+    bench.reserve(41).unwrap();
+    let balance = bench.balance();
+    assert_eq!((balance.spent, balance.reserved, balance.left()), (usd(10), usd(41), usd(49)));
+}
+
+#[test]
+fn a_settlement_above_its_reservation_is_booked_in_full_and_closes_the_account() {
+    let mut bench = Bench::new(rule(100));
+    bench.reserve(50).unwrap();
+    bench.settle(50, 130);
+    assert_eq!(bench.balance().debt, usd(30));
+    let shortage = bench.reserve(0).unwrap_err();
+    assert_eq!(shortage.left, usd(0));
+    assert!(shortage.wait.is_some_and(|wait| wait > HOUR && wait <= HOUR + HOUR / 60));
+    bench.now += shortage.wait.unwrap() - Duration::from_nanos(1);
+    bench.reserve(0).unwrap_err();
+    bench.now += Duration::from_nanos(1);
+    bench.reserve(0).unwrap();
+    bench.account.top_up(usd(31));
+    bench.reserve(131).unwrap();
+}
+
+#[test]
+fn a_call_is_held_to_every_cap_and_waits_for_the_slowest() {
+    let caps = rule(100).cap(Cap::new(usd(150), Window::Rolling(24 * HOUR)));
+    let mut bench = Bench::new(caps);
+    bench.settle(0, 90);
+    bench.now += 2 * HOUR;
+    bench.reserve(60).unwrap();
+    bench.settle(60, 60);
+    let shortage = bench.reserve(50).unwrap_err();
+    assert_eq!(shortage.left, usd(0), "of the day's");
+    let wait = shortage.wait.unwrap();
+    assert!(wait > 22 * HOUR && wait <= 22 * HOUR + 24 * HOUR / 60, "{wait:?}");
+    bench.now += wait;
+    bench.reserve(50).unwrap();
+}
+
+#[test]
+fn reservations_outlast_the_window_and_are_spent_in_the_next() {
+    let mut bench = Bench::new(CapRule::new("rule", Per::GLOBAL, Cap::new(usd(100), Window::DAY)));
+    bench.settle(0, 30);
+    bench.reserve(70).unwrap();
+    bench.now += 24 * HOUR;
+    let balance = bench.balance();
+    assert_eq!((balance.spent, balance.reserved, balance.left()), (usd(0), usd(70), usd(30)));
+    bench.settle(70, 65);
+    assert_eq!(bench.balance().spent, usd(65));
+}
+
+#[test]
+fn what_is_frozen_gives_nothing_and_a_reset_leaves_calls_under_way_theirs() {
+    let mut bench = Bench::new(rule(100));
+    bench.reserve(20).unwrap();
+    bench.account.freeze(true);
+    assert_eq!(bench.reserve(1), Err(Shortage { left: usd(0), wait: None, is_frozen: true }));
+    bench.account.freeze(false);
+    bench.settle(0, 50);
+    bench.account.reset(&bench.rule);
+    let balance = bench.balance();
+    assert_eq!((balance.spent, balance.reserved), (usd(0), usd(20)));
+    assert!(!bench.account.is_idle(&bench.rule, NOW));
+    bench.settle(20, 0);
+    assert!(bench.account.is_idle(&bench.rule, NOW));
+}
+
+#[test]
+fn a_soft_cap_refuses_nothing_unless_it_is_frozen() {
+    let mut bench = Bench::new(rule(100).soft());
+    bench.reserve(1_000).unwrap();
+    bench.settle(1_000, 1_000);
+    bench.reserve(1).unwrap();
+    bench.account.freeze(true);
+    bench.reserve(1).unwrap_err();
+}
+
+#[test]
+fn an_account_is_idle_once_its_window_has_passed() {
+    let mut bench = Bench::new(rule(100));
+    bench.settle(0, 5);
+    assert!(!bench.account.is_idle(&bench.rule, NOW + HOUR));
+    assert!(bench.account.is_idle(&bench.rule, NOW + HOUR + HOUR / 60));
+}
+
+#[test]
+fn each_share_is_told_once_a_window() {
+    let mut bench = Bench::new(CapRule::new("rule", Per::GLOBAL, Cap::new(usd(100), Window::DAY)));
+    let told = |bench: &mut Bench, spent| {
+        bench.settle(0, spent);
+        std::mem::take(&mut bench.told)
+    };
+    assert_eq!(told(&mut bench, 49), [0_u8; 0]);
+    assert_eq!(told(&mut bench, 1), [50]);
+    assert_eq!(told(&mut bench, 46), [80, 95]);
+    assert_eq!(told(&mut bench, 10), [100]);
+    assert_eq!(told(&mut bench, 10), [0_u8; 0]);
+    bench.now += 24 * HOUR;
+    assert_eq!(told(&mut bench, 49), [0_u8; 0]);
+    assert_eq!(told(&mut bench, 31), [50, 80]);
+    bench.account.top_up(usd(100));
+    assert_eq!(told(&mut bench, 25), [50], "of what is allowed now");
+    bench.account.reset(&bench.rule);
+    assert_eq!(told(&mut bench, 60), [50]);
+}
+
+#[test]
+fn in_a_rolling_window_a_share_is_told_again_after_its_length() {
+    let mut bench = Bench::new(rule(100).alert_at(Percent::new(50)));
+    bench.settle(0, 60);
+    bench.now += HOUR / 2;
+    bench.settle(0, 60);
+    bench.now += HOUR / 2;
+    bench.settle(0, 1);
+    assert_eq!(bench.told, [50, 50]);
+    assert!(bench.account.tells_refusal(&bench.rule, bench.now));
+    assert!(!bench.account.tells_refusal(&bench.rule, bench.now + HOUR - Duration::from_nanos(1)));
+    assert!(bench.account.tells_refusal(&bench.rule, bench.now + HOUR));
+}
+
+#[test]
+fn another_rule_takes_over_what_was_spent_in_the_same_window() {
+    let mut bench = Bench::new(rule(100).cap(Cap::new(usd(500), Window::DAY)));
+    bench.settle(0, 40);
+    bench.reserve(10).unwrap();
+    let lower =
+        CapRule::new("rule", Per::GLOBAL, Cap::new(usd(45), Window::DAY)).cap(Cap::new(usd(1_000), Window::MONTH));
+    bench.account.adopt(&bench.rule.clone(), &lower);
+    bench.rule = lower;
+    let balances = bench.account.balances(&bench.rule, NOW);
+    assert_eq!(balances.iter().map(|balance| balance.spent.0).collect::<Vec<_>>(), [40, 0]);
+    assert_eq!(balances.iter().map(|balance| balance.reserved.0).collect::<Vec<_>>(), [10, 10]);
+    bench.reserve(1).unwrap_err();
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Reserve(u64),
+    Settle { which: usize, spent: u64 },
+    TopUp(u64),
+    Reset,
+    Wait(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0_u64..60).prop_map(Step::Reserve),
+        4 => (any::<usize>(), 0_u64..80).prop_map(|(which, spent)| Step::Settle { which, spent }),
+        1 => (0_u64..20).prop_map(Step::TopUp),
+        1 => Just(Step::Reset),
+        2 => (0_u64..4_000).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 0..80)
+}
+
+proptest! {
+    #[test]
+    fn spent_and_reserved_less_debt_never_exceed_the_cap(steps in steps(), amount in 0_u64..200) {
+        let mut bench = Bench::new(rule(amount));
+        let (mut open, mut made_debt) = (Vec::new(), 0_u64);
+        for step in steps {
+            match step {
+                Step::Reserve(amount) => {
+                    let before = bench.balance();
+                    let answer = bench.reserve(amount);
+                    let fits = before.debt == usd(0) && amount <= before.left().0;
+                    prop_assert_eq!(answer.is_ok(), fits);
+                    if fits {
+                        open.push(amount);
+                    }
+                }
+                Step::Settle { which, spent } if !open.is_empty() => {
+                    let reserved = open.swap_remove(which % open.len());
+                    made_debt += spent.saturating_sub(reserved);
+                    bench.settle(reserved, spent);
+                }
+                Step::Settle { .. } => {}
+                Step::TopUp(amount) => bench.account.top_up(usd(amount)),
+                Step::Reset => bench.account.reset(&bench.rule.clone()),
+                Step::Wait(seconds) => bench.now += Duration::from_secs(seconds),
+            }
+            let balance = bench.balance();
+            prop_assert!(balance.spent.0 + balance.reserved.0 - balance.debt.0 <= balance.cap.0);
+            prop_assert!(balance.debt.0 <= made_debt, "only settlements make debt");
+            prop_assert_eq!(balance.reserved.0, open.iter().sum::<u64>());
+        }
+        for reserved in open {
+            bench.settle(reserved, 0);
+        }
+        prop_assert_eq!(bench.balance().reserved, usd(0), "at rest nothing is reserved");
+    }
+}

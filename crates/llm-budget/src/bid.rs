@@ -1,0 +1,122 @@
+//! A call that asks for its money, and for less of it where that helps.
+
+use std::{future::Future, pin::Pin};
+
+use llm_core::{Error, LlmRequest, NanoUsd, Striped, TargetRef};
+use smallvec::SmallVec;
+
+use crate::{
+    Claim, ClaimId, Claimed, Hold, LedgerFuture, Refusal,
+    call::InFlight,
+    cell::USUAL,
+    metered::Metering,
+    shared::{Plan, Shared},
+};
+
+/// How often less is asked for. Others ask at the same time, so what was left may be gone.
+const TRIES: u32 = 3;
+
+/// What becomes of a call.
+#[allow(clippy::large_enum_variant, reason = "the large one is what nearly every call is")]
+pub(crate) enum Admission {
+    /// It is held to nothing.
+    Free(LlmRequest),
+    /// Its money is set aside.
+    Admitted(Admitted),
+    /// The ledger has to ask somebody.
+    Waiting(Waiting),
+    Refused(Error),
+}
+
+/// A call whose money is set aside.
+pub(crate) struct Admitted {
+    pub(crate) request: LlmRequest,
+    pub(crate) call: InFlight,
+    /// How its stream is metered, if it is.
+    pub(crate) metering: Option<Metering>,
+}
+
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Admitted, Error>> + Send>>;
+
+type Asked = LedgerFuture<Result<Box<dyn Hold>, Refusal>>;
+
+/// A call that has not got its money yet.
+struct Bid {
+    shared: Striped<Shared>,
+    request: LlmRequest,
+    plan: Plan,
+    id: ClaimId,
+    /// How much output is paid for besides the prompt.
+    output: u64,
+    tries: u32,
+}
+
+/// Asks for what a call may come to.
+pub(crate) fn admit(shared: &Striped<Shared>, mut request: LlmRequest) -> Admission {
+    let plan = match shared.plan(&mut request) {
+        Ok(Some(plan)) if !plan.rules.is_empty() => plan,
+        Ok(_) => return Admission::Free(request),
+        Err(error) => return Admission::Refused(error),
+    };
+    let output = plan.metered.map_or_else(|| plan.quote.most_output(), |(_, likely)| likely);
+    let id = ClaimId::new(request.context().id(), request.context().attempt().number);
+    let mut bid = Bid { shared: shared.clone(), request, plan, id, output, tries: TRIES };
+    loop {
+        match bid.ask().into_ready() {
+            Ok(Ok(hold)) => return Admission::Admitted(bid.won(hold)),
+            Ok(Err(refusal)) if bid.lower(&refusal) => {}
+            Ok(Err(refusal)) => return Admission::Refused(bid.refused(&refusal)),
+            Err(asked) => return Admission::Waiting(Box::pin(wait(bid, asked))),
+        }
+    }
+}
+
+async fn wait(mut bid: Bid, mut asked: Asked) -> Result<Admitted, Error> {
+    loop {
+        match asked.await {
+            Ok(hold) => return Ok(bid.won(hold)),
+            Err(refusal) if bid.lower(&refusal) => asked = bid.ask(),
+            Err(refusal) => return Err(bid.refused(&refusal)),
+        }
+    }
+}
+
+impl Bid {
+    fn amount(&self) -> NanoUsd {
+        self.plan.quote.with_output(self.output)
+    }
+
+    fn ask(&self) -> Asked {
+        let caller = self.request.context().caller();
+        let provider = self.request.target_or_model().provider;
+        let model = TargetRef { provider, model: &self.plan.quote.facts.name, key: None };
+        let rules = self.plan.rules.iter().map(|at| &self.shared.settings.rules[*at]);
+        let accounts = rules.map(|rule| Claimed { rule, key: rule.account(caller, model) });
+        let accounts: SmallVec<[_; USUAL]> = accounts.collect();
+        self.shared.ledger.reserve(&Claim { id: self.id, accounts: &accounts, amount: self.amount() })
+    }
+
+    /// Asks for no more than there is, if that is of use.
+    fn lower(&mut self, refusal: &Refusal) -> bool {
+        // A stream that is not likely to come to its end is better not begun.
+        let may_try = self.tries > 0 && self.plan.metered.is_none();
+        let Some(fits) = self.plan.quote.output_for(refusal.available).filter(|_| may_try) else { return false };
+        self.tries -= 1;
+        let is_less = self.shared.lower(&mut self.plan.quote, self.request.context_mut(), fits);
+        self.output = self.plan.quote.most_output();
+        is_less
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Error {
+        self.shared.short(&self.request, self.amount(), refusal)
+    }
+
+    fn won(self, hold: Box<dyn Hold>) -> Admitted {
+        let Self { shared, request, plan, output, .. } = self;
+        let Plan { quote, figures, raw_input, metered, .. } = plan;
+        let metering =
+            metered.map(|(terms, _)| Metering::new(shared.clone(), request.context(), quote.clone(), terms, output));
+        let call = InFlight::new(shared, &request, quote, figures, raw_input, hold, metering.as_ref());
+        Admitted { request, call, metering }
+    }
+}

@@ -1,0 +1,126 @@
+//! A call under way, from its admission to its outcome.
+
+use std::sync::Arc;
+
+use llm_core::{
+    AttemptRecord, Frame, LlmRequest, NanoUsd, Observer, Outcome, Progress, Provenance, Striped, Trail, Usage,
+};
+use smallvec::SmallVec;
+
+use crate::{
+    Covers, Hold,
+    metered::{Meter, Metering},
+    models::Figures,
+    quote::Quote,
+    shared::Shared,
+};
+
+/// What a call has set aside. It observes the call, and settles what it came to at its end.
+pub(crate) struct InFlight {
+    shared: Striped<Shared>,
+    held: Held,
+    quote: Quote,
+    figures: Arc<Figures>,
+    raw_input: u64,
+    covered: Covered,
+}
+
+/// Where the money is. Dropped before the call is over, it goes back.
+enum Held {
+    Own(Box<dyn Hold>),
+    /// With whoever asks for more of it.
+    Metered(Arc<Meter>),
+}
+
+/// What is to be settled.
+enum Covered {
+    Attempt,
+    /// All attempts of the trail but those that had been made before.
+    Call {
+        trail: Trail,
+        before: SmallVec<[u32; 4]>,
+    },
+}
+
+impl InFlight {
+    pub(crate) fn new(
+        shared: Striped<Shared>,
+        request: &LlmRequest,
+        quote: Quote,
+        figures: Arc<Figures>,
+        raw_input: u64,
+        hold: Box<dyn Hold>,
+        metering: Option<&Metering>,
+    ) -> Self {
+        let context = request.context();
+        let by_place = || if context.target().is_some() { Covers::Attempt } else { Covers::Call };
+        let covered = match shared.settings.covers.unwrap_or_else(by_place) {
+            Covers::Attempt => Covered::Attempt,
+            Covers::Call => {
+                let trail = context.trail();
+                // An attempt of this very number is one that is to be made.
+                let own = context.attempt().number;
+                let before = trail.attempts().into_iter().map(|attempt| attempt.number);
+                Covered::Call { before: before.filter(|number| *number != own).collect(), trail }
+            }
+        };
+        let held = match metering {
+            Some(metering) => Held::Metered(metering.meter(hold)),
+            None => Held::Own(hold),
+        };
+        Self { shared, held, quote, figures, raw_input, covered }
+    }
+
+    /// What the call came to.
+    fn cost(&self, progress: &Progress, usage: &Usage) -> NanoUsd {
+        let own = || if progress.is_unpaid() { NanoUsd::ZERO } else { self.quote.price().cost(usage).total() };
+        let Covered::Call { trail, before } = &self.covered else { return own() };
+        let attempts = trail.attempts();
+        let made = attempts.iter().filter(|attempt| attempt.was_made() && !before.contains(&attempt.number));
+        let (mut cost, mut is_told) = (NanoUsd::ZERO, false);
+        for attempt in made {
+            // The one that is being given up with this call may not have been told of its end yet.
+            let usage = attempt.usage.as_ref().or(attempt.end.is_none().then_some(usage).filter(|_| !is_told));
+            if let Some(usage) = usage {
+                is_told = true;
+                cost = cost.saturating_add(self.cost_of(attempt, usage));
+            }
+        }
+        // Where no edge writes the trail, there is only what the call itself has seen.
+        if is_told { cost } else { own() }
+    }
+
+    fn cost_of(&self, attempt: &AttemptRecord, usage: &Usage) -> NanoUsd {
+        let facts = || self.shared.facts(attempt.target.as_ref()?.names());
+        attempt.cost.unwrap_or_else(|| {
+            let price = facts().and_then(|facts| facts.price.as_ref());
+            price.unwrap_or_else(|| self.quote.price()).cost(usage).total()
+        })
+    }
+}
+
+impl Observer for InFlight {
+    fn on_frame(&mut self, frame: &Frame, progress: &Progress) {
+        if let Held::Metered(meter) = &self.held
+            && frame.is_content()
+        {
+            meter.saw(progress.output().bound);
+        }
+    }
+
+    fn on_end(&mut self, outcome: &Outcome<'_>) {
+        let progress = outcome.progress();
+        let usage = progress.usage();
+        let cost = self.cost(progress, &usage);
+        match &mut self.held {
+            Held::Own(hold) => hold.settle(cost),
+            Held::Metered(meter) => meter.settle(cost),
+        }
+        if !progress.is_unpaid() {
+            self.figures.book(cost, &usage);
+        }
+        if matches!(outcome, Outcome::Complete(_)) && usage.provenance == Provenance::Reported {
+            self.figures.learn(self.raw_input, &usage);
+        }
+    }
+}

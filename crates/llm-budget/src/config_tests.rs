@@ -1,0 +1,100 @@
+//! What a configuration file says is what the layer does, and what makes no sense is refused.
+
+use super::*;
+
+fn build(text: &str) -> Result<BudgetLayer, String> {
+    let config: BudgetConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    BudgetLayer::try_from(config).map_err(|error| error.to_string())
+}
+
+fn refusal(text: &str) -> String {
+    build(text).map(|_| ()).unwrap_err()
+}
+
+fn rule(text: &str) -> Result<CapRule, String> {
+    let config: CapConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    config.build().map_err(|error| error.to_string())
+}
+
+fn cap(usd: &str, window: Window) -> Cap {
+    Cap::new(usd.parse().unwrap(), window)
+}
+
+#[test]
+fn a_rule_is_what_it_says() {
+    let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+    let text = r#"
+        name = "n"
+        per = ["user", "model"]
+        amounts = [
+            { usd = "2.50", window = "1h" },
+            { usd = 3, window = "day" },
+            { usd = 4.25, window = "month", zone = "CET-1CEST,M3.5.0,M10.5.0/3" },
+            { usd = "5", window = "lifetime" },
+        ]
+        strictness = "soft"
+        alerts = [10, 100]
+        tenants = "acme"
+        users = ["bob"]
+        workflows = ["chat"]
+        jobs = ["7"]
+        models = ["o3*"]
+    "#;
+    let expected =
+        CapRule::new("n", Per::USER.and(Per::MODEL), cap("2.50", Window::Rolling(Duration::from_secs(3600))))
+            .cap(cap("3", Window::DAY))
+            .cap(cap("4.25", Window::Month(berlin)))
+            .cap(cap("5", Window::Lifetime))
+            .soft()
+            .alert_at([10, 100].map(|share| Percent::new(share).unwrap()))
+            .tenants(["acme"])
+            .users(["bob"])
+            .workflows(["chat"])
+            .jobs(["7"])
+            .models(["o3*"]);
+    assert_eq!(rule(text), Ok(expected));
+    let least = CapRule::new("n", Per::GLOBAL, cap("1", Window::DAY));
+    assert_eq!(rule("name = 'n'\namounts = { usd = '1', window = 'day' }"), Ok(least));
+}
+
+#[test]
+fn a_zone_is_found_by_its_name_where_the_machine_knows_it() {
+    let built = rule("name = 'n'\namounts = { usd = '1', window = 'day', zone = 'UTC' }").unwrap();
+    assert_eq!(built.caps().len(), 1);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_a_sentence() {
+    let of = |amount: &str| refusal(&format!("[[caps]]\nname = 'n'\namounts = {amount}"));
+    assert_eq!(of("{ usd = '-1', window = 'day' }"), "`-1` is negative");
+    assert_eq!(of("{ usd = -1, window = 'day' }"), "`-1` is negative");
+    assert_eq!(of("{ usd = 'much', window = 'day' }"), "`much` is not a decimal number");
+    assert!(of("{ usd = '1', window = 'fortnight' }").contains("`fortnight` is not a duration"));
+    assert_eq!(
+        of("{ usd = '1', window = '59s' }"),
+        "caps[0].amounts[0].window: the length must be from a minute to a year"
+    );
+    assert_eq!(
+        of("{ usd = '1', window = 'day', zone = 'Atlantis' }"),
+        "caps[0].amounts[0].zone: no time zone called `Atlantis` is known here, and it is none in POSIX form"
+    );
+    assert!(of("{ usd = '1', window = '1h', zone = 'UTC' }").contains("only days and months"));
+    assert_eq!(of("[]"), "caps[0].amounts: the list is empty: it needs an amount");
+    assert!(of("[{ usd = 1, window = 'day' }, { usd = 2, window = 'day' }]").contains("two amounts for one window"));
+    assert!(of("{ usd = '1', window = 'day', per = 'x' }").contains("unknown field"));
+
+    let with = |line: &str| refusal(&format!("[[caps]]\nname = 'n'\namounts = {{ usd = 1, window = 'day' }}\n{line}"));
+    assert!(with("per = 'team'").contains("not by `team`"));
+    assert!(with("per = ['global', 'tenant']").contains("stands alone"));
+    assert_eq!(with("alerts = [0]"), "caps[0].alerts: a percentage must be from 1 to 100");
+    assert_eq!(with("tenants = []"), "caps[0].tenants: the list is empty: leave it out");
+    assert!(with("[[caps]]\nname = 'n'\namounts = { usd = 1, window = 'day' }").contains("another cap called `n`"));
+
+    for key in ["likely_output", "slice", "assumed_output", "fit_output", "most_tokens", "most_accounts"] {
+        assert_eq!(refusal(&format!("{key} = 0")), format!("{key}: the number must be at least 1"));
+    }
+    assert_eq!(refusal("most_cost = '0'"), "most_cost: the amount must be more than zero");
+    assert_eq!(refusal("when_short = { finish = 0 }"), "when_short.finish: the number must be at least 1");
+    assert!(refusal("streams = 'worst_case'\nslice = 5").contains("it means nothing where streams are not metered"));
+    assert!(refusal("cap = 1").contains("unknown field"));
+}

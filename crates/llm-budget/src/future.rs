@@ -1,0 +1,109 @@
+//! The future of [`Budget`](crate::Budget).
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use llm_core::{Error, LlmRequest, LlmResponse, Watch, watch};
+use pin_project_lite::pin_project;
+use tower::{Service, util::Oneshot};
+
+use crate::{
+    bid::{Admission, Admitted, Waiting},
+    call::InFlight,
+    metered::Metering,
+};
+
+pin_project! {
+    /// A call on its way or waiting for its ledger, or the error that there is no money for it.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S>
+    where
+        S: Service<LlmRequest>,
+    {
+        #[pin]
+        state: State<S>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    #[allow(clippy::large_enum_variant, reason = "the large one is what nearly every call is")]
+    enum State<S>
+    where
+        S: Service<LlmRequest>,
+    {
+        Called { #[pin] future: Watch<Oneshot<S, LlmRequest>, InFlight>, metering: Option<Metering> },
+        Free { #[pin] future: Oneshot<S, LlmRequest> },
+        Waiting { future: Waiting, inner: Option<S> },
+        Refused { error: Option<Error> },
+    }
+}
+
+impl<S: Service<LlmRequest, Response = LlmResponse>> State<S>
+where
+    S::Error: Into<Error>,
+{
+    fn called(admitted: Admitted, inner: S) -> Self {
+        let Admitted { request, call, metering } = admitted;
+        let future = watch(&request.clone(), Oneshot::new(inner, request), call);
+        Self::Called { future, metering }
+    }
+}
+
+impl<S: Service<LlmRequest, Response = LlmResponse>> ResponseFuture<S>
+where
+    S::Error: Into<Error>,
+{
+    pub(crate) fn new(admission: Admission, inner: S) -> Self {
+        let state = match admission {
+            Admission::Free(request) => State::Free { future: Oneshot::new(inner, request) },
+            Admission::Admitted(admitted) => State::called(admitted, inner),
+            Admission::Waiting(future) => State::Waiting { future, inner: Some(inner) },
+            Admission::Refused(error) => State::Refused { error: Some(error) },
+        };
+        Self { state }
+    }
+}
+
+impl<S> Future for ResponseFuture<S>
+where
+    S: Service<LlmRequest, Response = LlmResponse>,
+    S::Error: Into<Error>,
+{
+    type Output = Result<LlmResponse, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let (admitted, inner) = match this.state.as_mut().project() {
+                StateProjection::Called { future, metering } => {
+                    let response = ready!(future.poll(cx))?;
+                    let metering = metering.take();
+                    return Poll::Ready(Ok(response.map(|body| match metering {
+                        Some(metering) => metering.limit(body),
+                        None => body,
+                    })));
+                }
+                StateProjection::Free { future } => return future.poll(cx).map_err(Into::into),
+                StateProjection::Waiting { future, inner } => {
+                    let admitted = ready!(future.as_mut().poll(cx))?;
+                    (admitted, inner.take().expect(POLLED_AGAIN))
+                }
+                StateProjection::Refused { error } => return Poll::Ready(Err(error.take().expect(POLLED_AGAIN))),
+            };
+            this.state.set(State::called(admitted, inner));
+        }
+    }
+}
+
+const POLLED_AGAIN: &str = "nobody polls a future that is over";
+
+impl<S: Service<LlmRequest>> fmt::Debug for ResponseFuture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

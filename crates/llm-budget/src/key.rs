@@ -1,0 +1,159 @@
+//! Which account is meant.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use llm_core::{Equivalent, Target, TargetRef};
+
+/// An account of a rule. Fields that the rule does not keep accounts by are absent, and so are those that the account
+/// of nobody lacks.
+///
+/// Displays as `per-tenant (tenant acme, model openai/gpt-4o)`: for operators, since callers must not read of others.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountKey {
+    /// The name of the rule.
+    pub rule: Arc<str>,
+    /// The customer.
+    pub tenant: Option<Arc<str>>,
+    /// The person or machine.
+    pub user: Option<Arc<str>>,
+    /// What the calls are for.
+    pub workflow: Option<Arc<str>>,
+    /// One run of it.
+    pub job: Option<Arc<str>>,
+    /// Provider and model, without a key.
+    pub model: Option<Target>,
+}
+
+impl AccountKey {
+    /// The only account of a rule for all, and the account of nobody of any other.
+    pub fn new(rule: impl Into<Arc<str>>) -> Self {
+        Self { rule: rule.into(), tenant: None, user: None, workflow: None, job: None, model: None }
+    }
+
+    /// The same, borrowed.
+    pub fn names(&self) -> AccountRef<'_> {
+        AccountRef {
+            rule: &self.rule,
+            tenant: self.tenant.as_deref(),
+            user: self.user.as_deref(),
+            workflow: self.workflow.as_deref(),
+            job: self.job.as_deref(),
+            model: self.model.as_ref().map(Target::names),
+        }
+    }
+}
+
+impl Hash for AccountKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.names().hash(state);
+    }
+}
+
+impl fmt::Display for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.names().fmt(f)
+    }
+}
+
+impl fmt::Debug for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountKey({self})")
+    }
+}
+
+/// An [`AccountKey`], borrowed: what an account is looked up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountRef<'a> {
+    /// The name of the rule.
+    pub rule: &'a str,
+    /// The customer.
+    pub tenant: Option<&'a str>,
+    /// The person or machine.
+    pub user: Option<&'a str>,
+    /// What the calls are for.
+    pub workflow: Option<&'a str>,
+    /// One run of it.
+    pub job: Option<&'a str>,
+    /// Provider and model.
+    pub model: Option<TargetRef<'a>>,
+}
+
+impl AccountRef<'_> {
+    /// The key of these names.
+    pub fn to_key(self) -> AccountKey {
+        AccountKey {
+            rule: self.rule.into(),
+            tenant: self.tenant.map(Arc::from),
+            user: self.user.map(Arc::from),
+            workflow: self.workflow.map(Arc::from),
+            job: self.job.map(Arc::from),
+            model: self.model.map(TargetRef::to_target),
+        }
+    }
+}
+
+impl Hash for AccountRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { rule, tenant, user, workflow, job, model } = self;
+        let names = [tenant, user, workflow, job];
+        // Which names there are goes in as one number, and not one by one: it is done for every account of every call.
+        let present = names.iter().enumerate().fold(0_u8, |bits, (at, name)| bits | u8::from(name.is_some()) << at);
+        state.write_u8(present | u8::from(model.is_some()) << names.len());
+        rule.hash(state);
+        names.into_iter().flatten().for_each(|name| name.hash(state));
+        if let Some(model) = model {
+            model.hash(state);
+        }
+    }
+}
+
+impl Equivalent<Arc<AccountKey>> for AccountRef<'_> {
+    fn equivalent(&self, key: &Arc<AccountKey>) -> bool {
+        *self == key.names()
+    }
+}
+
+/// On one line: names may be the callers' making.
+impl fmt::Display for AccountRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.rule)?;
+        let mut opening = " (";
+        let names = [("tenant", self.tenant), ("user", self.user), ("workflow", self.workflow), ("job", self.job)];
+        for (field, name) in names {
+            if let Some(name) = name {
+                write!(f, "{opening}{field} {}", name.escape_debug())?;
+                opening = ", ";
+            }
+        }
+        if let Some(model) = &self.model {
+            write!(f, "{opening}model {model}")?;
+            opening = ", ";
+        }
+        if opening == ", " { f.write_str(")") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[test]
+    fn a_key_and_its_names_are_the_same_key() {
+        let key = AccountKey {
+            tenant: Some("acme\n".into()),
+            model: Some(Target::new("openai", "gpt-4o")),
+            ..AccountKey::new("cap")
+        };
+        let hash = std::hash::RandomState::new();
+        assert_eq!(key.names().to_key(), key);
+        assert_eq!(hash.hash_one(&key), hash.hash_one(key.names()));
+        assert_eq!(hash.hash_one(Arc::new(key.clone())), hash.hash_one(key.names()), "in an `Arc` as well");
+        assert_eq!(key.to_string(), "cap (tenant acme\\n, model openai/gpt-4o)");
+    }
+}

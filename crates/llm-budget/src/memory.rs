@@ -1,0 +1,263 @@
+//! The ledger of one process, which forgets with it.
+
+use std::{
+    cell::OnceCell,
+    fmt,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use llm_core::{Keyed, NanoUsd, NoticeListener, Notices, Striped};
+use smallvec::SmallVec;
+
+use crate::{
+    AccountKey, AccountRef, AccountStatus, CapRule, Change, Claim, Claimed, Hold, Ledger, LedgerFuture, Reason,
+    Refusal,
+    cell::{self, Cell, Retired, Told, USUAL},
+    clock::Clock,
+    notice,
+    window::Now,
+};
+
+/// Accounts in memory: each has a small lock of its own, so callers wait for each other only where they share one.
+///
+/// At most so many accounts are kept. At the bound those make room of which nothing would be lost: nothing was spent
+/// within the window, nothing is reserved, nothing was added and they are not frozen. If there is no room even so, calls
+/// that need a new account are refused: a caller with a thousand names cannot make it forget what another has spent. A
+/// soft rule's account that finds no room is left out. An account takes up about 400 bytes with names of usual length, and up to 1 KB more where
+/// its window is a rolling one.
+///
+/// Clones are the same ledger.
+#[derive(Clone)]
+pub struct MemoryLedger {
+    shared: Striped<Shared>,
+}
+
+struct Shared {
+    accounts: Keyed<Arc<AccountKey>, Slot>,
+    ids: AtomicU64,
+    notices: Notices,
+    clock: Clock,
+}
+
+/// The place of an account, or where there is none.
+enum Slot {
+    Account(Arc<Cell>),
+    NoRoom,
+}
+
+type Cells = SmallVec<[Arc<Cell>; USUAL]>;
+
+impl MemoryLedger {
+    /// More accounts than a large gateway has tenants, users and jobs of one month.
+    pub const MOST_ACCOUNTS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not zero");
+
+    /// A ledger without accounts, that will keep at most so many. [`MOST_ACCOUNTS`](Self::MOST_ACCOUNTS) are usual.
+    pub fn new(most_accounts: NonZeroUsize) -> Self {
+        Self {
+            shared: Striped::new(Shared {
+                accounts: Keyed::new(most_accounts, Slot::NoRoom),
+                ids: AtomicU64::new(0),
+                notices: Notices::new(),
+                clock: Clock::default(),
+            }),
+        }
+    }
+
+    /// How many accounts there are.
+    pub fn len(&self) -> usize {
+        self.shared.accounts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self::new(Self::MOST_ACCOUNTS)
+    }
+}
+
+impl Shared {
+    /// The account, which begins if it was not there; `None` if there is no room for it.
+    fn account(&self, rule: &Arc<CapRule>, key: &AccountRef<'_>, now: Now) -> Option<Arc<Cell>> {
+        let made = OnceCell::new();
+        let own = || Arc::clone(made.get_or_init(|| Arc::new(key.to_key())));
+        self.accounts.get_or_insert(
+            key,
+            own,
+            || Slot::Account(Arc::new(Cell::new(self.ids.fetch_add(1, Relaxed), own(), Arc::clone(rule)))),
+            // One that somebody has at hand is about to be used, by the same claim perhaps: two accounts of one claim must
+            // not make room for each other by turns.
+            |slot| matches!(slot, Slot::Account(cell) if Arc::strong_count(cell) == 1 && cell.retire(now)),
+            |slot| match slot {
+                // It may be retired before it is used, and then it is asked for again.
+                Slot::Account(cell) => Some(Some(Arc::clone(cell))),
+                Slot::NoRoom => Some(None),
+            },
+        )
+    }
+
+    /// The accounts of a claim that there are or can be.
+    fn accounts<'c>(&self, claimed: &'c [Claimed<'_>], now: Now) -> Result<(Cells, Rules<'c>), Refusal> {
+        let (mut cells, mut rules) = (Cells::new(), Rules::new());
+        for Claimed { rule, key } in claimed {
+            match self.account(rule, key, now) {
+                Some(cell) => {
+                    cells.push(cell);
+                    rules.push(*rule);
+                }
+                None if rule.is_hard() => return Err(refused(rule.name(), Reason::NoRoom)),
+                None => {}
+            }
+        }
+        Ok((cells, rules))
+    }
+
+    fn tell(&self, told: impl IntoIterator<Item = Told>) {
+        told.into_iter().for_each(|Told { key, news }| self.notices.send(notice::of(&key, news)));
+    }
+}
+
+type Rules<'c> = SmallVec<[&'c Arc<CapRule>; USUAL]>;
+
+fn refused(rule: &Arc<str>, reason: Reason) -> Refusal {
+    let (left, available) = (NanoUsd::ZERO, NanoUsd::ZERO);
+    Refusal { rule: Arc::clone(rule), reason, left, available, wait: None }
+}
+
+fn borrowed(cells: &Cells) -> SmallVec<[&Cell; USUAL]> {
+    cells.iter().map(|cell| &**cell).collect()
+}
+
+impl Ledger for MemoryLedger {
+    fn reserve(&self, claim: &Claim<'_>) -> LedgerFuture<Result<Box<dyn Hold>, Refusal>> {
+        let now = self.shared.clock.now();
+        let answer = loop {
+            let (cells, rules) = match self.shared.accounts(claim.accounts, now) {
+                Ok(found) => found,
+                Err(refusal) => break Err(refusal),
+            };
+            let reserved = cell::reserve(&borrowed(&cells), Some(&rules), claim.amount, now);
+            match reserved {
+                // One of them was forgotten in between, and is made anew.
+                Err(Retired) => {}
+                Ok(Ok(())) => {
+                    let hold =
+                        MemoryHold { shared: self.shared.clone(), cells, amount: claim.amount, is_settled: false };
+                    break Ok(Box::new(hold) as Box<dyn Hold>);
+                }
+                Ok(Err((refusal, told))) => {
+                    self.shared.tell(told);
+                    break Err(refusal);
+                }
+            }
+        };
+        LedgerFuture::ready(answer)
+    }
+
+    fn for_each(&self, look: &mut dyn FnMut(AccountStatus)) {
+        let now = self.shared.clock.now();
+        self.shared.accounts.for_each(|_, slot| {
+            if let Slot::Account(cell) = slot
+                && let Some(status) = cell.status(now)
+            {
+                look(status);
+            }
+        });
+    }
+
+    fn look(&self, key: &AccountRef<'_>) -> Option<AccountStatus> {
+        let now = self.shared.clock.now();
+        let status = |slot: &Slot| match slot {
+            Slot::Account(cell) => cell.status(now),
+            Slot::NoRoom => None,
+        };
+        self.shared.accounts.get(key, status).flatten()
+    }
+
+    fn change(&self, rule: &Arc<CapRule>, key: &AccountRef<'_>, change: Change) -> LedgerFuture<bool> {
+        let now = self.shared.clock.now();
+        let is_done = loop {
+            match self.shared.account(rule, key, now).map(|cell| cell.change(rule, change)) {
+                Some(Err(Retired)) => {}
+                Some(Ok(())) => break true,
+                None => break false,
+            }
+        };
+        if is_done {
+            self.shared.notices.send(notice::of_change(&key.to_key(), change));
+        }
+        LedgerFuture::ready(is_done)
+    }
+
+    fn notices(&self) -> NoticeListener {
+        self.shared.notices.listen()
+    }
+}
+
+impl fmt::Debug for MemoryLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLedger").field("accounts", &self.shared.accounts).finish()
+    }
+}
+
+/// What a call has reserved, and where: it looks nothing up any more.
+struct MemoryHold {
+    shared: Striped<Shared>,
+    cells: Cells,
+    amount: NanoUsd,
+    is_settled: bool,
+}
+
+impl Hold for MemoryHold {
+    fn amount(&self) -> NanoUsd {
+        self.amount
+    }
+
+    fn extend(&mut self, more: NanoUsd) -> LedgerFuture<Result<(), Refusal>> {
+        if self.is_settled {
+            let rule = self.cells.first().map_or_else(|| "".into(), |cell| Arc::clone(&cell.key.rule));
+            return LedgerFuture::ready(Err(refused(&rule, Reason::Settled)));
+        }
+        let now = self.shared.clock.now();
+        let answer = cell::reserve(&borrowed(&self.cells), None, more, now)
+            .expect("an account in which something is reserved is never forgotten");
+        LedgerFuture::ready(match answer {
+            Ok(()) => {
+                self.amount = self.amount.saturating_add(more);
+                Ok(())
+            }
+            Err((refusal, told)) => {
+                self.shared.tell(told);
+                Err(refusal)
+            }
+        })
+    }
+
+    fn settle(&mut self, spent: NanoUsd) {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return;
+        }
+        let told = cell::settle(self.cells.iter().map(|cell| &**cell), self.amount, spent, self.shared.clock.now());
+        self.shared.tell(told);
+    }
+}
+
+impl Drop for MemoryHold {
+    fn drop(&mut self) {
+        self.settle(NanoUsd::ZERO);
+    }
+}
+
+impl fmt::Debug for MemoryHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryHold").field("amount", &self.amount).field("settled", &self.is_settled).finish()
+    }
+}

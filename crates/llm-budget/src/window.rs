@@ -1,0 +1,299 @@
+//! For how long spending counts, and how much of it counts now: pure, without clocks.
+
+use std::{collections::VecDeque, fmt, time::Duration};
+
+use jiff::{Timestamp, ToSpan, Unit, tz::TimeZone};
+use llm_core::NanoUsd;
+
+/// For how long what was spent counts against a cap.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Window {
+    /// The time that ends now. It is kept in sixtieths, each of which counts until all of it has passed, so spending counts
+    /// for up to a sixtieth longer and never for less.
+    Rolling(Duration),
+    /// A day of the calendar, from midnight to midnight in a time zone.
+    Day(TimeZone),
+    /// A month of the calendar.
+    Month(TimeZone),
+    /// All time.
+    Lifetime,
+}
+
+/// The time since 1970. It is the time of day, because days and months are.
+pub(crate) type Now = Duration;
+
+/// Into how many parts a rolling window is divided.
+const PARTS: u32 = 60;
+
+impl Window {
+    /// The days of Coordinated Universal Time.
+    pub const DAY: Self = Self::Day(TimeZone::UTC);
+    /// The months of Coordinated Universal Time.
+    pub const MONTH: Self = Self::Month(TimeZone::UTC);
+
+    /// From when to when the window of the calendar goes that `now` is in.
+    fn calendar(zone: &TimeZone, unit: Unit, now: Now) -> (Now, Now) {
+        let all_time = (Duration::ZERO, Duration::MAX);
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let Ok(instant) = Timestamp::from_second(seconds) else { return all_time };
+        let local = instant.to_zoned(zone.clone());
+        let first = match unit {
+            Unit::Month => local.first_of_month(),
+            _ => Ok(local),
+        };
+        let bounds = first.and_then(|day| {
+            let begins = day.start_of_day()?;
+            let length = if unit == Unit::Month { 1.month() } else { 1.day() };
+            let ends = begins.checked_add(length)?.start_of_day()?;
+            Ok((begins, ends))
+        });
+        let since_epoch = |at: jiff::Zoned| Duration::from_secs(at.timestamp().as_second().unsigned_abs());
+        // Beyond the years that the calendar knows, time does not go on.
+        bounds.map_or(all_time, |(begins, ends)| (since_epoch(begins), since_epoch(ends)))
+    }
+}
+
+/// The name that figures of the window bear: `3600s`, `day`, `month`, `lifetime`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rolling(length) => write!(f, "{length:?}"),
+            Self::Day(_) => f.write_str("day"),
+            Self::Month(_) => f.write_str("month"),
+            Self::Lifetime => f.write_str("lifetime"),
+        }
+    }
+}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = |zone: &TimeZone| zone.iana_name().unwrap_or("a zone without a name").to_owned();
+        match self {
+            Self::Rolling(length) => write!(f, "Rolling({length:?})"),
+            Self::Day(of) => write!(f, "Day({})", zone(of)),
+            Self::Month(of) => write!(f, "Month({})", zone(of)),
+            Self::Lifetime => f.write_str("Lifetime"),
+        }
+    }
+}
+
+/// What has been spent within a window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spent {
+    total: NanoUsd,
+    // Of a window of the calendar: when it ends. Zero before anything was spent.
+    ends: Now,
+    // Of a rolling one: what was spent in each of its parts, by the part's number since 1970, the oldest first.
+    parts: VecDeque<(u64, NanoUsd)>,
+}
+
+impl Spent {
+    /// How much counts now.
+    pub(crate) fn total(&mut self, window: &Window, now: Now) -> NanoUsd {
+        self.forget(window, now);
+        self.total
+    }
+
+    /// Whether nothing counts now.
+    pub(crate) fn is_nothing(&mut self, window: &Window, now: Now) -> bool {
+        self.total(window, now) == NanoUsd::ZERO
+    }
+
+    pub(crate) fn add(&mut self, amount: NanoUsd, window: &Window, now: Now) {
+        self.forget(window, now);
+        self.total = self.total.saturating_add(amount);
+        match window {
+            Window::Rolling(length) => {
+                let part = part_of(*length, now);
+                match self.parts.back_mut() {
+                    // A clock that was put back does not make newer spending older.
+                    Some((newest, spent)) if *newest >= part => *spent = spent.saturating_add(amount),
+                    Some(_) | None => self.parts.push_back((part, amount)),
+                }
+            }
+            Window::Day(_) | Window::Month(_) | Window::Lifetime => {}
+        }
+    }
+
+    /// Until when what is said of this window need not be said again: its end, or a window's length from now.
+    pub(crate) fn until_next(&mut self, window: &Window, now: Now) -> Now {
+        self.forget(window, now);
+        match window {
+            Window::Rolling(length) => now.saturating_add(*length),
+            Window::Day(_) | Window::Month(_) => self.ends,
+            Window::Lifetime => Now::MAX,
+        }
+    }
+
+    /// After how long no more than `room` counts, if nothing else is spent; `None` if that never comes.
+    pub(crate) fn until_within(&mut self, room: NanoUsd, window: &Window, now: Now) -> Option<Duration> {
+        self.forget(window, now);
+        if self.total <= room {
+            return Some(Duration::ZERO);
+        }
+        match window {
+            Window::Lifetime => None,
+            Window::Day(_) | Window::Month(_) => Some(self.ends.saturating_sub(now)),
+            Window::Rolling(length) => {
+                let mut left = self.total;
+                let passed = self.parts.iter().find(|(_, spent)| {
+                    left = left.saturating_sub(*spent);
+                    left <= room
+                });
+                passed.map(|(part, _)| expiry(*length, *part).saturating_sub(now))
+            }
+        }
+    }
+
+    /// Drops what does not count any more.
+    fn forget(&mut self, window: &Window, now: Now) {
+        match window {
+            Window::Lifetime => {}
+            Window::Day(zone) => self.forget_calendar(zone, Unit::Day, now),
+            Window::Month(zone) => self.forget_calendar(zone, Unit::Month, now),
+            Window::Rolling(length) => {
+                while let Some((part, spent)) =
+                    self.parts.front().copied().filter(|(part, _)| expiry(*length, *part) <= now)
+                {
+                    debug_assert!(part <= part_of(*length, now));
+                    self.total = self.total.saturating_sub(spent);
+                    self.parts.pop_front();
+                }
+            }
+        }
+    }
+
+    fn forget_calendar(&mut self, zone: &TimeZone, unit: Unit, now: Now) {
+        if now >= self.ends {
+            self.total = NanoUsd::ZERO;
+            (_, self.ends) = Window::calendar(zone, unit, now);
+        }
+    }
+}
+
+fn part_length(length: Duration) -> Duration {
+    (length / PARTS).max(Duration::from_millis(1))
+}
+
+fn part_of(length: Duration, now: Now) -> u64 {
+    u64::try_from(now.as_nanos() / part_length(length).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// When a part of a rolling window has left it.
+fn expiry(length: Duration, part: u64) -> Now {
+    let part_length = part_length(length);
+    let begins = u32::try_from(part).ok().map_or_else(
+        || {
+            let nanos = u128::from(part) * part_length.as_nanos();
+            Duration::new(
+                u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX),
+                u32::try_from(nanos % 1_000_000_000).expect("less than a second"),
+            )
+        },
+        |part| part_length * part,
+    );
+    begins.saturating_add(part_length).saturating_add(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(text: &str) -> Now {
+        Duration::from_secs(text.parse::<Timestamp>().unwrap().as_second().unsigned_abs())
+    }
+
+    fn usd(nanos: u64) -> NanoUsd {
+        NanoUsd(nanos)
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight_in_its_zone() {
+        let mut spent = Spent::default();
+        spent.add(usd(5), &Window::DAY, at("2026-02-28T23:59:59Z"));
+        assert_eq!(spent.until_within(usd(4), &Window::DAY, at("2026-02-28T23:59:59Z")), Some(Duration::from_secs(1)));
+        assert_eq!(spent.total(&Window::DAY, at("2026-02-28T23:59:59Z")), usd(5));
+        assert_eq!(spent.total(&Window::DAY, at("2026-03-01T00:00:00Z")), usd(0));
+        let tokyo = Window::Day(TimeZone::fixed(jiff::tz::offset(9)));
+        let mut spent = Spent::default();
+        spent.add(usd(5), &tokyo, at("2026-02-28T14:00:00Z"));
+        assert_eq!(spent.total(&tokyo, at("2026-02-28T14:59:59Z")), usd(5));
+        assert_eq!(spent.total(&tokyo, at("2026-02-28T15:00:00Z")), usd(0));
+    }
+
+    #[test]
+    fn a_month_ends_with_its_last_day() {
+        let mut spent = Spent::default();
+        spent.add(usd(5), &Window::MONTH, at("2028-02-01T00:00:00Z"));
+        let last = at("2028-02-29T23:00:00Z");
+        assert_eq!(
+            (spent.total(&Window::MONTH, last), spent.until_within(usd(0), &Window::MONTH, last)),
+            (usd(5), Some(HOUR))
+        );
+        assert!(spent.is_nothing(&Window::MONTH, last + HOUR));
+    }
+
+    #[test]
+    fn all_time_never_ends() {
+        let mut spent = Spent::default();
+        spent.add(usd(5), &Window::Lifetime, at("2026-01-01T00:00:00Z"));
+        let later = at("2126-01-01T00:00:00Z");
+        assert_eq!(
+            (spent.total(&Window::Lifetime, later), spent.until_within(usd(4), &Window::Lifetime, later)),
+            (usd(5), None)
+        );
+    }
+
+    #[test]
+    fn a_rolling_window_says_when_enough_of_it_has_passed() {
+        let window = Window::Rolling(HOUR);
+        let begin = at("2026-01-01T00:00:00Z");
+        let mut spent = Spent::default();
+        spent.add(usd(3), &window, begin);
+        spent.add(usd(4), &window, begin + HOUR / 2);
+        let now = begin + HOUR / 2;
+        let minute = HOUR / 60;
+        assert_eq!(spent.until_within(usd(7), &window, now), Some(Duration::ZERO));
+        assert_eq!(spent.until_within(usd(4), &window, now), Some(HOUR / 2 + minute));
+        assert_eq!(spent.until_within(usd(0), &window, now), Some(HOUR + minute));
+        assert_eq!(spent.total(&window, begin + HOUR + minute), usd(4));
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_makes_nothing_forgotten() {
+        for window in [Window::DAY, Window::MONTH, Window::Rolling(HOUR), Window::Lifetime] {
+            let now = at("2026-03-01T00:00:10Z");
+            let mut spent = Spent::default();
+            spent.add(usd(5), &window, now);
+            let before = now - Duration::from_secs(3600 * 48);
+            spent.add(usd(2), &window, before);
+            assert_eq!(spent.total(&window, now), usd(7), "{window:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rolling_window_counts_what_is_in_it_and_at_most_a_sixtieth_more(
+            spendings in prop::collection::vec((0_u64..7_200, 1_u64..100), 0..60),
+            length in 60_u64..3_600,
+        ) {
+            let window = Window::Rolling(Duration::from_secs(length));
+            let mut times = spendings.clone();
+            times.sort();
+            let (mut spent, mut known) = (Spent::default(), Vec::new());
+            let begin = at("2026-01-01T00:00:00Z");
+            for (time, amount) in times {
+                let now = begin + Duration::from_secs(time);
+                spent.add(usd(amount), &window, now);
+                known.push((time, amount));
+                let within = |span: u64| known.iter().filter(|(at, _)| at + span > time).map(|(_, amount)| amount).sum::<u64>();
+                let total = spent.total(&window, now).0;
+                prop_assert!(total >= within(length) && total <= within(length + length / 60 + 1), "{total}");
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What operators see and do: balances, changes, notices and figures.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use futures_util::FutureExt;
+use llm_budget::{AccountKey, BudgetLayer, Cap, CapRule, Change, MemoryLedger, Per, Percent, Window};
+use llm_core::{Caller, Measures, Severity};
+use llm_test::Answer;
+
+use crate::stage::{Stage, answer, ask, ask_for, key, mills, per_tenant};
+
+#[tokio::test(start_paused = true)]
+async fn accounts_are_topped_up_reset_frozen_and_unfrozen() {
+    let stage = Stage::new([per_tenant(mills(150))]);
+    stage.send(ask(), answer(3_000)).await.unwrap();
+    stage.send(ask(), answer(1)).await.unwrap_err();
+    assert!(stage.handle.change(&key("acme"), Change::TopUp(mills(150))).await);
+    stage.send(ask(), answer(3_000)).await.unwrap();
+    assert!(stage.handle.change(&key("acme"), Change::Reset).await);
+    stage.send(ask(), answer(0)).await.unwrap();
+    assert_eq!(stage.balance("acme").cap, mills(150), "what was added went with it");
+    assert!(stage.handle.change(&key("acme"), Change::Freeze).await);
+    let error = stage.send(ask(), answer(1)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `per-tenant` was frozen by hand");
+    assert_eq!(error.retry_after(), None);
+    assert!(stage.handle.change(&key("acme"), Change::Unfreeze).await);
+    stage.send(ask_for("m", "acme", 1_000), answer(1)).await.unwrap();
+    assert!(!stage.handle.change(&AccountKey::new("another"), Change::Reset).await, "there is no such rule");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_cap_tells_and_refuses_nobody() {
+    let rule = per_tenant(mills(100)).soft().alert_at([Percent::new(60).unwrap(), Percent::new(100).unwrap()]);
+    let stage = Stage::new([rule]);
+    let mut notices = stage.handle.notices();
+    for _ in 0..4 {
+        stage.send(ask(), answer(1_000)).await.unwrap();
+    }
+    let mut heard = Vec::new();
+    while let Some(Some(notice)) = notices.next().now_or_never() {
+        heard.push((notice.kind, notice.severity, notice.numbers[0].1, notice.key));
+    }
+    let name = || "per-tenant (tenant acme)".to_owned();
+    let expected = [("reached", Severity::Info, 60.0, name()), ("reached", Severity::Critical, 100.0, name())];
+    assert_eq!(heard, expected);
+    assert_eq!(stage.status("acme").left(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_accounts_are_refused_where_there_is_no_room_and_nothing_spent_is_forgotten() {
+    let rules = || [per_tenant(mills(150)), CapRule::new("soft", Per::USER, Cap::new(mills(1), Window::DAY)).soft()];
+    let layer = BudgetLayer::new(rules()).most_accounts(NonZeroUsize::new(4).unwrap());
+    let stage = Stage::of(layer, |layer| layer);
+    for tenant in ["acme", "b", "c"] {
+        stage.send(ask_for("m", tenant, 100), answer(100)).await.unwrap_or_else(|error| panic!("{tenant}: {error}"));
+        if tenant == "b" {
+            break;
+        }
+    }
+    let error = stage.send(ask_for("m", "c", 100), answer(1)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `per-tenant` has no room for another account");
+    assert_eq!(stage.spent(), mills(5));
+    assert!(stage.handle.change(&key("acme"), Change::Reset).await);
+    // A search for idle accounts is not repeated for every new name.
+    stage.send(ask_for("m", "c", 100), answer(1)).await.unwrap();
+    assert!(stage.handle.account(&key("acme")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_with_the_ledger_of_another_goes_on_where_that_was() {
+    let stage = Stage::new([per_tenant(mills(150))]);
+    stage.send(ask(), answer(1_000)).await.unwrap();
+    let layer = BudgetLayer::new([per_tenant(mills(100))]).ledger(stage.handle.ledger());
+    let next = Stage::of(layer, |layer| layer);
+    next.send(ask(), answer(1)).await.unwrap_err();
+    next.send(ask_for("m", "acme", 1_000), answer(1_000)).await.unwrap();
+    assert_eq!(stage.spent(), mills(100));
+    let fresh = Stage::of(BudgetLayer::new([per_tenant(mills(1))]).ledger(Arc::new(MemoryLedger::default())), |it| it);
+    assert!(fresh.handle.accounts().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_for_a_caller_is_told_before_its_first_call() {
+    let by_model = CapRule::new("model", Per::MODEL, Cap::new(mills(7), Window::DAY));
+    let stage = Stage::new([per_tenant(mills(150)), by_model, per_tenant(mills(1)).tenants(["x"])]);
+    assert!(stage.handle.accounts_of(&Caller::tenant("acme")).is_empty(), "a rule of one name takes the other's place");
+    let stage = Stage::new([per_tenant(mills(150))]);
+    let left = || stage.handle.accounts_of(&Caller::tenant("acme"))[0].left();
+    assert_eq!(left(), Some(mills(150)));
+    stage.send(ask(), answer(1_000)).await.unwrap();
+    assert_eq!(left(), Some(mills(100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_have_labels_that_no_caller_makes_up() {
+    let stage = Stage::new([per_tenant(mills(150))]);
+    for tenant in ["acme", "other"] {
+        stage.send(ask_for("m", tenant, 1_000), answer(1_000)).await.unwrap();
+    }
+    assert!(stage.send(ask_for("m", "acme", 1_000), Answer::hang()).now_or_never().is_none());
+    stage.send(ask(), answer(1)).await.unwrap_err();
+    let mut seen = Vec::new();
+    stage.handle.measure(&mut |measure| {
+        let labels: Vec<_> = measure.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        seen.push(format!("{}{{{}}} {}", measure.name, labels.join(","), measure.value));
+    });
+    let expected = [
+        "llm.budget.spent{budget=per-tenant,window=day} 0.1",
+        "llm.budget.reserved{budget=per-tenant,window=day} 0",
+        "llm.budget.debt{budget=per-tenant,window=day} 0",
+        "llm.budget.accounts{budget=per-tenant} 2",
+        "llm.budget.model_spent{provider=openai,model=m,provenance=reported} 0.1",
+        "llm.budget.model_spent{provider=openai,model=m,provenance=estimated} 0",
+        "llm.budget.refused{} 1",
+        "llm.budget.cut{} 0",
+    ];
+    for line in expected {
+        assert!(seen.iter().any(|seen| seen == line), "{line} is not among {seen:#?}");
+    }
+    assert!(!format!("{seen:?}{:?}", stage.handle).contains("acme"));
+}

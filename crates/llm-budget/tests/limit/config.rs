@@ -1,0 +1,118 @@
+//! Limits from a configuration file: every key does something, and bad values are refused with a sentence.
+
+use llm_budget::limit::{LimitConfig, LimitLayer};
+use llm_core::Caller;
+
+use super::stage::{Stage, ask, ask_for, ask_up_to, ok, prompt};
+
+fn read(text: &str) -> Result<LimitLayer, String> {
+    let config: LimitConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    LimitLayer::try_from(config).map_err(|error| error.to_string())
+}
+
+fn stage(amounts: &str) -> Stage {
+    Stage::with(read(&format!("[[limits]]\nname = \"mine\"\n{amounts}")).expect("it makes sense"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_key_does_what_it_says() {
+    let requests = stage("per = \"tenant\"\nrequests_per_minute = 1");
+    requests.call().await.unwrap();
+    assert_eq!(requests.refused(ask()).to_string(), "the limit `mine` is reached (requests a minute: 1)");
+    requests.send(ask_for("another", "m"), ok()).await.unwrap();
+
+    let tokens = stage("per = [\"tenant\", \"model\"]\ntokens_per_minute = 10");
+    tokens.call().await.unwrap();
+    assert_eq!(tokens.refused(ask()).to_string(), "the limit `mine` is reached (tokens a minute: 10)");
+    tokens.send(ask_for("acme", "another"), ok()).await.unwrap();
+
+    let at_once = stage("per = \"global\"\nat_once = 1");
+    let _call = at_once.under_way(ask());
+    at_once.refused(ask_for("another", "m"));
+
+    let limit = "limits = [{ name = \"mine\", per = \"tenant\", tokens_per_minute = 1_000 }]\n";
+    let expected = Stage::with(read(&format!("expected_output = 77\n{limit}")).unwrap());
+    let _call = expected.under_way(ask_up_to(500));
+    assert_eq!(expected.tokens_left(), 1_000 - 77 - prompt() as i64);
+
+    for list in ["tenants = \"a\"", "users = [\"u\"]", "workflows = \"w\"", "jobs = \"j\"", "models = [\"m*\"]"] {
+        let listed = stage(&format!("per = \"global\"\nrequests_per_minute = 1\n{list}"));
+        for _ in 0..2 {
+            listed.call().await.unwrap();
+        }
+        let mut concerned = ask_for("a", "m");
+        let caller =
+            Caller { user: Some("u".into()), workflow: Some("w".into()), job: Some("j".into()), ..Caller::tenant("a") };
+        concerned.context_mut().set_caller(caller);
+        listed.send(concerned.clone(), ok()).await.unwrap();
+        listed.refused(concerned);
+    }
+
+    let crowded = Stage::with(read(&format!("most_callers = 1\n{limit}")).unwrap());
+    for tenant in ["a", "b"] {
+        crowded.send(ask_for(tenant, "m"), ok()).await.unwrap();
+    }
+    assert_eq!((crowded.handle.counts()[0].callers, crowded.handle.counts()[0].crowded), (1, 1));
+}
+
+#[test]
+fn limits_stand_in_their_order_and_nothing_stated_limits_nothing() {
+    let two =
+        "[[limits]]\nname = \"b\"\nper = \"job\"\nat_once = 1\n[[limits]]\nname = \"a\"\nper = \"user\"\nat_once = 1";
+    let names: Vec<_> = read(two).unwrap().handle().counts().into_iter().map(|counts| counts.limit).collect();
+    assert_eq!(names, ["b", "a"]);
+    assert!(read("").unwrap().handle().status(&Caller::default(), "m").is_empty());
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_place() {
+    let refused = |amounts: &str| read(&format!("[[limits]]\n{amounts}")).unwrap_err();
+    let sentences = [
+        ("name = \"a\"\nper = \"tenant\"", "limits[0].name: the limit states no amount, so it limits nothing"),
+        ("name = \"\"\nper = \"tenant\"\nat_once = 1", "limits[0].name: the name must not be empty"),
+        ("name = \"a\"\nper = []\nat_once = 1", "limits[0].per: the list is empty: leave it out"),
+        (
+            "name = \"a\"\nper = \"planet\"\nat_once = 1",
+            "limits[0].per: an entry must be tenant, user, workflow, job or model, or global alone",
+        ),
+        (
+            "name = \"a\"\nper = [\"tenant\", \"global\"]\nat_once = 1",
+            "limits[0].per: global is all calls together and stands alone",
+        ),
+        (
+            "name = \"a\"\nper = \"tenant\"\nrequests_per_minute = 0",
+            "limits[0].requests_per_minute: the number must be at least 1",
+        ),
+        (
+            "name = \"a\"\nper = \"tenant\"\nrequests_per_minute = 4294967296",
+            "limits[0].requests_per_minute: the number must be below 2^32",
+        ),
+        (
+            "name = \"a\"\nper = \"tenant\"\ntokens_per_minute = 0",
+            "limits[0].tokens_per_minute: the number must be at least 1",
+        ),
+        (
+            "name = \"a\"\nper = \"tenant\"\nat_once = 1\nmodels = []",
+            "limits[0].models: the list is empty: leave it out",
+        ),
+        ("name = \"a\"\nper = \"tenant\"\nat_once = 0", "limits[0].at_once: the number must be at least 1"),
+        (
+            "name = \"a\"\nper = \"tenant\"\nat_once = 1\n[[limits]]\nname = \"a\"\nper = \"user\"\nat_once = 1",
+            "limits[1].name: another limit has this name",
+        ),
+    ];
+    for (amounts, sentence) in sentences {
+        assert_eq!(refused(amounts), sentence);
+    }
+    assert_eq!(read("most_callers = 0").unwrap_err(), "most_callers: the number must be at least 1");
+    for (amounts, words) in [
+        ("name = \"a\"\nper = \"tenant\"\nat_once = -1", "invalid value: integer `-1`"),
+        ("name = \"a\"\nper = \"tenant\"\nat_most = 1", "unknown field `at_most`"),
+        ("name = \"a\"\nat_once = 1", "missing field `per`"),
+        ("per = \"tenant\"\nat_once = 1", "missing field `name`"),
+    ] {
+        let sentence = refused(amounts);
+        assert!(sentence.contains(words), "{sentence}");
+    }
+    assert!(read("most_limits = 1").unwrap_err().contains("unknown field `most_limits`"));
+}
