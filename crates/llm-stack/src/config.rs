@@ -1,6 +1,7 @@
 //! What a stack can be told.
 
 use llm_breaker::BreakerConfig;
+use llm_budget::{BudgetConfig, limit::LimitConfig};
 use llm_classify::ClassifyConfig;
 use llm_core::catalog::ModelConfig;
 use llm_fallback::FallbackConfig;
@@ -29,6 +30,8 @@ pub struct StackConfig {
     pub classify: Switch<ClassifyConfig>,
     /// What is answered when everything has failed. Off by default; it needs a message or cases.
     pub fallback: Switch<FallbackConfig>,
+    /// How much each caller may ask for: requests and tokens a minute, calls at once. Off by default; it needs rules.
+    pub limit: Switch<LimitConfig>,
     /// Which calls go where: routes, rules, and how one of several targets is chosen. Without routes and rules a call goes to
     /// the providers that serve the requested model, in their order.
     pub router: RouterConfig,
@@ -36,6 +39,8 @@ pub struct StackConfig {
     pub hedge: Switch<HedgeConfig>,
     /// Further attempts after failures. On by default.
     pub retry: Switch<RetryConfig>,
+    /// What may be spent, by whom. Off by default; it needs caps.
+    pub budget: Switch<BudgetConfig>,
     /// One circuit a target. On by default.
     pub breaker: Switch<BreakerConfig>,
     /// How long an attempt may take. On by default.
@@ -50,9 +55,11 @@ impl Default for StackConfig {
             models: Vec::new(),
             classify: Switch::Off,
             fallback: Switch::Off,
+            limit: Switch::Off,
             router: RouterConfig::default(),
             hedge: Switch::Off,
             retry: Switch::On(RetryConfig::default()),
+            budget: Switch::Off,
             breaker: Switch::On(BreakerConfig::default()),
             timeout: Switch::On(TimeoutConfig::default()),
         }

@@ -1,6 +1,7 @@
 //! Watching and controlling the layers of a stack at run time.
 
 use llm_breaker::BreakerHandle;
+use llm_budget::{BudgetHandle, limit::LimitHandle};
 use llm_classify::ClassifyHandle;
 use llm_core::{Health, HealthState, Measure, Measures, Target};
 use llm_fallback::FallbackHandle;
@@ -18,12 +19,16 @@ pub struct Handles {
     pub classify: Option<ClassifyHandle>,
     /// Of the fallback.
     pub fallback: Option<FallbackHandle>,
+    /// Of the limits.
+    pub limit: Option<LimitHandle>,
     /// Of the router.
     pub router: RouterHandle,
     /// Of the hedge layer.
     pub hedge: Option<HedgeHandle>,
     /// Of the retry layer.
     pub retry: Option<RetryHandle>,
+    /// Of the budget.
+    pub budget: Option<BudgetHandle>,
     /// Of the breaker.
     pub breaker: Option<BreakerHandle>,
     /// Of the timeout layer.
@@ -32,12 +37,15 @@ pub struct Handles {
 
 impl Measures for Handles {
     fn measure(&self, visit: &mut dyn FnMut(&Measure<'_>)) {
-        let Self { classify, fallback, router, hedge, retry, breaker, timeout } = self;
+        let Self { classify, fallback, limit, router, hedge, retry, budget, breaker, timeout } = self;
         if let Some(classify) = classify {
             classify.measure(visit);
         }
         if let Some(fallback) = fallback {
             fallback.measure(visit);
+        }
+        if let Some(limit) = limit {
+            limit.measure(visit);
         }
         router.measure(visit);
         if let Some(hedge) = hedge {
@@ -45,6 +53,9 @@ impl Measures for Handles {
         }
         if let Some(retry) = retry {
             retry.measure(visit);
+        }
+        if let Some(budget) = budget {
+            budget.measure(visit);
         }
         if let Some(breaker) = breaker {
             breaker.measure(visit);

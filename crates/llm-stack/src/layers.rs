@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use llm_breaker::{BreakerConfig, BreakerLayer};
+use llm_budget::{BudgetConfig, BudgetLayer, LimitLayer, limit::LimitConfig};
 use llm_classify::{ClassifyConfig, ClassifyLayer};
 use llm_core::{BoxLlmService, ConfigError, LlmRequest, Target, catalog::Catalog};
 use llm_fallback::{Answer, FallbackConfig, FallbackLayer};
@@ -13,34 +14,45 @@ use tower::{ServiceBuilder, ServiceExt};
 
 use crate::{Handles, Switch, shares::ByPattern};
 
+/// What is wanted of each layer but the router.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) classify: Switch<ClassifyConfig>,
+    pub(crate) fallback: Switch<FallbackConfig>,
+    pub(crate) limit: Switch<LimitConfig>,
+    pub(crate) hedge: Switch<HedgeConfig>,
+    pub(crate) retry: Switch<RetryConfig>,
+    pub(crate) budget: Switch<BudgetConfig>,
+    pub(crate) breaker: Switch<BreakerConfig>,
+    pub(crate) timeout: Switch<TimeoutConfig>,
+}
+
 /// The layers that are not left out.
 #[derive(Debug)]
 pub(crate) struct Layers {
     classify: Option<ClassifyLayer>,
     // Some of its answers are those of the layers below it, once they are there.
     fallback: Option<FallbackConfig>,
+    limit: Option<LimitLayer>,
     hedge: Option<HedgeLayer>,
     retry: Option<RetryLayer>,
+    budget: Option<BudgetLayer>,
     breaker: Option<BreakerLayer>,
     timeout: Option<TimeoutLayer>,
 }
 
 impl Layers {
-    pub(crate) fn new(
-        classify: Switch<ClassifyConfig>,
-        fallback: Switch<FallbackConfig>,
-        hedge: Switch<HedgeConfig>,
-        retry: Switch<RetryConfig>,
-        breaker: Switch<BreakerConfig>,
-        timeout: Switch<TimeoutConfig>,
-        catalog: &Arc<Catalog>,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(wanted: Wanted, catalog: &Arc<Catalog>) -> Result<Self, ConfigError> {
+        let Wanted { classify, fallback, limit, hedge, retry, budget, breaker, timeout } = wanted;
+        let budget: Option<BudgetLayer> = build("budget", budget)?;
         let timeout: Option<TimeoutLayer> = build("timeout", timeout)?;
         Ok(Self {
             classify: build("classify", classify)?,
             fallback: fallback.into_option(),
+            limit: build("limit", limit)?,
             hedge: build("hedge", hedge)?,
             retry: build("retry", retry)?,
+            budget: budget.map(|budget| budget.catalog(Arc::clone(catalog))),
             breaker: build("breaker", breaker)?,
             timeout: timeout.map(|timeout| timeout.catalog(Arc::clone(catalog))),
         })
@@ -88,12 +100,14 @@ impl Planned {
     /// The layers around `dispatch`, outermost first, and what watches them.
     pub(crate) fn around(self, dispatch: Dispatch) -> Result<(BoxLlmService, Handles), ConfigError> {
         let mut handles = self.handles();
-        let Self { router, targets, layers: Layers { classify, fallback, hedge, retry, breaker, timeout } } = self;
+        let Self { router, targets, layers } = self;
+        let Layers { classify, fallback, limit, hedge, retry, budget, breaker, timeout } = layers;
         let routed = BoxLlmService::new(
             ServiceBuilder::new()
                 .layer(router)
                 .option_layer(hedge)
                 .option_layer(retry)
+                .option_layer(budget)
                 .option_layer(breaker)
                 .option_layer(timeout)
                 .service(dispatch),
@@ -102,26 +116,28 @@ impl Planned {
         let fallback = fallback.map(|config| config.layer(|name| answer(name, &targets, &routed), intents));
         let fallback = fallback.transpose().map_err(|error| error.within("fallback"))?;
         handles.fallback = fallback.as_ref().map(FallbackLayer::handle);
-        let service = match (classify, fallback) {
+        let service = match (classify, fallback, limit) {
             // Another box would be one more allocation for each call.
-            (None, None) => routed,
-            (classify, fallback) => {
-                BoxLlmService::new(ServiceBuilder::new().option_layer(classify).option_layer(fallback).service(routed))
-            }
+            (None, None, None) => routed,
+            (classify, fallback, limit) => BoxLlmService::new(
+                ServiceBuilder::new().option_layer(classify).option_layer(fallback).option_layer(limit).service(routed),
+            ),
         };
         Ok((service, handles))
     }
 
     /// All but that of the fallback, which is no layer yet.
     fn handles(&self) -> Handles {
-        let Self { router, targets: _, layers: Layers { classify, fallback: _, hedge, retry, breaker, timeout } } =
-            self;
+        let Self { router, targets: _, layers } = self;
+        let Layers { classify, fallback: _, limit, hedge, retry, budget, breaker, timeout } = layers;
         Handles {
             classify: classify.as_ref().map(ClassifyLayer::handle),
             fallback: None,
+            limit: limit.as_ref().map(LimitLayer::handle),
             router: router.handle(),
             hedge: hedge.as_ref().map(HedgeLayer::handle),
             retry: retry.as_ref().map(RetryLayer::handle),
+            budget: budget.as_ref().map(BudgetLayer::handle),
             breaker: breaker.as_ref().map(BreakerLayer::handle),
             timeout: timeout.as_ref().map(TimeoutLayer::handle),
         }

@@ -11,7 +11,10 @@ use llm_router::{Dispatch, ProviderEntry, RouterConfig, Targets};
 use llm_sim::Sim;
 use tower::Layer;
 
-use crate::{Handles, StackConfig, layers::Layers};
+use crate::{
+    Handles, StackConfig,
+    layers::{Layers, Wanted},
+};
 
 /// Who serves a route, as the list of models tells it.
 const ROUTES: &str = "router";
@@ -109,8 +112,21 @@ impl TryFrom<StackConfig> for Stack {
 impl Stack {
     fn build(config: StackConfig, previous: Option<&Handles>) -> Result<Self, ConfigError> {
         // Taken apart, so that a new field is not forgotten.
-        let StackConfig { providers, simulated, models, classify, fallback, router, hedge, retry, breaker, timeout } =
-            config;
+        let StackConfig {
+            providers,
+            simulated,
+            models,
+            classify,
+            fallback,
+            limit,
+            router,
+            hedge,
+            retry,
+            budget,
+            breaker,
+            timeout,
+        } = config;
+        let wanted = Wanted { classify, fallback, limit, hedge, retry, budget, breaker, timeout };
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
@@ -124,7 +140,7 @@ impl Stack {
         catalog.merge(stated_facts(models)?);
 
         let catalog = Arc::new(catalog);
-        let layers = Layers::new(classify, fallback, hedge, retry, breaker, timeout, &catalog)?;
+        let layers = Layers::new(wanted, &catalog)?;
         let mut parts = Parts::new(catalog);
         for (at, provider) in providers.into_iter().enumerate() {
             parts.add_provider(at, provider)?;
