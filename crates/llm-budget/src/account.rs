@@ -87,8 +87,11 @@ impl Account {
     pub(crate) fn adopt(&mut self, old: &CapRule, new: &CapRule) {
         let of = |cap: &Cap| {
             let at = old.caps().iter().position(|known| known.window == cap.window);
-            let mut spending = at.map(|at| self.spendings[at].clone()).unwrap_or_default();
-            spending.told.clear();
+            let Some(at) = at else { return Spending::default() };
+            let mut spending = self.spendings[at].clone();
+            if old.alerts() != new.alerts() || old.caps()[at].amount != cap.amount {
+                spending.told.clear();
+            }
             spending
         };
         self.spendings = new.caps().iter().map(of).collect();

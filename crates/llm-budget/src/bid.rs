@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use llm_core::{Error, LlmRequest, NanoUsd, Striped, TargetRef};
+use llm_core::{Error, LlmRequest, NanoUsd, Striped};
 use smallvec::SmallVec;
 
 use crate::{
@@ -10,7 +10,9 @@ use crate::{
     call::InFlight,
     cell::USUAL,
     metered::Metering,
+    scope::Scoped,
     shared::{Plan, Shared},
+    whose::Whose,
 };
 
 /// How often less is asked for. Others ask at the same time, so what was left may be gone.
@@ -87,11 +89,9 @@ impl Bid {
     }
 
     fn ask(&self) -> Asked {
-        let caller = self.request.context().caller();
-        let provider = self.request.target_or_model().provider;
-        let model = TargetRef { provider, model: &self.plan.quote.facts.name, key: None };
+        let whose = Whose::of(&self.request, Some(&self.plan.quote.facts));
         let rules = self.plan.rules.iter().map(|at| &self.shared.settings.rules[*at]);
-        let accounts = rules.map(|rule| Claimed { rule, key: rule.account(caller, model) });
+        let accounts = rules.map(|rule| Claimed { rule, key: rule.scope().account(&whose) });
         let accounts: SmallVec<[_; USUAL]> = accounts.collect();
         self.shared.ledger.reserve(&Claim { id: self.id, accounts: &accounts, amount: self.amount() })
     }

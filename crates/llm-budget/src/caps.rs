@@ -1,11 +1,14 @@
 //! What may be spent, by whom, and who hears of it: the rules that accounts go by.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use llm_core::{AllowedModels, Caller, NanoUsd, TargetRef};
+use llm_core::NanoUsd;
 use serde::Deserialize;
 
-use crate::{AccountRef, Window};
+use crate::{
+    Per, Window,
+    scope::{Scope, Scoped},
+};
 
 /// How much may be spent within which window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,73 +23,6 @@ impl Cap {
     /// So much within this window.
     pub const fn new(amount: NanoUsd, window: Window) -> Self {
         Self { amount, window }
-    }
-}
-
-/// What callers share an account by: any mix of these, or nothing at all.
-///
-/// A person is one of a tenant and a job is one run of a tenant's workflow, so accounts by user or job are by those as
-/// well: nothing is ever shared between the users `bob` of two tenants. A call that lacks a field by which accounts are
-/// kept has the account of nobody, which all such calls share.
-///
-/// ```
-/// use llm_budget::Per;
-///
-/// assert!(Per::USER.and(Per::MODEL).includes(Per::TENANT));
-/// assert_eq!(Per::JOB.to_string(), "tenant, workflow, job");
-/// assert_eq!(Per::GLOBAL.to_string(), "global");
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Per(u8);
-
-impl Per {
-    /// One account for all.
-    pub const GLOBAL: Self = Self(0);
-    /// By customer.
-    pub const TENANT: Self = Self(1);
-    /// By person or machine, and so by tenant.
-    pub const USER: Self = Self(2 | Self::TENANT.0);
-    /// By what the calls are for, whoever makes them.
-    pub const WORKFLOW: Self = Self(4);
-    /// By run of a workflow, and so by tenant and workflow.
-    pub const JOB: Self = Self(8 | Self::TENANT.0 | Self::WORKFLOW.0);
-    /// By provider and model, by the catalogue's name for it, whatever alias it is called by.
-    pub const MODEL: Self = Self(16);
-
-    const NAMED: [(&str, Self); 5] = [
-        ("tenant", Self::TENANT),
-        ("user", Self::USER),
-        ("workflow", Self::WORKFLOW),
-        ("job", Self::JOB),
-        ("model", Self::MODEL),
-    ];
-
-    /// By these as well.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether accounts are kept by all of these.
-    pub const fn includes(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// What goes by this name in a configuration file.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        let named = Self::NAMED.into_iter().find_map(|(known, per)| (known == name).then_some(per));
-        named.or((name == "global").then_some(Self::GLOBAL))
-    }
-}
-
-impl fmt::Display for Per {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::GLOBAL {
-            return f.write_str("global");
-        }
-        let mut names = Self::NAMED.iter().filter(|(_, per)| self.includes(*per)).map(|(name, _)| *name);
-        f.write_str(names.next().unwrap_or_default())?;
-        names.try_for_each(|name| write!(f, ", {name}"))
     }
 }
 
@@ -122,7 +58,8 @@ pub enum Strictness {
     Soft,
 }
 
-/// A rule by which accounts are kept: what may be spent, in accounts of whom, of which calls.
+/// A rule by which accounts are kept: what may be spent, in accounts of whom, of which calls. A call is held to all rules that
+/// are about it.
 ///
 /// ```
 /// use llm_budget::{Cap, CapRule, Per, Window};
@@ -135,26 +72,10 @@ pub enum Strictness {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapRule {
-    name: Arc<str>,
-    per: Per,
+    scope: Scope,
     caps: Vec<Cap>,
     strictness: Strictness,
     alerts: Vec<Percent>,
-    concerns: Concerns,
-}
-
-/// Which calls a rule is about. What is absent concerns all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Concerns {
-    tenants: Option<Box<[Box<str>]>>,
-    users: Option<Box<[Box<str>]>>,
-    workflows: Option<Box<[Box<str>]>>,
-    jobs: Option<Box<[Box<str>]>>,
-    models: Option<AllowedModels>,
-}
-
-fn list(names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Option<Box<[Box<str>]>> {
-    Some(names.into_iter().map(Into::into).collect())
 }
 
 impl CapRule {
@@ -164,14 +85,11 @@ impl CapRule {
     /// A hard cap on all calls, for each account. Callers who are refused are told the rule's name, so it should say
     /// nothing of others. It is also what accounts are known by: rules of one name have the same accounts.
     pub fn new(name: impl Into<Arc<str>>, per: Per, cap: Cap) -> Self {
-        Self {
-            name: name.into(),
-            per,
-            caps: vec![cap],
-            strictness: Strictness::Hard,
-            alerts: Self::ALERTS.to_vec(),
-            concerns: Concerns::default(),
-        }
+        Self::scoped(Scope::new(name, per), cap)
+    }
+
+    pub(crate) fn scoped(scope: Scope, cap: Cap) -> Self {
+        Self { scope, caps: vec![cap], strictness: Strictness::Hard, alerts: Self::ALERTS.to_vec() }
     }
 
     /// Another cap on the same accounts, for another window. Calls are held to all of them.
@@ -194,42 +112,67 @@ impl CapRule {
 
     /// Only calls of these tenants.
     pub fn tenants(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.tenants = list(names);
+        self.scope.concerns.tenants(names);
         self
     }
 
     /// Only calls of these users.
     pub fn users(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.users = list(names);
+        self.scope.concerns.users(names);
+        self
+    }
+
+    /// Only calls with the API keys of these names.
+    pub fn keys(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.scope.concerns.keys(names);
         self
     }
 
     /// Only calls for these workflows.
     pub fn workflows(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.workflows = list(names);
+        self.scope.concerns.workflows(names);
         self
     }
 
     /// Only calls of these jobs.
     pub fn jobs(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.jobs = list(names);
+        self.scope.concerns.jobs(names);
         self
     }
 
     /// Only calls of these models: `model`, `provider/model`, or beginnings of either that end in `*`.
     pub fn models(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.models = Some(AllowedModels::new(names));
+        self.scope.concerns.models(names);
+        self
+    }
+
+    /// A call that this rule is about is not held to the rule of that name, if that stands before this one: everybody $2
+    /// a day, and one of them $20.
+    ///
+    /// ```
+    /// use llm_budget::{Cap, CapRule, Per, Window};
+    ///
+    /// let a_day = |usd: &str| Ok::<_, llm_core::MoneyError>(Cap::new(usd.parse()?, Window::DAY));
+    /// let rules = [
+    ///     CapRule::new("per-tenant", Per::TENANT, a_day("2")?),
+    ///     CapRule::new("acme", Per::TENANT, a_day("20")?).tenants(["acme"]).instead_of("per-tenant"),
+    /// ];
+    /// # let _ = rules;
+    /// # Ok::<(), llm_core::MoneyError>(())
+    /// ```
+    pub fn instead_of(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.scope.instead_of = Some(name.into());
         self
     }
 
     /// What it is called.
     pub fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.scope.name
     }
 
     /// What accounts are kept by.
     pub fn per(&self) -> Per {
-        self.per
+        self.scope.per
     }
 
     /// The caps of each account.
@@ -250,95 +193,21 @@ impl CapRule {
     pub(crate) fn is_hard(&self) -> bool {
         self.strictness == Strictness::Hard
     }
+}
 
-    /// Whether calls of this caller are held to it, of all models or of some.
-    pub(crate) fn concerns_caller(&self, caller: &Caller) -> bool {
-        let Concerns { tenants, users, workflows, jobs, models: _ } = &self.concerns;
-        let is_listed = |list: &Option<Box<[Box<str>]>>, name: &Option<Arc<str>>| match list {
-            None => true,
-            Some(list) => name.as_ref().is_some_and(|name| list.iter().any(|listed| **listed == **name)),
-        };
-        is_listed(tenants, &caller.tenant)
-            && is_listed(users, &caller.user)
-            && is_listed(workflows, &caller.workflow)
-            && is_listed(jobs, &caller.job)
+impl Scoped for CapRule {
+    fn scope(&self) -> &Scope {
+        &self.scope
     }
 
-    /// Whether calls of this caller to this model, by any of its names, are held to it.
-    pub(crate) fn concerns(&self, caller: &Caller, called: TargetRef<'_>, known_as: &str) -> bool {
-        let permits = |models: &AllowedModels| {
-            models.permits_target(called) || models.permits_target(TargetRef { model: known_as, ..called })
-        };
-        self.concerns_caller(caller) && self.concerns.models.as_ref().is_none_or(permits)
-    }
-
-    /// Whose account a call goes to.
-    pub(crate) fn account<'a>(&'a self, caller: &'a Caller, model: TargetRef<'a>) -> AccountRef<'a> {
-        let has = |per: Per, name: &'a Option<Arc<str>>| name.as_deref().filter(|_| self.per.includes(per));
-        AccountRef {
-            rule: &self.name,
-            tenant: has(Per::TENANT, &caller.tenant),
-            user: has(Per::USER, &caller.user),
-            workflow: has(Per::WORKFLOW, &caller.workflow),
-            job: has(Per::JOB, &caller.job),
-            model: self.per.includes(Per::MODEL).then_some(model),
-        }
+    fn scope_mut(&mut self) -> &mut Scope {
+        &mut self.scope
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GPT: TargetRef<'_> = TargetRef { provider: "openai", model: "gpt-4o", key: None };
-
-    fn rule(per: Per) -> CapRule {
-        CapRule::new("rule", per, Cap::new(NanoUsd(1), Window::Lifetime))
-    }
-
-    fn caller(names: [&str; 4]) -> Caller {
-        let [tenant, user, workflow, job] = names.map(|name| (!name.is_empty()).then(|| Arc::<str>::from(name)));
-        Caller { tenant, user, workflow, job }
-    }
-
-    #[test]
-    fn an_account_is_of_whom_it_is_kept_by_and_users_and_jobs_are_somebodys() {
-        let caller = caller(["acme", "bob", "chat", "7"]);
-        let names = |per| rule(per).account(&caller, GPT).to_key().to_string();
-        assert_eq!(names(Per::GLOBAL), "rule");
-        assert_eq!(names(Per::TENANT), "rule (tenant acme)");
-        assert_eq!(names(Per::USER), "rule (tenant acme, user bob)");
-        assert_eq!(names(Per::WORKFLOW), "rule (workflow chat)");
-        assert_eq!(names(Per::JOB), "rule (tenant acme, workflow chat, job 7)");
-        assert_eq!(names(Per::WORKFLOW.and(Per::MODEL)), "rule (workflow chat, model openai/gpt-4o)");
-    }
-
-    #[test]
-    fn a_call_that_lacks_the_field_has_the_account_of_nobody() {
-        let names = |names| rule(Per::USER).account(&caller(names), GPT).to_key().to_string();
-        assert_eq!(names(["", "", "", ""]), "rule");
-        assert_eq!(names(["acme", "", "x", "y"]), "rule (tenant acme)");
-    }
-
-    #[test]
-    fn a_rule_concerns_whom_it_lists() {
-        let acme = caller(["acme", "bob", "chat", "7"]);
-        let concerns = |rule: CapRule, who: &Caller| rule.concerns(who, GPT, "gpt-4o");
-        assert!(concerns(rule(Per::GLOBAL), &Caller::default()));
-        let all = rule(Per::GLOBAL).tenants(["acme"]).users(["bob", "eve"]).workflows(["chat"]).jobs(["7"]);
-        assert!(concerns(all.clone(), &acme));
-        for (at, other) in [["other", "bob", "chat", "7"], ["acme", "al", "chat", "7"], ["acme", "bob", "", "7"]]
-            .into_iter()
-            .enumerate()
-        {
-            assert!(!concerns(all.clone(), &caller(other)), "{at}");
-        }
-        assert!(!concerns(all.clone(), &caller(["acme", "bob", "chat", "8"])));
-        assert!(concerns(rule(Per::GLOBAL).models(["openai/*"]), &acme));
-        assert!(!concerns(rule(Per::GLOBAL).models(["o3", "azure/gpt-4o"]), &acme));
-        let dated = TargetRef { model: "gpt-4o-2024-08-06", ..GPT };
-        assert!(rule(Per::GLOBAL).models(["gpt-4o"]).concerns(&acme, dated, "gpt-4o"), "by the catalogue's name");
-    }
 
     #[test]
     fn a_share_is_reached_at_its_very_cent() {

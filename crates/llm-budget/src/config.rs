@@ -13,7 +13,11 @@ use serde::{
     de::{self, IntoDeserializer},
 };
 
-use crate::{BudgetLayer, Cap, CapRule, Covers, Metered, Per, Percent, Streams, Strictness, WhenShort, Window};
+use crate::{
+    BudgetLayer, Cap, CapRule, Covers, Metered, Percent, Streams, Strictness, WhenShort, Window,
+    concerns::Lists,
+    scope::{self, Scope, Stated},
+};
 
 /// A budget layer in a configuration file. Everything may be left out.
 ///
@@ -33,6 +37,13 @@ use crate::{BudgetLayer, Cap, CapRule, Covers, Metered, Per, Percent, Streams, S
 ///     amounts = [{ usd = "2", window = "1h" }, { usd = "20", window = "day" }]
 ///
 ///     [[caps]]
+///     name = "acme"
+///     per = "tenant"
+///     tenants = "acme"
+///     instead_of = "per-tenant"
+///     amounts = { usd = "200", window = "day" }
+///
+///     [[caps]]
 ///     name = "reasoning"
 ///     per = ["tenant", "model"]
 ///     models = ["openai/o*"]
@@ -46,7 +57,7 @@ use crate::{BudgetLayer, Cap, CapRule, Covers, Metered, Per, Percent, Streams, S
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BudgetConfig {
-    /// What may be spent. Names must differ.
+    /// What may be spent. Calls are held to all that are about them. Names must differ.
     pub caps: Vec<CapConfig>,
     /// See [`BudgetLayer::streams`]: `metered` or `worst_case`. Defaults to metered.
     pub streams: Option<StreamsConfig>,
@@ -71,14 +82,14 @@ pub struct BudgetConfig {
     pub covers: Option<Covers>,
 }
 
-/// A rule in a configuration file, see [`CapRule`].
+/// A rule in a configuration file, see [`CapRule`]. A list that is left out is of all.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CapConfig {
     /// What it is called, for callers who are refused too. Not empty.
     pub name: String,
-    /// What accounts are kept by: `global`, `tenant`, `user`, `workflow`, `job`, `model`, or a list of them. Defaults to
-    /// global.
+    /// What accounts are kept by, see [`Per`](crate::Per): `global` alone, or one or several of `tenant`, `user`, `key`,
+    /// `workflow`, `job` and `model`. Defaults to global.
     #[serde(default)]
     pub per: OneOrMany<String>,
     /// How much within which window, or several of those. At least one.
@@ -95,6 +106,9 @@ pub struct CapConfig {
     /// Only calls of these users.
     #[serde(default)]
     pub users: Option<OneOrMany<String>>,
+    /// Only calls with the API keys of these names.
+    #[serde(default)]
+    pub keys: Option<OneOrMany<String>>,
     /// Only calls for these workflows.
     #[serde(default)]
     pub workflows: Option<OneOrMany<String>>,
@@ -104,6 +118,10 @@ pub struct CapConfig {
     /// Only calls of these models, see [`CapRule::models`].
     #[serde(default)]
     pub models: Option<OneOrMany<String>>,
+    /// The name of a cap before this one, to which the calls that this one is about are not held, see
+    /// [`CapRule::instead_of`].
+    #[serde(default)]
+    pub instead_of: Option<String>,
 }
 
 /// A cap in a configuration file.
@@ -186,22 +204,12 @@ impl AmountConfig {
 
 impl CapConfig {
     fn build(&self) -> Result<CapRule, ConfigError> {
-        if self.name.is_empty() {
-            return Err(ConfigError::new("name", "it must not be empty"));
-        }
-        let mut per = Per::GLOBAL;
-        for name in self.per.iter() {
-            let named = Per::named(name).ok_or_else(|| {
-                let known = "`global`, `tenant`, `user`, `workflow`, `job` or `model`";
-                ConfigError::new("per", format!("accounts are kept by {known}, not by `{name}`"))
-            })?;
-            if named == Per::GLOBAL && self.per.len() > 1 {
-                return Err(ConfigError::new("per", "`global` stands alone: it is one account for all"));
-            }
-            per = per.and(named);
-        }
+        let Self { name, per, amounts, strictness, alerts, tenants, users, keys, workflows, jobs, models, instead_of } =
+            self;
+        let lists = Lists { tenants, users, keys, workflows, jobs, models };
+        let scope = Scope::stated(&Stated { name, per, lists, instead_of })?;
         let mut caps = Vec::new();
-        for (at, amount) in self.amounts.iter().enumerate() {
+        for (at, amount) in amounts.iter().enumerate() {
             let cap = amount.build().map_err(|error| error.within(format_args!("amounts[{at}]")))?;
             if caps.iter().any(|known: &Cap| known.window == cap.window) {
                 return Err(ConfigError::new("amounts", "two amounts for one window: only the lower one would count"));
@@ -210,34 +218,15 @@ impl CapConfig {
         }
         let mut caps = caps.into_iter();
         let first = caps.next().ok_or_else(|| ConfigError::new("amounts", "the list is empty: it needs an amount"))?;
-        let mut rule = caps.fold(CapRule::new(self.name.as_str(), per, first), CapRule::cap);
-        if self.strictness == Strictness::Soft {
+        let mut rule = caps.fold(CapRule::scoped(scope, first), CapRule::cap);
+        if *strictness == Strictness::Soft {
             rule = rule.soft();
         }
-        if let Some(alerts) = &self.alerts {
+        if let Some(alerts) = alerts {
             let percent = |share: &u8| {
                 Percent::new(*share).ok_or_else(|| ConfigError::new("alerts", "a percentage must be from 1 to 100"))
             };
             rule = rule.alert_at(alerts.iter().map(percent).collect::<Result<Vec<_>, _>>()?);
-        }
-        let stated = |key, list: &Option<OneOrMany<String>>| match list {
-            Some(list) => list.stated(key).map(|names| Some(names.to_vec())),
-            None => Ok(None),
-        };
-        if let Some(names) = stated("tenants", &self.tenants)? {
-            rule = rule.tenants(names);
-        }
-        if let Some(names) = stated("users", &self.users)? {
-            rule = rule.users(names);
-        }
-        if let Some(names) = stated("workflows", &self.workflows)? {
-            rule = rule.workflows(names);
-        }
-        if let Some(names) = stated("jobs", &self.jobs)? {
-            rule = rule.jobs(names);
-        }
-        if let Some(names) = stated("models", &self.models)? {
-            rule = rule.models(names);
         }
         Ok(rule)
     }
@@ -286,15 +275,7 @@ impl TryFrom<BudgetConfig> for BudgetLayer {
     type Error = ConfigError;
 
     fn try_from(config: BudgetConfig) -> Result<Self, ConfigError> {
-        let mut rules: Vec<CapRule> = Vec::new();
-        for (at, cap) in config.caps.iter().enumerate() {
-            let rule = cap.build().map_err(|error| error.within(format_args!("caps[{at}]")))?;
-            if rules.iter().any(|known| known.name() == rule.name()) {
-                let message = format!("there is another cap called `{}`", rule.name());
-                return Err(ConfigError::new(format!("caps[{at}].name"), message));
-            }
-            rules.push(rule);
-        }
+        let rules = scope::stated("caps", &config.caps, CapConfig::build)?;
         let mut layer = Self::new(rules).streams(config.streams()?);
         if let Some(tokens) = tokens("assumed_output", config.assumed_output)? {
             layer = layer.assumed_output(tokens);

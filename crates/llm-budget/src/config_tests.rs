@@ -1,6 +1,7 @@
 //! What a configuration file says is what the layer does, and what makes no sense is refused.
 
 use super::*;
+use crate::Per;
 
 fn build(text: &str) -> Result<BudgetLayer, String> {
     let config: BudgetConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
@@ -36,9 +37,11 @@ fn a_rule_is_what_it_says() {
         alerts = [10, 100]
         tenants = "acme"
         users = ["bob"]
+        keys = ["ci"]
         workflows = ["chat"]
         jobs = ["7"]
         models = ["o3*"]
+        instead_of = "all"
     "#;
     let expected =
         CapRule::new("n", Per::USER.and(Per::MODEL), cap("2.50", Window::Rolling(Duration::from_secs(3600))))
@@ -49,9 +52,11 @@ fn a_rule_is_what_it_says() {
             .alert_at([10, 100].map(|share| Percent::new(share).unwrap()))
             .tenants(["acme"])
             .users(["bob"])
+            .keys(["ci"])
             .workflows(["chat"])
             .jobs(["7"])
-            .models(["o3*"]);
+            .models(["o3*"])
+            .instead_of("all");
     assert_eq!(rule(text), Ok(expected));
     let least = CapRule::new("n", Per::GLOBAL, cap("1", Window::DAY));
     assert_eq!(rule("name = 'n'\namounts = { usd = '1', window = 'day' }"), Ok(least));
@@ -88,7 +93,17 @@ fn what_makes_no_sense_is_refused_with_a_sentence() {
     assert!(with("per = ['global', 'tenant']").contains("stands alone"));
     assert_eq!(with("alerts = [0]"), "caps[0].alerts: a percentage must be from 1 to 100");
     assert_eq!(with("tenants = []"), "caps[0].tenants: the list is empty: leave it out");
-    assert!(with("[[caps]]\nname = 'n'\namounts = { usd = 1, window = 'day' }").contains("another cap called `n`"));
+    assert!(
+        with("[[caps]]\nname = 'n'\namounts = { usd = 1, window = 'day' }")
+            .contains("caps[1].name: `n` stands there twice")
+    );
+
+    let instead = |name: &str| {
+        with(&format!("[[caps]]\nname = 'other'\namounts = {{ usd = 2, window = 'day' }}\ninstead_of = '{name}'"))
+    };
+    for name in ["other", "nobody"] {
+        assert_eq!(instead(name), format!("caps[1].instead_of: no rule before this one is called `{name}`"));
+    }
 
     for key in ["likely_output", "slice", "assumed_output", "fit_output", "most_tokens", "most_accounts"] {
         assert_eq!(refusal(&format!("{key} = 0")), format!("{key}: the number must be at least 1"));

@@ -11,7 +11,7 @@ use llm_core::{Caller, Measure, Measures, NanoUsd, NoticeListener, Striped, Targ
 
 use crate::{
     AccountKey, AccountStatus, CapRule, Change, Ledger, ModelSpend, Per, account::Account, notice::dollars,
-    shared::Shared, window::Now,
+    scope::Scoped, shared::Shared, whose::Whose, window::Now,
 };
 
 /// Watches and controls the accounts of a layer. Clones do the same.
@@ -55,9 +55,10 @@ impl BudgetHandle {
     /// have not begun are there as well.
     pub fn accounts_of(&self, caller: &Caller) -> Vec<AccountStatus> {
         let rules = self.shared.settings.rules.iter().filter(|rule| !rule.per().includes(Per::MODEL));
-        let rules = rules.filter(|rule| rule.concerns_caller(caller));
+        let rules = rules.filter(|rule| rule.scope().concerns_caller(caller));
+        let whose = Whose::new(caller, TargetRef { provider: "", model: "", key: None }, None);
         let status = |rule: &Arc<CapRule>| {
-            let key = rule.account(caller, TargetRef { provider: "", model: "", key: None });
+            let key = rule.scope().account(&whose);
             self.shared.ledger.look(&key).unwrap_or_else(|| AccountStatus {
                 key: key.to_key(),
                 rule: Arc::clone(rule),

@@ -1,4 +1,4 @@
-//! Which account is meant.
+//! Which account is meant, or which caller under a limit.
 
 use std::{
     fmt,
@@ -8,8 +8,8 @@ use std::{
 
 use llm_core::{Equivalent, Target, TargetRef};
 
-/// An account of a rule. Fields that the rule does not keep accounts by are absent, and so are those that the account
-/// of nobody lacks.
+/// An account of a rule, or a caller under a limit. Fields that the rule does not tell callers apart by are absent, and so are
+/// those that the caller lacks.
 ///
 /// Displays as `per-tenant (tenant acme, model openai/gpt-4o)`: for operators, since callers must not read of others.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct AccountKey {
     pub tenant: Option<Arc<str>>,
     /// The person or machine.
     pub user: Option<Arc<str>>,
+    /// The name of the API key.
+    pub key: Option<Arc<str>>,
     /// What the calls are for.
     pub workflow: Option<Arc<str>>,
     /// One run of it.
@@ -31,7 +33,7 @@ pub struct AccountKey {
 impl AccountKey {
     /// The only account of a rule for all, and the account of nobody of any other.
     pub fn new(rule: impl Into<Arc<str>>) -> Self {
-        Self { rule: rule.into(), tenant: None, user: None, workflow: None, job: None, model: None }
+        Self { rule: rule.into(), tenant: None, user: None, key: None, workflow: None, job: None, model: None }
     }
 
     /// The same, borrowed.
@@ -40,6 +42,7 @@ impl AccountKey {
             rule: &self.rule,
             tenant: self.tenant.as_deref(),
             user: self.user.as_deref(),
+            key: self.key.as_deref(),
             workflow: self.workflow.as_deref(),
             job: self.job.as_deref(),
             model: self.model.as_ref().map(Target::names),
@@ -74,6 +77,8 @@ pub struct AccountRef<'a> {
     pub tenant: Option<&'a str>,
     /// The person or machine.
     pub user: Option<&'a str>,
+    /// The name of the API key.
+    pub key: Option<&'a str>,
     /// What the calls are for.
     pub workflow: Option<&'a str>,
     /// One run of it.
@@ -89,6 +94,7 @@ impl AccountRef<'_> {
             rule: self.rule.into(),
             tenant: self.tenant.map(Arc::from),
             user: self.user.map(Arc::from),
+            key: self.key.map(Arc::from),
             workflow: self.workflow.map(Arc::from),
             job: self.job.map(Arc::from),
             model: self.model.map(TargetRef::to_target),
@@ -98,8 +104,8 @@ impl AccountRef<'_> {
 
 impl Hash for AccountRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { rule, tenant, user, workflow, job, model } = self;
-        let names = [tenant, user, workflow, job];
+        let Self { rule, tenant, user, key, workflow, job, model } = self;
+        let names = [tenant, user, key, workflow, job];
         // Which names there are goes in as one number, and not one by one: it is done for every account of every call.
         let present = names.iter().enumerate().fold(0_u8, |bits, (at, name)| bits | u8::from(name.is_some()) << at);
         state.write_u8(present | u8::from(model.is_some()) << names.len());
@@ -122,7 +128,8 @@ impl fmt::Display for AccountRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.rule)?;
         let mut opening = " (";
-        let names = [("tenant", self.tenant), ("user", self.user), ("workflow", self.workflow), ("job", self.job)];
+        let Self { rule: _, tenant, user, key, workflow, job, model: _ } = *self;
+        let names = [("tenant", tenant), ("user", user), ("key", key), ("workflow", workflow), ("job", job)];
         for (field, name) in names {
             if let Some(name) = name {
                 write!(f, "{opening}{field} {}", name.escape_debug())?;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tower::Layer;
 
 use crate::{
-    Budget, BudgetHandle, CapRule, Ledger, MemoryLedger,
+    Budget, BudgetHandle, CapRule, Ledger, MemoryLedger, scope,
     shared::{Settings, Shared},
 };
 
@@ -107,13 +107,8 @@ impl BudgetLayer {
     /// A layer that holds calls to these rules, with a [`MemoryLedger`] of its own. Of rules of one name the last
     /// holds.
     pub fn new(rules: impl IntoIterator<Item = CapRule>) -> Self {
-        let mut known: Vec<Arc<CapRule>> = Vec::new();
-        for rule in rules {
-            known.retain(|other| other.name() != rule.name());
-            known.push(Arc::new(rule));
-        }
         Self::of(Settings {
-            rules: known.into(),
+            rules: scope::holding(rules).into_iter().map(Arc::new).collect(),
             ledger: None,
             most_accounts: MemoryLedger::MOST_ACCOUNTS,
             catalog: None,

@@ -7,7 +7,7 @@
 //!
 //! # Where it goes
 //! Near the top, below a fallback and above cache, router and retry: it is calls of callers that are limited, not
-//! attempts. Below the cache it would not count hits. Above a router the [model](Per::MODEL) is the one that was asked
+//! attempts. Below the cache it would not count hits. Above a router the [model](crate::Per::MODEL) is the one that was asked
 //! for. Below retry or a router every attempt counts as a call, and one that is refused is neither retried nor sent
 //! elsewhere.
 //!
@@ -15,7 +15,7 @@
 //!
 //! ```
 //! use std::num::NonZeroU32;
-//! use llm_budget::limit::{LimitLayer, LimitRule, Per};
+//! use llm_budget::{Per, limit::{LimitLayer, LimitRule}};
 //! use llm_core::{Caller, Error, ErrorKind, LlmRequest, LlmResponse, Output};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 //!
@@ -81,14 +81,12 @@
 //! - What providers limit: requests and tokens a minute, as OpenAI and Anthropic document their rate limits.
 
 mod call;
-mod concerns;
 mod config;
 mod entry;
 mod future;
 mod handle;
 mod key;
 mod layer;
-mod per;
 mod requests;
 mod rule;
 mod service;
@@ -101,7 +99,6 @@ pub use config::{LimitConfig, LimitRuleConfig};
 pub use future::ResponseFuture;
 pub use handle::LimitHandle;
 pub use layer::LimitLayer;
-pub use per::Per;
 pub use rule::LimitRule;
 pub use service::Limit;
 pub use status::{LimitCounts, LimitStatus};

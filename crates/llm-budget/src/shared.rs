@@ -20,6 +20,8 @@ use crate::{
     layer::Metered,
     models::{Figures, Models},
     quote::Quote,
+    scope::Scoped,
+    whose::{self, Whose},
 };
 
 /// What a layer was told to do.
@@ -89,8 +91,7 @@ impl Shared {
     }
 
     pub(crate) fn facts(&self, names: TargetRef<'_>) -> Option<&Arc<Model>> {
-        let provider = (!names.provider.is_empty()).then_some(names.provider);
-        self.catalog().get_shared(provider, names.model)
+        whose::facts(self.catalog(), names)
     }
 
     /// What a call is held to; `None` if it is held to nothing. A ceiling that has to be sent with it is put into its
@@ -102,9 +103,8 @@ impl Shared {
         }
         let names = request.target_or_model();
         let facts = self.facts(names);
-        let known_as = facts.map_or(names.model, |facts| &facts.name);
-        let caller = request.context().caller();
-        let concerned = settings.rules.iter().enumerate().filter(|(_, rule)| rule.concerns(caller, names, known_as));
+        let whose = Whose::of(request, facts.map(Arc::as_ref));
+        let concerned = settings.rules.iter().enumerate().filter(|(_, rule)| rule.scope().concerns(&whose));
         let rules: SmallVec<[usize; USUAL]> = concerned.map(|(at, _)| at).collect();
         if rules.is_empty() && settings.most_tokens.is_none() && settings.most_cost.is_none() {
             return Ok(None);

@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use llm_budget::limit::{LimitLayer, LimitRule, Per};
+use llm_budget::{
+    Per,
+    limit::{LimitLayer, LimitRule},
+};
 use llm_core::{Caller, Error, LlmRequest, LlmResponse, Output};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::{Layer, Service, service_fn};

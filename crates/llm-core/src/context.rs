@@ -123,7 +123,7 @@ impl Context {
 
     /// Who calls. Nobody in particular unless a front door or the caller said so.
     pub fn caller(&self) -> &Caller {
-        static NOBODY: Caller = Caller { tenant: None, user: None, workflow: None, job: None };
+        static NOBODY: Caller = Caller { tenant: None, user: None, key: None, workflow: None, job: None };
         self.caller.as_deref().unwrap_or(&NOBODY)
     }
 
@@ -245,6 +245,8 @@ pub struct Caller {
     pub tenant: Option<Arc<str>>,
     /// The person or machine within the tenant.
     pub user: Option<Arc<str>>,
+    /// The name of the API key that the caller came with, never the key itself.
+    pub key: Option<Arc<str>>,
     /// What the calls are for, such as `support-chat`.
     pub workflow: Option<Arc<str>>,
     /// One run of the workflow.
@@ -260,7 +262,8 @@ impl Caller {
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = [("tenant", &self.tenant), ("user", &self.user), ("workflow", &self.workflow), ("job", &self.job)];
+        let Self { tenant, user, key, workflow, job } = self;
+        let fields = [("tenant", tenant), ("user", user), ("key", key), ("workflow", workflow), ("job", job)];
         let mut out = f.debug_struct("Caller");
         for (name, value) in fields {
             if let Some(value) = value {

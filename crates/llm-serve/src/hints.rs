@@ -111,9 +111,9 @@ mod tests {
         let context = filled(fresh(), &list).unwrap();
         assert_eq!(context.tags().iter().map(|tag| &**tag).collect::<Vec<_>>(), ["eu", "batch", "night"]);
         assert_eq!((context.intent(), context.sensitivity()), (Some("code"), Sensitivity::Sensitive));
-        let Caller { tenant, user, workflow, job } = context.caller();
+        let Caller { tenant, user, key, workflow, job } = context.caller();
         assert_eq!((workflow.as_deref(), job.as_deref()), (Some("support"), Some("run-7")));
-        assert_eq!((tenant, user), (&None, &None), "identity comes from the key alone");
+        assert_eq!((tenant, user, key), (&None, &None, &None), "identity comes from the key alone");
         let plain = filled(fresh(), &[]).unwrap();
         assert!(plain.tags().is_empty() && plain.intent().is_none() && plain.caller().workflow.is_none());
     }
@@ -121,14 +121,13 @@ mod tests {
     #[test]
     fn what_the_host_knows_stands_above_what_the_caller_says() {
         let mut known = fresh();
-        known.set_caller(Caller { workflow: Some("billing".into()), ..Caller::tenant("acme") });
+        known.set_caller(Caller { key: Some("ci".into()), workflow: Some("billing".into()), ..Caller::tenant("acme") });
         known.raise_sensitivity(Sensitivity::Sensitive);
         let context = filled(known, &[(WORKFLOW, "other"), (SENSITIVITY, "normal"), (JOB, "j")]).unwrap();
-        assert_eq!(
-            (context.caller().workflow.as_deref(), context.caller().tenant.as_deref()),
-            (Some("billing"), Some("acme"))
-        );
-        assert_eq!((context.caller().job.as_deref(), context.sensitivity()), (Some("j"), Sensitivity::Sensitive));
+        let Caller { tenant, key, workflow, job, .. } = context.caller();
+        let known = [tenant, key, workflow, job].map(Option::as_deref);
+        assert_eq!(known, [Some("acme"), Some("ci"), Some("billing"), Some("j")]);
+        assert_eq!(context.sensitivity(), Sensitivity::Sensitive);
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Keys {
             let caller = Caller {
                 tenant: Some(Arc::from(&*config.tenant)),
                 user: name(&config.user),
+                key: None,
                 workflow: name(&config.workflow),
                 job: None,
             };

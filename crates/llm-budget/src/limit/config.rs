@@ -1,14 +1,15 @@
 //! A limit layer from a configuration file.
 
-use std::{
-    collections::HashSet,
-    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
-};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use llm_core::{ConfigError, OneOrMany};
 use serde::Deserialize;
 
-use super::{LimitLayer, LimitRule, Per};
+use super::{LimitLayer, LimitRule};
+use crate::{
+    concerns::Lists,
+    scope::{self, Scope, Stated},
+};
 
 /// A limit layer in a configuration file. Everything may be left out.
 ///
@@ -50,8 +51,9 @@ pub struct LimitConfig {
 pub struct LimitRuleConfig {
     /// Its name, which no other limit has. Callers see it.
     pub name: String,
-    /// What callers are told apart by, see [`Per`]: `global` alone, or one or several of `tenant`, `user`, `workflow`,
-    /// `job` and `model`.
+    /// What callers are told apart by, see [`Per`](crate::Per): `global` alone, or one or several of `tenant`, `user`,
+    /// `key`, `workflow`, `job` and `model`. Defaults to global.
+    #[serde(default)]
     pub per: OneOrMany<String>,
     /// See [`LimitRule::requests_per_minute`]. At least 1.
     pub requests_per_minute: Option<u64>,
@@ -63,68 +65,39 @@ pub struct LimitRuleConfig {
     pub tenants: Option<OneOrMany<String>>,
     /// See [`LimitRule::users`].
     pub users: Option<OneOrMany<String>>,
+    /// See [`LimitRule::keys`].
+    pub keys: Option<OneOrMany<String>>,
     /// See [`LimitRule::workflows`].
     pub workflows: Option<OneOrMany<String>>,
     /// See [`LimitRule::jobs`].
     pub jobs: Option<OneOrMany<String>>,
     /// See [`LimitRule::models`].
     pub models: Option<OneOrMany<String>>,
+    /// The name of a limit before this one, see [`LimitRule::instead_of`].
+    pub instead_of: Option<String>,
 }
 
 impl LimitRuleConfig {
     fn build(&self) -> Result<LimitRule, ConfigError> {
-        if self.name.is_empty() {
-            return Err(ConfigError::new("name", "the name must not be empty"));
-        }
-        let mut rule = LimitRule::new(self.name.as_str(), self.per()?);
-        if let Some(requests) = self.requests_per_minute {
+        let Self { name, per, requests_per_minute, tokens_per_minute, at_once, .. } = self;
+        let Self { tenants, users, keys, workflows, jobs, models, instead_of, .. } = self;
+        let lists = Lists { tenants, users, keys, workflows, jobs, models };
+        let mut rule = LimitRule::scoped(Scope::stated(&Stated { name, per, lists, instead_of })?);
+        if let Some(requests) = *requests_per_minute {
             rule = rule.requests_per_minute(count("requests_per_minute", requests)?);
         }
-        if let Some(tokens) = self.tokens_per_minute {
+        if let Some(tokens) = *tokens_per_minute {
             let tokens = NonZeroU64::new(tokens);
             rule = rule.tokens_per_minute(tokens.ok_or_else(|| at_least_one("tokens_per_minute"))?);
         }
-        if let Some(calls) = self.at_once {
+        if let Some(calls) = *at_once {
             rule = rule.at_once(count("at_once", calls)?);
         }
         if rule.requests.is_none() && rule.tokens.is_none() && rule.at_once.is_none() {
             return Err(ConfigError::new("name", "the limit states no amount, so it limits nothing"));
         }
-        if let Some(names) = &self.tenants {
-            rule = rule.tenants(stated("tenants", names)?);
-        }
-        if let Some(names) = &self.users {
-            rule = rule.users(stated("users", names)?);
-        }
-        if let Some(names) = &self.workflows {
-            rule = rule.workflows(stated("workflows", names)?);
-        }
-        if let Some(names) = &self.jobs {
-            rule = rule.jobs(stated("jobs", names)?);
-        }
-        if let Some(names) = &self.models {
-            rule = rule.models(stated("models", names)?);
-        }
         Ok(rule)
     }
-
-    fn per(&self) -> Result<Per, ConfigError> {
-        let mut per = Per::GLOBAL;
-        for name in self.per.stated("per")? {
-            let part = Per::named(name).ok_or_else(|| {
-                ConfigError::new("per", "an entry must be tenant, user, workflow, job or model, or global alone")
-            })?;
-            if part == Per::GLOBAL && self.per.len() > 1 {
-                return Err(ConfigError::new("per", "global is all calls together and stands alone"));
-            }
-            per = per.and(part);
-        }
-        Ok(per)
-    }
-}
-
-fn stated<'a>(key: &str, names: &'a OneOrMany<String>) -> Result<impl Iterator<Item = &'a str>, ConfigError> {
-    Ok(names.stated(key)?.iter().map(String::as_str))
 }
 
 fn at_least_one(name: &str) -> ConfigError {
@@ -140,15 +113,7 @@ impl TryFrom<LimitConfig> for LimitLayer {
     type Error = ConfigError;
 
     fn try_from(config: LimitConfig) -> Result<Self, ConfigError> {
-        let mut names = HashSet::new();
-        let mut rules = Vec::with_capacity(config.limits.len());
-        for (number, limit) in config.limits.iter().enumerate() {
-            let place = format_args!("limits[{number}]");
-            rules.push(limit.build().map_err(|error| error.within(place))?);
-            if !names.insert(&*limit.name) {
-                return Err(ConfigError::new("name", "another limit has this name").within(place));
-            }
-        }
+        let rules = scope::stated("limits", &config.limits, LimitRuleConfig::build)?;
         let mut layer = Self::new(rules);
         if let Some(tokens) = config.expected_output {
             layer = layer.expected_output(tokens);

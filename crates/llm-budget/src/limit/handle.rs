@@ -1,8 +1,8 @@
 //! Watching the limits at run time.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use llm_core::{Caller, Measure, Measures, NoticeListener, Striped};
+use llm_core::{Caller, Measure, Measures, NoticeListener, Striped, TargetRef};
 
 use super::{
     LimitCounts, LimitStatus,
@@ -11,6 +11,7 @@ use super::{
     shared::Shared,
     table::Table,
 };
+use crate::AccountKey;
 
 /// Watches the limits of a layer. Cheap to clone.
 #[derive(Clone)]
@@ -23,15 +24,17 @@ impl LimitHandle {
         Self { shared }
     }
 
-    /// How a caller stands under every limit, be it concerned or not, in their order, for calls to `model` (or
-    /// `provider/model`, where a target is chosen before). One of whom nothing is remembered has
-    /// used nothing, or shares the amounts of those for whom there is no room.
-    pub fn status(&self, caller: &Caller, model: &str) -> Vec<LimitStatus> {
+    /// How a caller stands under every limit, be it concerned or not, in their order, for calls to `model`, whose provider
+    /// is empty where no target is chosen before. One of whom nothing is remembered has used nothing, or shares the amounts
+    /// of those for whom there is no room.
+    pub fn status(&self, caller: &Caller, model: TargetRef<'_>) -> Vec<LimitStatus> {
         let now = self.shared.now();
+        let whose = self.shared.whose(caller, model);
         let status = |table: &Table| {
-            let key = key(table.per, caller, None, model);
-            let used = table.look(&key).map_or_else(Used::default, |entry| entry.lock().clone());
-            LimitStatus::new(table, names(table.per, &key), &used, now)
+            let account = table.scope.account(&whose);
+            let entry = table.look(&key(table.scope.per, &account));
+            let used = entry.map_or_else(Used::default, |entry| entry.lock().clone());
+            LimitStatus::new(table, account.to_key(), &used, now)
         };
         self.shared.tables.iter().map(status).collect()
     }
@@ -44,7 +47,7 @@ impl LimitHandle {
         for table in &self.shared.tables {
             table.for_each(|key, entry| {
                 let used = entry.lock().clone();
-                list.push(LimitStatus::new(table, names(table.per, key), &used, now));
+                list.push(LimitStatus::new(table, names(&table.scope, key), &used, now));
             });
         }
         list
@@ -55,7 +58,7 @@ impl LimitHandle {
         let now = self.shared.now();
         let status = |table: &Table| {
             let used = table.overflow().lock().clone();
-            LimitStatus::new(table, (Caller::default(), None), &used, now)
+            LimitStatus::new(table, AccountKey::new(Arc::clone(&table.scope.name)), &used, now)
         };
         self.shared.tables.iter().map(status).collect()
     }
@@ -63,7 +66,7 @@ impl LimitHandle {
     /// What has happened so far, limit by limit, in their order.
     pub fn counts(&self) -> Vec<LimitCounts> {
         let counts = |table: &Table| LimitCounts {
-            limit: table.name.to_string(),
+            limit: table.scope.name.to_string(),
             callers: table.len(),
             in_flight: table.in_flight(),
             admitted: table.sum(|counts| &counts.begun),

@@ -1,14 +1,15 @@
 //! The layer, which is the configuration.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, sync::Arc};
 
-use llm_core::Striped;
+use llm_core::{Striped, catalog::Catalog};
 use tower::Layer;
 
 use super::{
     Limit, LimitHandle, LimitRule,
     shared::{Settings, Shared},
 };
+use crate::scope;
 
 /// More callers than most gateways have within a few minutes.
 const MOST_CALLERS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not zero");
@@ -24,12 +25,13 @@ pub struct LimitLayer {
 }
 
 impl LimitLayer {
-    /// Calls must pass all of these limits that concern them.
+    /// Calls must pass all of these limits that concern them. Of limits of one name the last holds.
     pub fn new(limits: impl IntoIterator<Item = LimitRule>) -> Self {
         Self::of(Settings {
-            rules: limits.into_iter().collect(),
+            rules: scope::holding(limits),
             most_callers: MOST_CALLERS,
             expected_output: EXPECTED_OUTPUT,
+            catalog: None,
         })
     }
 
@@ -46,6 +48,11 @@ impl LimitLayer {
     /// with names of usual length.
     pub fn most_callers(self, most: NonZeroUsize) -> Self {
         Self::of(Settings { most_callers: most, ..self.shared.settings.clone() })
+    }
+
+    /// Where models are known by their names. Defaults to the built-in catalogue.
+    pub fn catalog(self, catalog: Arc<Catalog>) -> Self {
+        Self::of(Settings { catalog: Some(catalog), ..self.shared.settings.clone() })
     }
 
     /// A handle to watch it with. Setters begin with fresh state, so take it after them.

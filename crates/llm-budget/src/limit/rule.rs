@@ -1,10 +1,14 @@
 //! One limit: whose calls it counts together, and how many it lets through.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+};
 
-use llm_core::AllowedModels;
-
-use super::{Per, concerns::Concerns};
+use crate::{
+    Per,
+    scope::{Scope, Scoped},
+};
 
 /// A limit on the calls of each caller, as [`Per`] tells them apart. Without an amount it limits nothing.
 ///
@@ -14,18 +18,20 @@ use super::{Per, concerns::Concerns};
 #[derive(Clone, Debug)]
 #[must_use = "a limit does nothing until a layer has it"]
 pub struct LimitRule {
-    pub(crate) name: Box<str>,
-    pub(crate) per: Per,
+    pub(crate) scope: Scope,
     pub(crate) requests: Option<NonZeroU32>,
     pub(crate) tokens: Option<NonZeroU64>,
     pub(crate) at_once: Option<NonZeroU32>,
-    pub(crate) concerns: Concerns,
 }
 
 impl LimitRule {
     /// A limit of this name on all calls, by which errors, notices and measures call it. Callers see it.
-    pub fn new(name: impl Into<Box<str>>, per: Per) -> Self {
-        Self { name: name.into(), per, requests: None, tokens: None, at_once: None, concerns: Concerns::default() }
+    pub fn new(name: impl Into<Arc<str>>, per: Per) -> Self {
+        Self::scoped(Scope::new(name, per))
+    }
+
+    pub(crate) fn scoped(scope: Scope) -> Self {
+        Self { scope, requests: None, tokens: None, at_once: None }
     }
 
     /// How many calls may begin in a minute. Not limited by default. The time that one takes to come back is rounded
@@ -53,35 +59,54 @@ impl LimitRule {
 
     /// Only calls of these tenants.
     pub fn tenants(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.tenants = list(names);
+        self.scope.concerns.tenants(names);
         self
     }
 
     /// Only calls of these users.
     pub fn users(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.users = list(names);
+        self.scope.concerns.users(names);
+        self
+    }
+
+    /// Only calls with the API keys of these names.
+    pub fn keys(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.scope.concerns.keys(names);
         self
     }
 
     /// Only calls for these workflows.
     pub fn workflows(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.workflows = list(names);
+        self.scope.concerns.workflows(names);
         self
     }
 
     /// Only calls of these jobs.
     pub fn jobs(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.jobs = list(names);
+        self.scope.concerns.jobs(names);
         self
     }
 
     /// Only calls of these models: `model`, `provider/model`, or beginnings of either that end in `*`.
     pub fn models(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.concerns.models = Some(AllowedModels::new(names));
+        self.scope.concerns.models(names);
+        self
+    }
+
+    /// A call that this limit is about is not held to the limit of that name, if that stands before this one: everybody
+    /// ten requests a minute, and one of them a hundred.
+    pub fn instead_of(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.scope.instead_of = Some(name.into());
         self
     }
 }
 
-fn list(names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Option<Box<[Box<str>]>> {
-    Some(names.into_iter().map(Into::into).collect())
+impl Scoped for LimitRule {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn scope_mut(&mut self) -> &mut Scope {
+        &mut self.scope
+    }
 }

@@ -6,16 +6,22 @@ use std::{
     time::Duration,
 };
 
-use llm_core::{Error, ErrorKind, LlmRequest, Notice, Notices, Payload, Severity, TokenFamily, estimate_prompt};
+use llm_core::{
+    Caller, Error, ErrorKind, LlmRequest, Notice, Notices, Payload, Severity, TargetRef, TokenFamily, catalog::Catalog,
+    estimate_prompt,
+};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{
     LimitRule,
     entry::{Amount, Entry, Refusal},
-    key::{key_of, names},
-    status::caller_name,
+    key::key,
     table::Table,
+};
+use crate::{
+    scope::Scoped,
+    whose::{self, Whose},
 };
 
 /// What a layer was told to do.
@@ -24,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) rules: Vec<LimitRule>,
     pub(crate) most_callers: NonZeroUsize,
     pub(crate) expected_output: u64,
+    /// One that was given; else it is the built-in one.
+    pub(crate) catalog: Option<Arc<Catalog>>,
 }
 
 /// What the services, handles and calls of a layer share.
@@ -32,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) tables: Box<[Table]>,
     pub(crate) notices: Notices,
+    // Whether it matters by which name the catalogue knows a model.
+    looks_at_model: bool,
     began: Instant,
 }
 
@@ -62,11 +72,23 @@ impl Shared {
     pub(crate) fn new(settings: Settings) -> Self {
         let began = Instant::now();
         let table = |rule| Table::new(rule, settings.most_callers, began);
-        Self { tables: settings.rules.iter().cloned().map(table).collect(), notices: Notices::new(), began, settings }
+        Self {
+            tables: settings.rules.iter().cloned().map(table).collect(),
+            notices: Notices::new(),
+            looks_at_model: settings.rules.iter().any(|rule| rule.scope().looks_at_model()),
+            began,
+            settings,
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    pub(crate) fn whose<'a>(&'a self, caller: &'a Caller, called: TargetRef<'a>) -> Whose<'a> {
+        let catalog = || self.settings.catalog.as_deref().unwrap_or_else(|| Catalog::builtin());
+        let facts = if self.looks_at_model { whose::facts(catalog(), called) } else { None };
+        Whose::new(caller, called, facts.map(Arc::as_ref))
     }
 
     /// Lets a call through all limits, or none.
@@ -116,14 +138,15 @@ impl Shared {
     }
 
     fn entries(&self, request: &LlmRequest, now: Duration) -> Entries {
+        let whose = self.whose(request.context().caller(), request.target_or_model());
         let entry = |(at, table): (usize, &Table)| {
-            let found = table.entry(&key_of(table.per, request), now);
+            let found = table.entry(&key(table.scope.per, &table.scope.account(&whose)), now);
             if found.is_overflow {
                 self.crowd(table, now);
             }
             (at, found.entry)
         };
-        let concerned = self.tables.iter().enumerate().filter(|(_, table)| table.concerns.includes(request));
+        let concerned = self.tables.iter().enumerate().filter(|(_, table)| table.scope.concerns(&whose));
         concerned.map(entry).collect()
     }
 
@@ -154,11 +177,11 @@ impl Shared {
     fn refuse(&self, request: &LlmRequest, table: &Table, refusal: Refusal, is_to_be_told: bool) -> Error {
         table.counts().refused(refusal.amount).fetch_add(1, Relaxed);
         if is_to_be_told {
-            let (caller, model) = names(table.per, &key_of(table.per, request));
+            let whose = self.whose(request.context().caller(), request.target_or_model());
             let wait = refusal.wait.map(|wait| ("wait_seconds", wait.as_secs_f64()));
             self.notices.send(Notice {
                 source: "limit",
-                key: caller_name(&table.name, &caller, model.as_deref()),
+                key: table.scope.account(&whose).to_string(),
                 kind: "limited",
                 severity: Severity::Info,
                 numbers: wait.into_iter().collect(),
@@ -183,7 +206,7 @@ impl Shared {
         if table.is_crowd_to_be_told(now) {
             self.notices.send(Notice {
                 source: "limit",
-                key: table.name.to_string(),
+                key: table.scope.name.to_string(),
                 kind: "crowded",
                 severity: Severity::Warning,
                 numbers: vec![("callers", table.len() as f64)],
@@ -193,14 +216,14 @@ impl Shared {
 }
 
 /// Says to a caller which limit is reached.
-fn sentence(Table { name, amounts, .. }: &Table, amount: Amount) -> String {
+fn sentence(Table { scope, amounts, .. }: &Table, amount: Amount) -> String {
     let (what, most) = match amount {
         Amount::Requests => ("requests a minute", amounts.requests.as_ref().map(|limit| limit.amount().get().into())),
         Amount::Tokens => ("tokens a minute", amounts.tokens.map(|limit| limit.amount().get())),
         Amount::AtOnce => ("calls at once", amounts.at_once.map(|most| most.get().into())),
     };
     let most: u64 = most.expect("only an amount that there is refuses");
-    format!("the limit `{name}` is reached ({what}: {most})")
+    format!("the limit `{}` is reached ({what}: {most})", scope.name)
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use llm_core::Caller;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limit::{Per, key, status::LimitStatus};
+use crate::{
+    Per,
+    limit::{key, status::LimitStatus},
+};
 
 const MINUTE: i128 = 60_000_000_000;
 
@@ -31,7 +34,7 @@ fn rule(name: &str, per: Per, requests: u32, tokens: u64, at_once: u32) -> Limit
 
 fn shared(rules: Vec<LimitRule>, most_callers: usize) -> Shared {
     let most_callers = NonZeroUsize::new(most_callers).unwrap();
-    Shared::new(Settings { rules, most_callers, expected_output: u64::MAX })
+    Shared::new(Settings { rules, most_callers, expected_output: u64::MAX, catalog: None })
 }
 
 /// A call of one of a tenant's users, which may have so many tokens of output.
@@ -196,9 +199,9 @@ proptest! {
                 for (&(at, tenant, user), naive) in &model {
                     let request = ask(tenant, user, 0);
                     let table = &shared.tables[at];
-                    let key = key::key_of(table.per, &request);
-                    let entry = table.look(&key).expect("there is room for all");
-                    let status = LimitStatus::new(table, names(table.per, &key), &entry.lock(), shared.now());
+                    let account = table.scope.account(&shared.whose(request.context().caller(), request.target_or_model()));
+                    let entry = table.look(&key::key(table.scope.per, &account)).expect("there is room for all");
+                    let status = LimitStatus::new(table, account.to_key(), &entry.lock(), shared.now());
                     assert_stands(&status, naive)?;
                 }
             }

@@ -1,20 +1,16 @@
 //! How callers stand, for those who operate the limits.
 
-use std::{fmt, sync::Arc, time::Duration};
-
-use llm_core::Caller;
+use std::{fmt, time::Duration};
 
 use super::{entry::Used, table::Table};
+use crate::AccountKey;
 
-/// How a caller stands under a limit. Displays as `per-tenant acme: 2 in flight, 57 requests left, 1200 tokens left`.
+/// How a caller stands under a limit. Displays as `per-tenant (tenant acme): 2 in flight, 57
+/// requests left, 1200 tokens left`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// The name of the limit.
-    pub limit: String,
-    /// Who it is, as far as the limit [tells callers apart](super::Per).
-    pub caller: Caller,
-    /// For which model, where callers are told apart by it.
-    pub model: Option<Arc<str>>,
+    /// The limit, and who it is as far as that [tells callers apart](crate::Per).
+    pub caller: AccountKey,
     /// Calls under way.
     pub in_flight: u32,
     /// Calls that may begin at once; absent where requests are not limited.
@@ -24,12 +20,9 @@ pub struct LimitStatus {
 }
 
 impl LimitStatus {
-    pub(crate) fn new(table: &Table, names: (Caller, Option<Arc<str>>), used: &Used, now: Duration) -> Self {
-        let (caller, model) = names;
+    pub(crate) fn new(table: &Table, caller: AccountKey, used: &Used, now: Duration) -> Self {
         Self {
-            limit: table.name.to_string(),
             caller,
-            model,
             in_flight: used.in_flight(),
             requests_left: table.amounts.requests.as_ref().map(|limit| limit.left(used.arrival())),
             tokens_left: table.amounts.tokens.map(|limit| limit.left(used.bucket(), now)),
@@ -39,8 +32,7 @@ impl LimitStatus {
 
 impl fmt::Display for LimitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = caller_name(&self.limit, &self.caller, self.model.as_deref());
-        write!(f, "{name}: {} in flight", self.in_flight)?;
+        write!(f, "{}: {} in flight", self.caller, self.in_flight)?;
         if let Some(requests) = self.requests_left {
             write!(f, ", {requests} requests left")?;
         }
@@ -71,11 +63,4 @@ pub struct LimitCounts {
     pub refused_by_at_once: u64,
     /// Calls of callers for whom there was no room, and who shared the entry of such.
     pub crowded: u64,
-}
-
-/// What a caller under a limit is called: `per-tenant acme`.
-pub(crate) fn caller_name(limit: &str, caller: &Caller, model: Option<&str>) -> String {
-    let Caller { tenant, user, workflow, job } = caller;
-    let names = [tenant.as_deref(), user.as_deref(), workflow.as_deref(), job.as_deref(), model];
-    names.into_iter().flatten().fold(limit.to_owned(), |name, next| format!("{name} {next}"))
 }

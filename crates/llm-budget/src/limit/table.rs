@@ -13,11 +13,11 @@ use llm_core::{Copies, Keyed};
 use tokio::time::Instant;
 
 use super::{
-    LimitRule, Per,
-    concerns::Concerns,
+    LimitRule,
     entry::{Amount, Amounts, Entry, minute},
     key::Key,
 };
+use crate::scope::Scope;
 
 /// Longer than any sensible names together. Callers with longer ones share an entry, so that none of them takes up
 /// much.
@@ -25,10 +25,8 @@ const LONGEST_KEY: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) name: Box<str>,
-    pub(crate) per: Per,
+    pub(crate) scope: Scope,
     pub(crate) amounts: Amounts,
-    pub(crate) concerns: Concerns,
     entries: Keyed<Box<[u8]>, Arc<Entry>>,
     // The minute of the last notice that there is no room, counted from one.
     told: AtomicU32,
@@ -55,9 +53,7 @@ impl Table {
     pub(crate) fn new(rule: LimitRule, most_callers: NonZeroUsize, began: Instant) -> Self {
         Self {
             amounts: Amounts::of(&rule, began),
-            name: rule.name,
-            per: rule.per,
-            concerns: rule.concerns,
+            scope: rule.scope,
             entries: Keyed::new(most_callers, Arc::default()),
             told: AtomicU32::new(0),
             counts: Copies::new(Counts::default),

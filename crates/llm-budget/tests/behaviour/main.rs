@@ -86,6 +86,37 @@ async fn a_call_is_held_to_every_rule_that_concerns_it_and_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn everybody_has_two_dollars_and_acme_has_twenty() {
+    let acme = CapRule::new("acme", Per::TENANT, Cap::new(mills(20_000), Window::DAY)).tenants(["acme"]);
+    let stage = Stage::new([per_tenant(mills(2_000)), acme.instead_of("per-tenant")]);
+    let mut spent = [0, 0];
+    for (at, tenant) in ["acme", "other"].into_iter().enumerate() {
+        while stage.send(ask_for("m", tenant, 3_000), answer(3_000)).await.is_ok() {
+            spent[at] += 150;
+        }
+    }
+    assert_eq!(spent, [19_950, 1_950]);
+    let names: Vec<_> = stage.handle.accounts().iter().map(|status| status.key.to_string()).collect();
+    assert_eq!(names, ["acme (tenant acme)", "per-tenant (tenant other)"]);
+    let of_acme = stage.handle.accounts_of(&Caller::tenant("acme"));
+    assert_eq!(of_acme.iter().map(|status| &*status.key.rule).collect::<Vec<_>>(), ["acme"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_api_key_of_a_tenant_may_have_its_own_account() {
+    let stage = Stage::new([CapRule::new("per-key", Per::KEY, Cap::new(mills(150), Window::DAY))]);
+    let with_key = |tenant: &str, key: &str| {
+        let mut request = ask_for("m", tenant, 3_000);
+        request.context_mut().set_caller(Caller { key: Some(key.into()), ..Caller::tenant(tenant) });
+        request
+    };
+    for (tenant, key) in [("acme", "ci"), ("acme", "laptop"), ("other", "ci")] {
+        stage.send(with_key(tenant, key), answer(1)).await.unwrap();
+        stage.send(with_key(tenant, key), answer(1)).await.unwrap_err();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_call_burns_nothing_in_the_accounts_that_would_have_let_it_pass() {
     let all = CapRule::new("all", Per::GLOBAL, Cap::new(mills(1_000), Window::DAY));
     let stage = Stage::new([all, per_tenant(mills(100))]);

@@ -3,7 +3,7 @@
 use llm_budget::limit::{LimitConfig, LimitLayer};
 use llm_core::Caller;
 
-use super::stage::{Stage, ask, ask_for, ask_up_to, ok, prompt};
+use super::stage::{Stage, ask, ask_for, ask_up_to, model, ok, prompt};
 
 fn read(text: &str) -> Result<LimitLayer, String> {
     let config: LimitConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
@@ -35,18 +35,28 @@ async fn every_key_does_what_it_says() {
     let _call = expected.under_way(ask_up_to(500));
     assert_eq!(expected.tokens_left(), 1_000 - 77 - prompt() as i64);
 
-    for list in ["tenants = \"a\"", "users = [\"u\"]", "workflows = \"w\"", "jobs = \"j\"", "models = [\"m*\"]"] {
+    for list in
+        ["tenants = \"a\"", "users = [\"u\"]", "keys = \"k\"", "workflows = \"w\"", "jobs = \"j\"", "models = [\"m*\"]"]
+    {
         let listed = stage(&format!("per = \"global\"\nrequests_per_minute = 1\n{list}"));
         for _ in 0..2 {
             listed.call().await.unwrap();
         }
         let mut concerned = ask_for("a", "m");
-        let caller =
-            Caller { user: Some("u".into()), workflow: Some("w".into()), job: Some("j".into()), ..Caller::tenant("a") };
+        let [user, key, workflow, job] = ["u", "k", "w", "j"].map(|name| Some(name.into()));
+        let caller = Caller { user, key, workflow, job, ..Caller::tenant("a") };
         concerned.context_mut().set_caller(caller);
         listed.send(concerned.clone(), ok()).await.unwrap();
         listed.refused(concerned);
     }
+
+    let own = "[[limits]]\nname = \"other\"\nper = \"tenant\"\ntenants = \"acme\"\nat_once = 1\ninstead_of = \"mine\"";
+    let instead = stage(&format!("requests_per_minute = 1\n{own}"));
+    for _ in 0..2 {
+        instead.call().await.unwrap();
+    }
+    instead.send(ask_for("a", "m"), ok()).await.unwrap();
+    instead.refused(ask_for("b", "m"));
 
     let crowded = Stage::with(read(&format!("most_callers = 1\n{limit}")).unwrap());
     for tenant in ["a", "b"] {
@@ -61,7 +71,7 @@ fn limits_stand_in_their_order_and_nothing_stated_limits_nothing() {
         "[[limits]]\nname = \"b\"\nper = \"job\"\nat_once = 1\n[[limits]]\nname = \"a\"\nper = \"user\"\nat_once = 1";
     let names: Vec<_> = read(two).unwrap().handle().counts().into_iter().map(|counts| counts.limit).collect();
     assert_eq!(names, ["b", "a"]);
-    assert!(read("").unwrap().handle().status(&Caller::default(), "m").is_empty());
+    assert!(read("").unwrap().handle().status(&Caller::default(), model("m")).is_empty());
 }
 
 #[test]
@@ -70,14 +80,14 @@ fn what_makes_no_sense_is_refused_with_its_place() {
     let sentences = [
         ("name = \"a\"\nper = \"tenant\"", "limits[0].name: the limit states no amount, so it limits nothing"),
         ("name = \"\"\nper = \"tenant\"\nat_once = 1", "limits[0].name: the name must not be empty"),
-        ("name = \"a\"\nper = []\nat_once = 1", "limits[0].per: the list is empty: leave it out"),
         (
             "name = \"a\"\nper = \"planet\"\nat_once = 1",
-            "limits[0].per: an entry must be tenant, user, workflow, job or model, or global alone",
+            "limits[0].per: callers are told apart by `global`, or by `tenant`, `user`, `key`, `workflow`, `job` and `model`, and \
+             not by `planet`",
         ),
         (
             "name = \"a\"\nper = [\"tenant\", \"global\"]\nat_once = 1",
-            "limits[0].per: global is all calls together and stands alone",
+            "limits[0].per: `global` is all calls together, and stands alone",
         ),
         (
             "name = \"a\"\nper = \"tenant\"\nrequests_per_minute = 0",
@@ -95,10 +105,14 @@ fn what_makes_no_sense_is_refused_with_its_place() {
             "name = \"a\"\nper = \"tenant\"\nat_once = 1\nmodels = []",
             "limits[0].models: the list is empty: leave it out",
         ),
+        (
+            "name = \"a\"\nat_once = 1\ninstead_of = \"a\"",
+            "limits[0].instead_of: no rule before this one is called `a`",
+        ),
         ("name = \"a\"\nper = \"tenant\"\nat_once = 0", "limits[0].at_once: the number must be at least 1"),
         (
             "name = \"a\"\nper = \"tenant\"\nat_once = 1\n[[limits]]\nname = \"a\"\nper = \"user\"\nat_once = 1",
-            "limits[1].name: another limit has this name",
+            "limits[1].name: `a` stands there twice",
         ),
     ];
     for (amounts, sentence) in sentences {
@@ -108,7 +122,6 @@ fn what_makes_no_sense_is_refused_with_its_place() {
     for (amounts, words) in [
         ("name = \"a\"\nper = \"tenant\"\nat_once = -1", "invalid value: integer `-1`"),
         ("name = \"a\"\nper = \"tenant\"\nat_most = 1", "unknown field `at_most`"),
-        ("name = \"a\"\nat_once = 1", "missing field `per`"),
         ("per = \"tenant\"\nat_once = 1", "missing field `name`"),
     ] {
         let sentence = refused(amounts);

@@ -2,11 +2,15 @@
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
-use llm_budget::limit::{LimitConfig, LimitHandle, LimitLayer, LimitRule, Per};
-use llm_core::{Caller, LlmRequest};
+use llm_budget::{
+    Per,
+    limit::{LimitConfig, LimitHandle, LimitLayer, LimitRule},
+};
+use llm_core::{Caller, LlmRequest, TargetRef};
 use llm_test::{Answer, Frames, Subject};
 
 const SOME: NonZeroU32 = NonZeroU32::new(1_000_000).expect("it is not zero");
+const GPT: TargetRef<'_> = TargetRef { provider: "openai", model: "gpt-4o", key: None };
 const TOKENS: NonZeroU64 = NonZeroU64::new(1_000_000_000).expect("it is not zero");
 
 fn rule(name: &str, per: Per) -> LimitRule {
@@ -59,7 +63,7 @@ mod several {
             .refuses("unknown callers", refused("limits = [{ name = \"a\", per = \"planet\", at_once = 1 }]"))
             .refuses("room for nobody", refused("most_callers = 0"))
             .shows("its handle", handle.clone())
-            .shows("the status of a caller", handle.status(&Caller::tenant("acme"), "gpt-4o"))
+            .shows("the status of a caller", handle.status(&Caller::tenant("acme"), GPT))
             .shows("its counts", handle.counts())
             .shows("a limit", rule("all", Per::GLOBAL))
             .shows("its configuration", LimitConfig::default())

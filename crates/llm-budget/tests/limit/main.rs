@@ -6,12 +6,15 @@ mod stage;
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
-use llm_budget::limit::{LimitCounts, LimitLayer, LimitRule, Per};
+use llm_budget::{
+    Per,
+    limit::{LimitCounts, LimitLayer, LimitRule},
+};
 use llm_core::{
     AttemptEnd, Body, Caller, Error, ErrorKind, LlmRequest, LlmResponse, Measures, Output, Severity, Target, Usage,
 };
 use llm_test::{Answer, Frames};
-use stage::{Stage, ask, ask_for, ask_up_to, many, millis, ok, per_tenant, prompt, some, using};
+use stage::{Stage, ask, ask_for, ask_up_to, many, millis, model, ok, per_tenant, prompt, some, using};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 #[tokio::test(start_paused = true)]
@@ -39,8 +42,8 @@ async fn refused_calls_burn_nothing_of_any_limit() {
     let all = LimitRule::new("all", Per::GLOBAL).requests_per_minute(some(100)).tokens_per_minute(many(1_000_000));
     let stage = Stage::new([all.at_once(some(100)), per_tenant().requests_per_minute(some(2)).at_once(some(9))]);
     let whole = |stage: &Stage| {
-        let mut all = stage.handle.status(&Caller::tenant("another"), "m");
-        (all.swap_remove(0), stage.handle.status(&Caller::tenant("acme"), "m").swap_remove(1))
+        let mut all = stage.handle.status(&Caller::tenant("another"), model("m"));
+        (all.swap_remove(0), stage.handle.status(&Caller::tenant("acme"), model("m")).swap_remove(1))
     };
     stage.call().await.unwrap();
     stage.call().await.unwrap();
@@ -214,27 +217,30 @@ async fn the_error_names_the_limit_that_holds_longest_and_is_in_the_trail() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_are_told_apart_by_what_the_limit_says_and_those_without_a_name_are_one() {
-    let caller = |[tenant, user, workflow, job]: [&str; 4], model: &str| {
+    let caller = |[tenant, user, key, workflow, job]: [&str; 5], model: &str| {
         let mut request = LlmRequest::chat(model).user("hi").build();
         let name = |name: &str| (!name.is_empty()).then(|| Arc::from(name));
-        let caller = Caller { tenant: name(tenant), user: name(user), workflow: name(workflow), job: name(job) };
+        let [tenant, user, key, workflow, job] = [tenant, user, key, workflow, job].map(name);
+        let caller = Caller { tenant, user, key, workflow, job };
         request.context_mut().set_caller(caller);
         request
     };
     let calls = [
-        caller(["a", "u", "w", "j"], "m"),
-        caller(["b", "u", "w", "j"], "m"),
-        caller(["a", "v", "w", "j"], "m"),
-        caller(["a", "u", "x", "j"], "m"),
-        caller(["a", "u", "w", "k"], "m"),
-        caller(["a", "u", "w", "j"], "n"),
-        caller(["", "u", "w", "j"], "m"),
-        caller(["", "", "", ""], "m"),
+        caller(["a", "u", "k", "w", "j"], "gpt-4o"),
+        caller(["b", "u", "k", "w", "j"], "gpt-4o"),
+        caller(["a", "v", "k", "w", "j"], "gpt-4o"),
+        caller(["a", "u", "l", "w", "j"], "gpt-4o"),
+        caller(["a", "u", "k", "x", "j"], "gpt-4o"),
+        caller(["a", "u", "k", "w", "k"], "gpt-4o"),
+        caller(["a", "u", "k", "w", "j"], "n"),
+        caller(["", "u", "k", "w", "j"], "gpt-4o"),
+        caller(["", "", "", "", ""], "gpt-4o-2024-08-06"),
     ];
     let pers = [
         (Per::GLOBAL, 1),
         (Per::TENANT, 3),
         (Per::USER, 5),
+        (Per::KEY, 5),
         (Per::WORKFLOW, 3),
         (Per::JOB, 6),
         (Per::MODEL, 2),
@@ -257,7 +263,8 @@ async fn a_limit_concerns_whom_it_lists_and_nobody_else_is_charged_by_it() {
     let call = |(tenant, model): (&str, &str)| {
         let mut request = ask_for(tenant, model);
         let (user, workflow) = (Some(Arc::from(format!("{tenant}'s user"))), Some(Arc::from("chat")));
-        let caller = Caller { user, workflow, job: Some(Arc::from("7")), ..request.context().caller().clone() };
+        let (key, job) = (Some(Arc::from("ci")), Some(Arc::from("7")));
+        let caller = Caller { user, key, workflow, job, ..request.context().caller().clone() };
         request.context_mut().set_caller(caller);
         request
     };
@@ -265,6 +272,8 @@ async fn a_limit_concerns_whom_it_lists_and_nobody_else_is_charged_by_it() {
     let rules = [
         (rule().tenants(["a", "c"]), vec![0, 2, 3]),
         (rule().users(["b's user"]), vec![1]),
+        (rule().keys(["ci"]), vec![0, 1, 2, 3]),
+        (rule().keys(["cd"]), vec![]),
         (rule().workflows(["chat"]), vec![0, 1, 2, 3]),
         (rule().jobs(["8"]), vec![]),
         (rule().models(["gpt-4o*"]), vec![0, 1, 2]),
@@ -288,6 +297,43 @@ async fn a_limit_concerns_whom_it_lists_and_nobody_else_is_charged_by_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_that_stands_instead_of_another_is_the_one_that_its_calls_are_held_to() {
+    let rules = [
+        per_tenant().requests_per_minute(some(1)),
+        LimitRule::new("acme", Per::TENANT).tenants(["acme"]).requests_per_minute(some(3)).instead_of("per-tenant"),
+    ];
+    let stage = Stage::new(rules);
+    for _ in 0..3 {
+        stage.call().await.unwrap();
+    }
+    assert_eq!(stage.refused(ask()).to_string(), "the limit `acme` is reached (requests a minute: 3)");
+    stage.send(ask_for("b", "m"), ok()).await.unwrap();
+    assert_eq!(
+        stage.refused(ask_for("b", "m")).to_string(),
+        "the limit `per-tenant` is reached (requests a minute: 1)"
+    );
+    assert_eq!(stage.handle.counts()[0].admitted, 1, "of acme's calls nothing is counted there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_one_by_all_of_its_names_in_the_catalogue_that_was_given() {
+    let text = "[[models]]\nname = 'm'\naliases = ['alias']";
+    let catalog = Arc::new(llm_core::catalog::Catalog::from_toml(text).unwrap());
+    let rules = || {
+        let listed = LimitRule::new("listed", Per::GLOBAL).models(["m"]).requests_per_minute(some(2));
+        [LimitRule::new("per-model", Per::MODEL).requests_per_minute(some(1)), listed]
+    };
+    let stage = Stage::with(LimitLayer::new(rules()).catalog(catalog));
+    stage.send(ask_for("acme", "alias"), ok()).await.unwrap();
+    stage.refused(ask_for("acme", "m"));
+    assert_eq!(stage.handle.counts()[1].admitted, 1);
+    let stage = Stage::new(rules());
+    stage.send(ask_for("acme", "alias"), ok()).await.unwrap();
+    stage.send(ask_for("acme", "m"), ok()).await.unwrap();
+    assert_eq!(stage.handle.counts()[1].admitted, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_model_is_the_targets_once_there_is_one() {
     let stage = Stage::new([LimitRule::new("per-model", Per::MODEL).requests_per_minute(some(1))]);
     let to = |provider: &str| {
@@ -299,9 +345,9 @@ async fn the_model_is_the_targets_once_there_is_one() {
         stage.send(request.clone(), ok()).await.unwrap();
         stage.refused(request);
     }
-    let models: BTreeSet<_> = stage.handle.list().into_iter().filter_map(|status| status.model).collect();
-    assert_eq!(models, ["azure/gpt-4o", "gpt-4o", "openai/gpt-4o"].map(Arc::from).into());
-    let status = stage.handle.status(&Caller::default(), "azure/gpt-4o");
+    let models: BTreeSet<_> = stage.handle.list().into_iter().filter_map(|status| status.caller.model).collect();
+    assert_eq!(models, ["", "azure", "openai"].map(|provider| Target::new(provider, "gpt-4o")).into());
+    let status = stage.handle.status(&Caller::default(), Target::new("azure", "gpt-4o").names());
     assert_eq!(status[0].requests_left, Some(0));
 }
 
@@ -328,7 +374,7 @@ async fn nobody_is_forgotten_who_has_used_something_and_those_without_room_share
     let told = std::iter::from_fn(|| notices.next().now_or_never().flatten()).map(|notice| notice.kind);
     assert_eq!(told.collect::<Vec<_>>(), ["limited"], "each is told once a minute");
     for tenant in ["acme", "b", "c"] {
-        let status = stage.handle.status(&Caller::tenant(tenant), "m");
+        let status = stage.handle.status(&Caller::tenant(tenant), model("m"));
         assert_eq!(status[0].requests_left, Some(1), "{tenant} is known");
     }
 
@@ -368,7 +414,7 @@ async fn a_limited_caller_is_told_of_once_a_minute() {
         }
         tokio::time::advance(millis(20_000)).await;
     }
-    for key in ["per-tenant acme", "per-tenant b"] {
+    for key in ["per-tenant (tenant acme)", "per-tenant (tenant b)"] {
         let notice = notices.next().now_or_never().flatten().unwrap();
         assert_eq!((notice.source, &*notice.key, notice.kind), ("limit", key, "limited"));
         assert_eq!(notice.numbers, [("wait_seconds", 30.0)]);
@@ -376,7 +422,7 @@ async fn a_limited_caller_is_told_of_once_a_minute() {
     assert!(notices.next().now_or_never().is_none());
     tokio::time::advance(millis(1)).await;
     while stage.call().await.is_ok() {}
-    assert_eq!(notices.next().await.unwrap().key, "per-tenant acme");
+    assert_eq!(notices.next().await.unwrap().key, "per-tenant (tenant acme)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -416,10 +462,10 @@ async fn the_handle_counts_and_measures_say_the_same_and_name_no_caller() {
     ] {
         assert!(seen.iter().any(|seen| seen == line), "{line} is not among {seen:#?}");
     }
-    let shown = stage.handle.status(&Caller::tenant("acme"), "m")[1].to_string();
-    assert!(shown.starts_with("per-tenant acme: 1 in flight, 0 requests left, 9"), "{shown}");
-    let shown = stage.handle.status(&Caller::tenant("b"), "m")[1].to_string();
-    assert_eq!(shown, "per-tenant b: 0 in flight, 2 requests left, 10001 tokens owed");
+    let shown = stage.handle.status(&Caller::tenant("acme"), model("m"))[1].to_string();
+    assert!(shown.starts_with("per-tenant (tenant acme): 1 in flight, 0 requests left, 9"), "{shown}");
+    let shown = stage.handle.status(&Caller::tenant("b"), model("m"))[1].to_string();
+    assert_eq!(shown, "per-tenant (tenant b): 0 in flight, 2 requests left, 10001 tokens owed");
 }
 
 #[tokio::test(start_paused = true)]

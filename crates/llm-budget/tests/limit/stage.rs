@@ -6,8 +6,13 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use llm_budget::limit::{LimitHandle, LimitLayer, LimitRule, LimitStatus, Per};
-use llm_core::{Caller, Error, ErrorKind, LlmRequest, LlmResponse, Output, TokenFamily, Usage, estimate_prompt};
+use llm_budget::{
+    Per,
+    limit::{LimitHandle, LimitLayer, LimitRule, LimitStatus},
+};
+use llm_core::{
+    Caller, Error, ErrorKind, LlmRequest, LlmResponse, Output, TargetRef, TokenFamily, Usage, estimate_prompt,
+};
 use llm_test::{Answer, Probe};
 use tower::{Layer, ServiceExt};
 
@@ -31,6 +36,11 @@ pub(super) fn ask_for(tenant: &str, model: &str) -> LlmRequest {
     let mut request = LlmRequest::chat(model).user("hi").build();
     request.context_mut().set_caller(Caller::tenant(tenant));
     request
+}
+
+/// A model of nobody's.
+pub(super) fn model(model: &str) -> TargetRef<'_> {
+    TargetRef { provider: "", model, key: None }
 }
 
 pub(super) fn ask() -> LlmRequest {
@@ -113,7 +123,7 @@ impl Stage {
 
     /// How the tenant stands under the first limit.
     pub(super) fn status(&self) -> LimitStatus {
-        self.handle.status(&Caller::tenant("acme"), "gpt-4o").swap_remove(0)
+        self.handle.status(&Caller::tenant("acme"), model("gpt-4o")).swap_remove(0)
     }
 
     pub(super) fn tokens_left(&self) -> i64 {
