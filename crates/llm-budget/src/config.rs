@@ -19,7 +19,7 @@ use crate::{
     scope::{self, Scope, Stated},
 };
 
-/// A budget layer in a configuration file. Everything may be left out.
+/// A budget layer in a configuration file. Everything may be left out but a cap, or a ceiling for one call.
 ///
 /// ```
 /// use llm_budget::{BudgetConfig, BudgetLayer};
@@ -276,6 +276,7 @@ impl TryFrom<BudgetConfig> for BudgetLayer {
 
     fn try_from(config: BudgetConfig) -> Result<Self, ConfigError> {
         let rules = scope::stated("caps", &config.caps, CapConfig::build)?;
+        let is_in_vain = rules.is_empty() && config.most_tokens.is_none() && config.most_cost.is_none();
         let mut layer = Self::new(rules).streams(config.streams()?);
         if let Some(tokens) = tokens("assumed_output", config.assumed_output)? {
             layer = layer.assumed_output(tokens);
@@ -289,6 +290,12 @@ impl TryFrom<BudgetConfig> for BudgetLayer {
         if let Some(most) = config.most_accounts {
             let most = NonZeroUsize::new(most).ok_or_else(|| ConfigError::new("most_accounts", AT_LEAST_ONE))?;
             layer = layer.most_accounts(most);
+        }
+        if is_in_vain {
+            return Err(ConfigError::new(
+                "caps",
+                "there is none, and no ceiling for one call: nothing would be refused",
+            ));
         }
         Ok(match config.covers {
             None => layer,

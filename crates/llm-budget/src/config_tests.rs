@@ -111,5 +111,6 @@ fn what_makes_no_sense_is_refused_with_a_sentence() {
     assert_eq!(refusal("most_cost = '0'"), "most_cost: the amount must be more than zero");
     assert_eq!(refusal("when_short = { finish = 0 }"), "when_short.finish: the number must be at least 1");
     assert!(refusal("streams = 'worst_case'\nslice = 5").contains("it means nothing where streams are not metered"));
+    assert!(refusal("").contains("nothing would be refused"));
     assert!(refusal("cap = 1").contains("unknown field"));
 }

@@ -38,6 +38,11 @@ impl BudgetHandle {
         Self { shared }
     }
 
+    /// The rules that accounts are kept by, in their order.
+    pub fn rules(&self) -> impl Iterator<Item = &CapRule> {
+        self.shared.settings.rules.iter().map(Arc::as_ref)
+    }
+
     /// The accounts that there are, by rule and name.
     pub fn accounts(&self) -> Vec<AccountStatus> {
         let mut accounts = Vec::new();

@@ -11,20 +11,20 @@ use crate::{
     scope::{self, Scope, Stated},
 };
 
-/// A limit layer in a configuration file. Everything may be left out.
+/// A limit layer in a configuration file. Everything but the rules may be left out.
 ///
 /// ```
 /// use llm_budget::limit::{LimitConfig, LimitLayer};
 ///
 /// let config: LimitConfig = toml::from_str(r#"
-///     [[limits]]
+///     [[rules]]
 ///     name = "per-tenant"
 ///     per = "tenant"
 ///     requests_per_minute = 600
 ///     tokens_per_minute = 200_000
 ///     at_once = 20
 ///
-///     [[limits]]
+///     [[rules]]
 ///     name = "per-user-and-model"
 ///     per = ["user", "model"]
 ///     requests_per_minute = 60
@@ -37,8 +37,8 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitConfig {
-    /// The limits. Calls must pass all that concern them.
-    pub limits: Vec<LimitRuleConfig>,
+    /// The limits, at least one. Calls must pass all that concern them.
+    pub rules: Vec<LimitRuleConfig>,
     /// See [`LimitLayer::most_callers`]. At least 1.
     pub most_callers: Option<usize>,
     /// See [`LimitLayer::expected_output`]. May be zero.
@@ -113,13 +113,17 @@ impl TryFrom<LimitConfig> for LimitLayer {
     type Error = ConfigError;
 
     fn try_from(config: LimitConfig) -> Result<Self, ConfigError> {
-        let rules = scope::stated("limits", &config.limits, LimitRuleConfig::build)?;
+        let rules = scope::stated("rules", &config.rules, LimitRuleConfig::build)?;
+        let is_in_vain = rules.is_empty();
         let mut layer = Self::new(rules);
         if let Some(tokens) = config.expected_output {
             layer = layer.expected_output(tokens);
         }
         if let Some(most) = config.most_callers {
             layer = layer.most_callers(NonZeroUsize::new(most).ok_or_else(|| at_least_one("most_callers"))?);
+        }
+        if is_in_vain {
+            return Err(ConfigError::new("rules", "there is none, so nothing is limited"));
         }
         Ok(layer)
     }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use llm_core::{Caller, Measure, Measures, NoticeListener, Striped, TargetRef};
+use llm_core::{Caller, LlmRequest, Measure, Measures, NoticeListener, Striped, TargetRef};
 
 use super::{
     LimitCounts, LimitStatus,
@@ -11,7 +11,7 @@ use super::{
     shared::Shared,
     table::Table,
 };
-use crate::AccountKey;
+use crate::{AccountKey, whose::Whose};
 
 /// Watches the limits of a layer. Cheap to clone.
 #[derive(Clone)]
@@ -28,15 +28,24 @@ impl LimitHandle {
     /// is empty where no target is chosen before. One of whom nothing is remembered has used nothing, or shares the amounts
     /// of those for whom there is no room.
     pub fn status(&self, caller: &Caller, model: TargetRef<'_>) -> Vec<LimitStatus> {
+        self.look(&self.shared.whose(caller, model), |_| true)
+    }
+
+    /// How whoever sent `request` stands under the limits that it is held to, in their order.
+    pub fn of(&self, request: &LlmRequest) -> Vec<LimitStatus> {
+        let whose = self.shared.whose(request.context().caller(), request.target_or_model());
+        self.look(&whose, |table| table.scope.concerns(&whose))
+    }
+
+    fn look(&self, whose: &Whose<'_>, is_wanted: impl Fn(&Table) -> bool) -> Vec<LimitStatus> {
         let now = self.shared.now();
-        let whose = self.shared.whose(caller, model);
         let status = |table: &Table| {
-            let account = table.scope.account(&whose);
+            let account = table.scope.account(whose);
             let entry = table.look(&key(table.scope.per, &account));
             let used = entry.map_or_else(Used::default, |entry| entry.lock().clone());
             LimitStatus::new(table, account.to_key(), &used, now)
         };
-        self.shared.tables.iter().map(status).collect()
+        self.shared.tables.iter().filter(|table| is_wanted(table)).map(status).collect()
     }
 
     /// All callers that something is remembered of, limit by limit, in no particular order. There may be as many as

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::{entry::Used, table::Table};
+use super::{
+    entry::{Amounts, Used},
+    table::Table,
+};
 use crate::AccountKey;
 
 /// How a caller stands under a limit. Displays as `per-tenant (tenant acme): 2 in flight, 57
@@ -11,6 +14,12 @@ use crate::AccountKey;
 pub struct LimitStatus {
     /// The limit, and who it is as far as that [tells callers apart](crate::Per).
     pub caller: AccountKey,
+    /// How many requests a minute it may make; absent where they are not limited.
+    pub requests_per_minute: Option<u64>,
+    /// How many tokens a minute it may use; absent where they are not limited.
+    pub tokens_per_minute: Option<u64>,
+    /// How many calls it may have under way; absent where they are not limited.
+    pub at_once: Option<u64>,
     /// Calls under way.
     pub in_flight: u32,
     /// Calls that may begin at once; absent where requests are not limited.
@@ -21,11 +30,15 @@ pub struct LimitStatus {
 
 impl LimitStatus {
     pub(crate) fn new(table: &Table, caller: AccountKey, used: &Used, now: Duration) -> Self {
+        let Amounts { requests, tokens, at_once } = &table.amounts;
         Self {
             caller,
+            requests_per_minute: requests.as_ref().map(|limit| limit.amount().get().into()),
+            tokens_per_minute: tokens.map(|limit| limit.amount().get()),
+            at_once: at_once.map(|limit| limit.get().into()),
             in_flight: used.in_flight(),
-            requests_left: table.amounts.requests.as_ref().map(|limit| limit.left(used.arrival())),
-            tokens_left: table.amounts.tokens.map(|limit| limit.left(used.bucket(), now)),
+            requests_left: requests.as_ref().map(|limit| limit.left(used.arrival())),
+            tokens_left: tokens.map(|limit| limit.left(used.bucket(), now)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use llm_budget::limit::{LimitConfig, LimitLayer};
 use llm_core::Caller;
 
-use super::stage::{Stage, ask, ask_for, ask_up_to, model, ok, prompt};
+use super::stage::{Stage, ask, ask_for, ask_up_to, ok, prompt};
 
 fn read(text: &str) -> Result<LimitLayer, String> {
     let config: LimitConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
@@ -11,7 +11,7 @@ fn read(text: &str) -> Result<LimitLayer, String> {
 }
 
 fn stage(amounts: &str) -> Stage {
-    Stage::with(read(&format!("[[limits]]\nname = \"mine\"\n{amounts}")).expect("it makes sense"))
+    Stage::with(read(&format!("[[rules]]\nname = \"mine\"\n{amounts}")).expect("it makes sense"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,7 +30,7 @@ async fn every_key_does_what_it_says() {
     let _call = at_once.under_way(ask());
     at_once.refused(ask_for("another", "m"));
 
-    let limit = "limits = [{ name = \"mine\", per = \"tenant\", tokens_per_minute = 1_000 }]\n";
+    let limit = "rules = [{ name = \"mine\", per = \"tenant\", tokens_per_minute = 1_000 }]\n";
     let expected = Stage::with(read(&format!("expected_output = 77\n{limit}")).unwrap());
     let _call = expected.under_way(ask_up_to(500));
     assert_eq!(expected.tokens_left(), 1_000 - 77 - prompt() as i64);
@@ -50,7 +50,7 @@ async fn every_key_does_what_it_says() {
         listed.refused(concerned);
     }
 
-    let own = "[[limits]]\nname = \"other\"\nper = \"tenant\"\ntenants = \"acme\"\nat_once = 1\ninstead_of = \"mine\"";
+    let own = "[[rules]]\nname = \"other\"\nper = \"tenant\"\ntenants = \"acme\"\nat_once = 1\ninstead_of = \"mine\"";
     let instead = stage(&format!("requests_per_minute = 1\n{own}"));
     for _ in 0..2 {
         instead.call().await.unwrap();
@@ -66,53 +66,50 @@ async fn every_key_does_what_it_says() {
 }
 
 #[test]
-fn limits_stand_in_their_order_and_nothing_stated_limits_nothing() {
+fn limits_stand_in_their_order_and_without_one_there_is_no_layer() {
     let two =
-        "[[limits]]\nname = \"b\"\nper = \"job\"\nat_once = 1\n[[limits]]\nname = \"a\"\nper = \"user\"\nat_once = 1";
+        "[[rules]]\nname = \"b\"\nper = \"job\"\nat_once = 1\n[[rules]]\nname = \"a\"\nper = \"user\"\nat_once = 1";
     let names: Vec<_> = read(two).unwrap().handle().counts().into_iter().map(|counts| counts.limit).collect();
     assert_eq!(names, ["b", "a"]);
-    assert!(read("").unwrap().handle().status(&Caller::default(), model("m")).is_empty());
+    assert_eq!(read("").unwrap_err(), "rules: there is none, so nothing is limited");
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_with_its_place() {
-    let refused = |amounts: &str| read(&format!("[[limits]]\n{amounts}")).unwrap_err();
+    let refused = |amounts: &str| read(&format!("[[rules]]\n{amounts}")).unwrap_err();
     let sentences = [
-        ("name = \"a\"\nper = \"tenant\"", "limits[0].name: the limit states no amount, so it limits nothing"),
-        ("name = \"\"\nper = \"tenant\"\nat_once = 1", "limits[0].name: the name must not be empty"),
+        ("name = \"a\"\nper = \"tenant\"", "rules[0].name: the limit states no amount, so it limits nothing"),
+        ("name = \"\"\nper = \"tenant\"\nat_once = 1", "rules[0].name: the name must not be empty"),
         (
             "name = \"a\"\nper = \"planet\"\nat_once = 1",
-            "limits[0].per: callers are told apart by `global`, or by `tenant`, `user`, `key`, `workflow`, `job` and `model`, and \
+            "rules[0].per: callers are told apart by `global`, or by `tenant`, `user`, `key`, `workflow`, `job` and `model`, and \
              not by `planet`",
         ),
         (
             "name = \"a\"\nper = [\"tenant\", \"global\"]\nat_once = 1",
-            "limits[0].per: `global` is all calls together, and stands alone",
+            "rules[0].per: `global` is all calls together, and stands alone",
         ),
         (
             "name = \"a\"\nper = \"tenant\"\nrequests_per_minute = 0",
-            "limits[0].requests_per_minute: the number must be at least 1",
+            "rules[0].requests_per_minute: the number must be at least 1",
         ),
         (
             "name = \"a\"\nper = \"tenant\"\nrequests_per_minute = 4294967296",
-            "limits[0].requests_per_minute: the number must be below 2^32",
+            "rules[0].requests_per_minute: the number must be below 2^32",
         ),
         (
             "name = \"a\"\nper = \"tenant\"\ntokens_per_minute = 0",
-            "limits[0].tokens_per_minute: the number must be at least 1",
+            "rules[0].tokens_per_minute: the number must be at least 1",
         ),
         (
             "name = \"a\"\nper = \"tenant\"\nat_once = 1\nmodels = []",
-            "limits[0].models: the list is empty: leave it out",
+            "rules[0].models: the list is empty: leave it out",
         ),
+        ("name = \"a\"\nat_once = 1\ninstead_of = \"a\"", "rules[0].instead_of: no rule before this one is called `a`"),
+        ("name = \"a\"\nper = \"tenant\"\nat_once = 0", "rules[0].at_once: the number must be at least 1"),
         (
-            "name = \"a\"\nat_once = 1\ninstead_of = \"a\"",
-            "limits[0].instead_of: no rule before this one is called `a`",
-        ),
-        ("name = \"a\"\nper = \"tenant\"\nat_once = 0", "limits[0].at_once: the number must be at least 1"),
-        (
-            "name = \"a\"\nper = \"tenant\"\nat_once = 1\n[[limits]]\nname = \"a\"\nper = \"user\"\nat_once = 1",
-            "limits[1].name: `a` stands there twice",
+            "name = \"a\"\nper = \"tenant\"\nat_once = 1\n[[rules]]\nname = \"a\"\nper = \"user\"\nat_once = 1",
+            "rules[1].name: `a` stands there twice",
         ),
     ];
     for (amounts, sentence) in sentences {

@@ -489,3 +489,17 @@ async fn a_caller_below_its_limits_waits_for_the_inner_service_and_holds_its_pla
     drop(call);
     stage.call().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_is_shown_the_limits_that_it_is_held_to_and_what_is_left_of_them() {
+    let rules = [
+        per_tenant().requests_per_minute(some(6)).tokens_per_minute(many(60_000)).at_once(some(3)),
+        LimitRule::new("others", Per::TENANT).at_once(some(9)).tenants(["zeta"]),
+    ];
+    let stage = Stage::new(rules);
+    stage.send(ask(), ok()).await.unwrap();
+    let [status] = &stage.handle.of(&ask())[..] else { panic!("one of the two is of others") };
+    assert_eq!((status.requests_per_minute, status.requests_left), (Some(6), Some(5)));
+    assert_eq!((status.tokens_per_minute, status.at_once, status.in_flight), (Some(60_000), Some(3), 0));
+    assert_eq!(&*status.caller.rule, "per-tenant");
+}
