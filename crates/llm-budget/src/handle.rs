@@ -20,7 +20,7 @@ pub struct BudgetHandle {
     shared: Striped<Shared>,
 }
 
-/// What has happened since the layer was made.
+/// What has happened since the layer was made, or the first of those that it goes on from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BudgetCounts {
     /// Calls that were refused.
@@ -41,6 +41,10 @@ impl BudgetHandle {
     /// The rules that accounts are kept by, in their order.
     pub fn rules(&self) -> impl Iterator<Item = &CapRule> {
         self.shared.settings.rules.iter().map(Arc::as_ref)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The accounts that there are, by rule and name.
@@ -86,7 +90,7 @@ impl BudgetHandle {
         self.shared.ledger.change(rule, &key.names(), change).await
     }
 
-    /// What keeps the accounts, to be given to the layer that takes this one's place.
+    /// What keeps the accounts, for layers that share them.
     pub fn ledger(&self) -> Arc<dyn Ledger> {
         Arc::clone(&self.shared.ledger)
     }

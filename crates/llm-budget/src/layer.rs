@@ -126,8 +126,7 @@ impl BudgetLayer {
         Self::of(Settings { catalog: Some(catalog), ..self.shared.settings.clone() })
     }
 
-    /// What keeps the accounts. Defaults to a [`MemoryLedger`] of the layer's own. To change settings while calls are
-    /// under way, and lose nothing that was spent, give the new layer the [ledger](BudgetHandle::ledger) of the old one.
+    /// What keeps the accounts. Defaults to a [`MemoryLedger`] of the layer's own.
     pub fn ledger(self, ledger: Arc<dyn Ledger>) -> Self {
         Self::of(Settings { ledger: Some(ledger), ..self.shared.settings.clone() })
     }
@@ -172,13 +171,22 @@ impl BudgetLayer {
         Self::of(Settings { covers: Some(covers), ..self.shared.settings.clone() })
     }
 
+    /// Goes on where another layer is, for a change of settings while calls are under way: with its ledger, unless this one
+    /// was given another, with what it has learned of models, and with its counts. What is spent of an account stays spent
+    /// where its rule has another cap for the same window, and calls that the other layer has let through settle in it.
+    /// Setters start fresh accounts, so call it after them.
+    pub fn resuming(self, previous: &BudgetHandle) -> Self {
+        let settings = self.shared.settings.clone();
+        Self { shared: Striped::new(Shared::new(settings, Some(previous.shared()))) }
+    }
+
     /// A handle to watch and control it with. Setters start fresh accounts, so take it after them.
     pub fn handle(&self) -> BudgetHandle {
         BudgetHandle::new(self.shared.clone())
     }
 
     fn of(settings: Settings) -> Self {
-        Self { shared: Striped::new(Shared::new(settings)) }
+        Self { shared: Striped::new(Shared::new(settings, None)) }
     }
 }
 

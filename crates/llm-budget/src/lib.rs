@@ -87,7 +87,8 @@
 //!
 //! # Clone
 //! Clones of a service, all services of one layer value, and the handles of both share their accounts. A setter makes a
-//! layer with accounts of its own, unless it was [given a ledger](BudgetLayer::ledger).
+//! layer with accounts of its own, unless it was [given a ledger](BudgetLayer::ledger) or [resumes](BudgetLayer::resuming)
+//! another.
 //!
 //! # Errors
 //! [`BudgetExceeded`](llm_core::ErrorKind::BudgetExceeded), with the name of the rule (never whose account it is), how much

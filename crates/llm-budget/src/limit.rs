@@ -62,14 +62,14 @@
 //! under way use beyond what they were charged with, so with a limit of calls [at once](LimitRule::at_once) it is at
 //! most that many answers.
 //!
-//! A caller takes up about 200 bytes in each limit, for as long as there is something to remember of it, and is
+//! A caller takes up about 210 bytes in each limit, for as long as there is something to remember of it, and is
 //! forgotten when room is needed and there is nothing. At [the bound](LimitLayer::most_callers) no caller is forgotten
 //! who has used something, so that nobody can make up names to be rid of a limit, its own or another's: those for whom
 //! there is no room share the amounts of one caller. So do callers whose names are longer than 512 bytes together.
 //!
 //! # Clone
 //! Clones of a service, all services of one layer value, and the handles of both share their counts. A setter makes a
-//! layer with counts of its own.
+//! layer with counts of its own; one that [resumes](LimitLayer::resuming) shares those of another.
 //!
 //! # Errors
 //! [`LimitExceeded`](llm_core::ErrorKind::LimitExceeded), with the name of the limit and the trail. It says exactly how

@@ -67,6 +67,11 @@ impl MemoryLedger {
         }
     }
 
+    /// At most so many accounts from now on.
+    pub(crate) fn set_most_accounts(&self, most: NonZeroUsize) {
+        self.shared.accounts.set_bound(most);
+    }
+
     /// How many accounts there are.
     pub fn len(&self) -> usize {
         self.shared.accounts.len()

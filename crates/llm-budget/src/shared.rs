@@ -46,8 +46,10 @@ pub(crate) struct Settings {
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) ledger: Arc<dyn Ledger>,
-    pub(crate) models: Models,
-    pub(crate) counts: Counts,
+    /// The ledger where it is the layer's own.
+    own: Option<MemoryLedger>,
+    pub(crate) models: Arc<Models>,
+    pub(crate) counts: Arc<Counts>,
 }
 
 /// What has happened so far. None of it happens to a call that goes well.
@@ -72,16 +74,31 @@ pub(crate) struct Plan {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings) -> Self {
+    /// Goes on where `previous` is, if there is one.
+    pub(crate) fn new(settings: Settings, previous: Option<&Self>) -> Self {
         let likely_output = match settings.streams {
             Streams::Metered(metered) => metered.likely_output,
             Streams::WorstCase => Metered::default().likely_output,
         };
-        let own = || Arc::new(MemoryLedger::new(settings.most_accounts)) as Arc<dyn Ledger>;
+        let kept = previous.map(|previous| (Arc::clone(&previous.ledger), previous.own.clone()));
+        let (ledger, own) = match (settings.ledger.clone(), kept) {
+            (Some(given), _) => (given, None),
+            (None, Some((ledger, own))) => {
+                own.iter().for_each(|own| own.set_most_accounts(settings.most_accounts));
+                (ledger, own)
+            }
+            (None, None) => {
+                let own = MemoryLedger::new(settings.most_accounts);
+                (Arc::new(own.clone()) as Arc<dyn Ledger>, Some(own))
+            }
+        };
+        let models = previous.map(|previous| Arc::clone(&previous.models));
+        let counts = previous.map(|previous| Arc::clone(&previous.counts));
         Self {
-            ledger: settings.ledger.clone().unwrap_or_else(own),
-            models: Models::new(likely_output.get()),
-            counts: Counts::default(),
+            ledger,
+            own,
+            models: models.unwrap_or_else(|| Arc::new(Models::new(likely_output.get()))),
+            counts: counts.unwrap_or_default(),
             settings,
         }
     }

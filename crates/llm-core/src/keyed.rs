@@ -21,7 +21,7 @@ use papaya::HashMap;
 pub struct Keyed<K, V> {
     entries: HashMap<K, V, foldhash::fast::RandomState>,
     overflow: V,
-    bound: usize,
+    bound: AtomicUsize,
     // How many entries there are; `room` is locked by whoever changes it.
     len: AtomicUsize,
     room: Mutex<Room>,
@@ -42,10 +42,17 @@ where
         Self {
             entries: HashMap::with_hasher(foldhash::fast::RandomState::default()),
             overflow,
-            bound: bound.get(),
+            bound: AtomicUsize::new(bound.get()),
             len: AtomicUsize::new(0),
             room: Mutex::default(),
         }
+    }
+
+    /// At most so many entries from now on. Those that are there already stay until they are idle.
+    pub fn set_bound(&self, bound: NonZeroUsize) {
+        // A search that found hardly anything is worth repeating under another bound.
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).not_before = 0;
+        self.bound.store(bound.get(), Relaxed);
     }
 
     /// Reads the entry of `key`, if there is one.
@@ -115,18 +122,19 @@ where
     }
 
     fn make_room(&self, room: &mut Room, retire: &impl Fn(&V) -> bool) -> bool {
-        if self.len() < self.bound {
+        let bound = self.bound.load(Relaxed);
+        if self.len() < bound {
             return true;
         }
         if room.not_before > 0 {
             room.not_before -= 1;
             return false;
         }
-        self.forget_idle(room, retire);
-        self.len() < self.bound
+        self.forget_idle(room, bound, retire);
+        self.len() < bound
     }
 
-    fn forget_idle(&self, room: &mut Room, retire: &impl Fn(&V) -> bool) {
+    fn forget_idle(&self, room: &mut Room, bound: usize, retire: &impl Fn(&V) -> bool) {
         let before = self.len();
         self.entries.pin().retain(|_, value| {
             let is_idle = retire(value);
@@ -136,14 +144,14 @@ where
             !is_idle
         });
         // A search costs as much as there are entries. One that found little is not worth repeating for every new key.
-        let is_worth_it = before - self.len() > self.bound / 8;
-        room.not_before = if is_worth_it { 0 } else { self.bound / 8 };
+        let is_worth_it = before - self.len() > bound / 8;
+        room.not_before = if is_worth_it { 0 } else { bound / 8 };
     }
 }
 
 impl<K, V> fmt::Debug for Keyed<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyed({} of {})", self.len.load(Relaxed), self.bound)
+        write!(f, "Keyed({} of {})", self.len.load(Relaxed), self.bound.load(Relaxed))
     }
 }
 
@@ -200,6 +208,23 @@ mod tests {
         assert_eq!(keyed.overflow().load(Relaxed), 2);
         assert_eq!(keyed.len(), 4);
         assert_eq!(count(&keyed, 2), 1, "known keys are as before");
+    }
+
+    #[test]
+    fn another_bound_holds_from_then_on() {
+        let keyed = keyed(1);
+        (0..3).for_each(|key| _ = count(&keyed, key));
+        keyed.set_bound(NonZeroUsize::new(2).unwrap());
+        (1..4).for_each(|key| _ = count(&keyed, key));
+        assert_eq!(keyed.len(), 2);
+        keyed.set_bound(NonZeroUsize::MIN);
+        keyed.for_each(|_, value| value.store(1, Relaxed));
+        count(&keyed, 9);
+        assert_eq!(keyed.len(), 2, "none of them is idle");
+        keyed.for_each(|_, value| value.store(0, Relaxed));
+        keyed.set_bound(NonZeroUsize::MIN);
+        count(&keyed, 9);
+        assert_eq!(keyed.len(), 1);
     }
 
     #[test]

@@ -84,12 +84,23 @@ impl Amounts {
         used.in_flight += 1;
     }
 
-    /// Puts right what a call was charged with that is over.
+    /// Goes by these amounts from now on: what is used up of others is used up of these. Whoever still lets calls through by
+    /// the others goes by those, in units of theirs.
+    pub(crate) fn adopt(&self, used: &mut Used, now: Duration) {
+        if let Some(limit) = &self.requests {
+            used.arrival = limit.own(&used.arrival);
+        }
+        if let Some(limit) = self.tokens {
+            used.bucket = limit.own(used.bucket, now);
+        }
+    }
+
+    /// Puts right what a call was charged with that is over. If the amount has changed since, then by the newer one.
     pub(crate) fn end(&self, used: &mut Used, charged: u64, really: u64, now: Duration) {
         used.in_flight -= 1;
-        if let Some(limit) = self.tokens {
+        if let Some(limit) = self.tokens.and_then(|_| used.bucket.unit()) {
             limit.charge(&mut used.bucket, really.saturating_sub(charged), now);
-            limit.give_back(&mut used.bucket, charged.saturating_sub(really));
+            limit.give_back(&mut used.bucket, charged.saturating_sub(really), now);
         }
     }
 

@@ -24,6 +24,10 @@ impl LimitHandle {
         Self { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How a caller stands under every limit, be it concerned or not, in their order, for calls to `model`, whose provider
     /// is empty where no target is chosen before. One of whom nothing is remembered has used nothing, or shares the amounts
     /// of those for whom there is no room.

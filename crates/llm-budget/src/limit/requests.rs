@@ -8,6 +8,7 @@ use std::{
     cell::Cell,
     hash::{Hash, Hasher},
     num::NonZeroU32,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -25,12 +26,16 @@ pub(crate) struct Requests {
 
 /// When a caller's requests would next arrive if they came evenly, as governor counts. At first it is long ago.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Arrival(Cell<Nanos>);
+pub(crate) struct Arrival {
+    next: Cell<Nanos>,
+    // The requests a minute by which that was counted; absent while there was none.
+    unit: Option<NonZeroU32>,
+}
 
 // For governor's sake, which could keep arrivals in a map.
 impl Hash for Arrival {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.get().as_u64());
+        state.write_u64(self.next.get().as_u64());
     }
 }
 
@@ -45,32 +50,54 @@ impl StateStore for InPlace {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let (answer, next) = measure(Some(arrival.0.get()))?;
-        arrival.0.set(next);
+        let (answer, next) = measure(Some(arrival.next.get()))?;
+        arrival.next.set(next);
         Ok(answer)
     }
 }
 
-/// governor's clock: tokio's, counted from when the layer was made.
-#[derive(Clone, Debug)]
-struct Since(Instant);
+/// governor's clock: tokio's, counted from when the first layer was made.
+///
+/// governor takes its first reading for the beginning of time. That must be the same in all layers that go on from each
+/// other, since arrivals are counted from it, so the first reading is zero.
+#[derive(Debug)]
+struct Since {
+    began: Instant,
+    is_read: AtomicBool,
+}
+
+impl Since {
+    fn new(began: Instant) -> Self {
+        Self { began, is_read: AtomicBool::new(false) }
+    }
+}
+
+impl Clone for Since {
+    fn clone(&self) -> Self {
+        Self { began: self.began, is_read: AtomicBool::new(self.is_read.load(Relaxed)) }
+    }
+}
 
 impl Clock for Since {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        self.0.elapsed()
+        if self.is_read.load(Relaxed) {
+            return self.began.elapsed();
+        }
+        self.is_read.store(true, Relaxed);
+        Duration::ZERO
     }
 }
 
 impl Requests {
     pub(crate) fn new(amount: NonZeroU32, began: Instant) -> Self {
-        Self { amount, limiter: RateLimiter::new(Quota::per_minute(amount), InPlace, Since(began)) }
+        Self { amount, limiter: RateLimiter::new(Quota::per_minute(amount), InPlace, Since::new(began)) }
     }
 
     /// What the state becomes if a request is let through, or how long that is still too early.
     pub(crate) fn look(&self, arrival: &Arrival) -> Result<Arrival, Duration> {
-        let after = arrival.clone();
+        let after = self.own(arrival);
         match self.limiter.check_key(&after) {
             Ok(_) => Ok(after),
             Err(not_until) => Err(not_until.wait_time_from(self.limiter.clock().now())),
@@ -79,17 +106,37 @@ impl Requests {
 
     /// How many requests would be let through at once.
     pub(crate) fn left(&self, arrival: &Arrival) -> u32 {
-        self.limiter.check_key(&arrival.clone()).map_or(0, |after| after.remaining_burst_capacity() + 1)
+        self.limiter.check_key(&self.own(arrival)).map_or(0, |after| after.remaining_burst_capacity() + 1)
     }
 
     /// Whether the state is as good as that of a caller who has never called.
     pub(crate) fn is_fresh(&self, arrival: &Arrival) -> bool {
-        matches!(self.limiter.check_key_n(&arrival.clone(), self.amount), Ok(Ok(_)))
+        matches!(self.limiter.check_key_n(&self.own(arrival), self.amount), Ok(Ok(_)))
+    }
+
+    /// The same as this limit counts: of another amount as many requests are used up, and so the time that they take to come
+    /// back is another one.
+    pub(crate) fn own(&self, arrival: &Arrival) -> Arrival {
+        let next = match arrival.unit {
+            Some(unit) if unit != self.amount => {
+                let now = Nanos::from(self.limiter.clock().now()).as_u64();
+                let used = arrival.next.get().as_u64().saturating_sub(now);
+                let used = (u128::from(used) * interval(self.amount)).div_ceil(interval(unit));
+                Cell::new(Nanos::new(now.saturating_add(u64::try_from(used).unwrap_or(u64::MAX))))
+            }
+            Some(_) | None => arrival.next.clone(),
+        };
+        Arrival { next, unit: Some(self.amount) }
     }
 
     pub(crate) fn amount(&self) -> NonZeroU32 {
         self.amount
     }
+}
+
+/// The nanoseconds that a request takes to come back.
+fn interval(amount: NonZeroU32) -> u128 {
+    Quota::per_minute(amount).replenish_interval().as_nanos()
 }
 
 #[cfg(test)]

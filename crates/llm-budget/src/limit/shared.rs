@@ -69,9 +69,15 @@ enum Tried {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let began = Instant::now();
-        let table = |rule| Table::new(rule, settings.most_callers, began);
+    /// Goes on where `previous` is, if there is one.
+    pub(crate) fn new(settings: Settings, previous: Option<&Self>) -> Self {
+        // What callers have used is known by times since the first of them began.
+        let began = previous.map_or_else(Instant::now, |previous| previous.began);
+        let table = |rule: LimitRule| {
+            let mut tables = previous.iter().flat_map(|previous| &previous.tables);
+            let named = tables.find(|table| table.scope.name == rule.scope.name);
+            Table::new(rule, settings.most_callers, began, named)
+        };
         Self {
             tables: settings.rules.iter().cloned().map(table).collect(),
             notices: Notices::new(),

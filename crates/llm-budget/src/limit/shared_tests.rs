@@ -34,7 +34,7 @@ fn rule(name: &str, per: Per, requests: u32, tokens: u64, at_once: u32) -> Limit
 
 fn shared(rules: Vec<LimitRule>, most_callers: usize) -> Shared {
     let most_callers = NonZeroUsize::new(most_callers).unwrap();
-    Shared::new(Settings { rules, most_callers, expected_output: u64::MAX, catalog: None })
+    Shared::new(Settings { rules, most_callers, expected_output: u64::MAX, catalog: None }, None)
 }
 
 /// A call of one of a tenant's users, which may have so many tokens of output.
@@ -101,6 +101,17 @@ impl Naive {
         self.token_level -= if self.tokens == 0 { 0 } else { tokens * MINUTE };
     }
 
+    /// Other amounts, of which as much is used up.
+    fn change(&mut self, amounts: (u32, u64, u32)) {
+        let mut new = Self { in_flight: self.in_flight, ..Self::new(amounts) };
+        if self.requests > 0 {
+            let used = self.interval * self.requests - self.request_level;
+            new.request_level -= (used * new.interval + self.interval - 1) / self.interval;
+        }
+        new.token_level -= self.tokens * MINUTE - self.token_level;
+        *self = new;
+    }
+
     fn end(&mut self, charged: i128, really: i128) {
         self.in_flight -= 1;
         if self.tokens > 0 {
@@ -112,8 +123,21 @@ impl Naive {
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u64),
-    Begin { tenant: u8, user: u8, output: u64 },
-    End { which: usize, really: u64 },
+    Begin {
+        tenant: u8,
+        user: u8,
+        output: u64,
+    },
+    End {
+        which: usize,
+        really: u64,
+    },
+    /// Another layer takes the place of this one, with other amounts.
+    Resume {
+        requests: u32,
+        tokens: u64,
+        at_once: u32,
+    },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -127,6 +151,11 @@ fn any_step() -> impl Strategy<Value = Step> {
         begin(),
         (any::<usize>(), 0_u64..1_500).prop_map(|(which, really)| Step::End { which, really }),
         (any::<usize>(), 0_u64..1_500).prop_map(|(which, really)| Step::End { which, really }),
+        (1_u32..20, 1_u64..3_000, 1_u32..5).prop_map(|(requests, tokens, at_once)| Step::Resume {
+            requests,
+            tokens,
+            at_once
+        }),
     ]
 }
 
@@ -137,7 +166,7 @@ fn any_amounts() -> impl Strategy<Value = (u32, u64, u32)> {
 fn assert_stands(status: &LimitStatus, naive: &Naive) -> Result<(), TestCaseError> {
     prop_assert_eq!(i128::from(status.in_flight), naive.in_flight);
     if let Some(left) = status.requests_left {
-        prop_assert_eq!(i128::from(left), naive.request_level / naive.interval);
+        prop_assert_eq!(i128::from(left), (naive.request_level / naive.interval).max(0));
     }
     if let Some(left) = status.tokens_left {
         prop_assert_eq!(i128::from(left), naive.token_level.div_euclid(MINUTE));
@@ -157,14 +186,17 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let prompt = prompt();
         runtime.block_on(async {
-            let pers = [Per::GLOBAL, Per::TENANT, Per::USER];
-            let rules = pers.into_iter().zip(amounts);
-            let rules = rules.map(|(per, (requests, tokens, at_once))| rule("limit", per, requests, tokens, at_once));
-            let shared = shared(rules.collect(), 6);
+            let rules = |amounts: [(u32, u64, u32); 3]| {
+                let pers = [("all", Per::GLOBAL), ("tenant", Per::TENANT), ("user", Per::USER)].into_iter().zip(amounts);
+                pers.map(|((name, per), (requests, tokens, at_once))| rule(name, per, requests, tokens, at_once)).collect()
+            };
+            let mut amounts = amounts;
+            let mut layers = vec![shared(rules(amounts), 6)];
             let counts_tokens = amounts.iter().any(|(_, tokens, _)| *tokens > 0);
             let mut model = HashMap::new();
             let mut under_way = Vec::new();
             for step in steps {
+                let shared = layers.last().expect("there is always one");
                 match step {
                     Step::Pass(nanos) => {
                         tokio::time::advance(Duration::from_nanos(nanos)).await;
@@ -180,7 +212,7 @@ proptest! {
                                 prop_assert_eq!(i128::from(admitted.tokens), if counts_tokens { tokens } else { 0 });
                                 naive.iter_mut().for_each(|naive| naive.begin(tokens));
                                 model.extend(keys.into_iter().zip(naive));
-                                under_way.push((admitted, keys, tokens));
+                                under_way.push((admitted, layers.len() - 1, keys, tokens));
                             }
                             (Err(error), Some(wait)) => {
                                 let told = error.retry_after().map_or(0, |wait| wait.as_nanos() as i128);
@@ -190,12 +222,30 @@ proptest! {
                         }
                     }
                     Step::End { which, really } if !under_way.is_empty() => {
-                        let (admitted, keys, tokens) = under_way.swap_remove(which % under_way.len());
-                        shared.end(&admitted, really);
+                        let (admitted, layer, keys, tokens) = under_way.swap_remove(which % under_way.len());
+                        layers[layer].end(&admitted, really);
                         keys.iter().for_each(|key| model.get_mut(key).unwrap().end(tokens, really.into()));
                     }
                     Step::End { .. } => {}
+                    Step::Resume { requests, tokens, at_once } => {
+                        // What was not limited has not been counted.
+                        for (own, amounts) in amounts.iter_mut().enumerate() {
+                            let (known_requests, known_tokens, known_at_once) = *amounts;
+                            let kept = |known: u64, new: u64| if known == 0 { 0 } else { new };
+                            *amounts = (
+                                kept(known_requests.into(), requests.into()) as u32,
+                                kept(known_tokens, tokens),
+                                kept(known_at_once.into(), at_once.into()) as u32,
+                            );
+                            let naive = model.iter_mut().filter(|((at, ..), _)| *at == own);
+                            naive.for_each(|(_, naive)| naive.change(*amounts));
+                        }
+                        let settings = Settings { rules: rules(amounts), ..shared.settings.clone() };
+                        let next = Shared::new(settings, Some(shared));
+                        layers.push(next);
+                    }
                 }
+                let shared = layers.last().expect("there is always one");
                 for (&(at, tenant, user), naive) in &model {
                     let request = ask(tenant, user, 0);
                     let table = &shared.tables[at];
@@ -246,7 +296,7 @@ proptest! {
                         shared.end(&admitted, really);
                         own.into_iter().for_each(|tenant| model[tenant].end(asked, really.into()));
                     }
-                    Step::End { .. } => {}
+                    Step::End { .. } | Step::Resume { .. } => {}
                 }
                 prop_assert!(shared.tables[0].len() <= 2);
             }

@@ -27,6 +27,12 @@ const LONGEST_KEY: usize = 512;
 pub(crate) struct Table {
     pub(crate) scope: Scope,
     pub(crate) amounts: Amounts,
+    kept: Arc<Kept>,
+}
+
+/// What is kept of the callers of a limit, also when another layer takes the place of the one that it began with.
+#[derive(Debug)]
+struct Kept {
     entries: Keyed<Box<[u8]>, Arc<Entry>>,
     // The minute of the last notice that there is no room, counted from one.
     told: AtomicU32,
@@ -50,23 +56,33 @@ pub(crate) struct Found {
 }
 
 impl Table {
-    pub(crate) fn new(rule: LimitRule, most_callers: NonZeroUsize, began: Instant) -> Self {
-        Self {
-            amounts: Amounts::of(&rule, began),
-            scope: rule.scope,
-            entries: Keyed::new(most_callers, Arc::default()),
-            told: AtomicU32::new(0),
-            counts: Copies::new(Counts::default),
-        }
+    /// A limit that goes on with what `previous`, of the same name, has kept, if that told callers apart by the same.
+    pub(crate) fn new(rule: LimitRule, most_callers: NonZeroUsize, began: Instant, previous: Option<&Self>) -> Self {
+        let amounts = Amounts::of(&rule, began);
+        let kept = match previous.filter(|table| table.scope.per == rule.scope.per) {
+            Some(Self { kept, .. }) => {
+                kept.entries.set_bound(most_callers);
+                let adopt = |entry: &Entry| amounts.adopt(&mut entry.lock(), began.elapsed());
+                kept.entries.for_each(|_, entry| adopt(entry));
+                adopt(kept.entries.overflow());
+                Arc::clone(kept)
+            }
+            None => Arc::new(Kept {
+                entries: Keyed::new(most_callers, Arc::default()),
+                told: AtomicU32::new(0),
+                counts: Copies::new(Counts::default),
+            }),
+        };
+        Self { amounts, scope: rule.scope, kept }
     }
 
     /// The entry of a caller, made if there is none; the one that callers share if there is no room.
     pub(crate) fn entry(&self, key: &Key, now: Duration) -> Found {
-        let shared = self.entries.overflow();
+        let shared = self.kept.entries.overflow();
         let entry = if key.len() > LONGEST_KEY {
             Arc::clone(shared)
         } else {
-            self.entries.get_or_insert(
+            self.kept.entries.get_or_insert(
                 &key[..],
                 || Box::from(&key[..]),
                 Arc::default,
@@ -80,29 +96,29 @@ impl Table {
 
     /// The entry of a caller, if there is one.
     pub(crate) fn look(&self, key: &Key) -> Option<Arc<Entry>> {
-        self.entries.get(&key[..], Arc::clone)
+        self.kept.entries.get(&key[..], Arc::clone)
     }
 
     pub(crate) fn overflow(&self) -> &Entry {
-        self.entries.overflow()
+        self.kept.entries.overflow()
     }
 
     pub(crate) fn for_each(&self, mut look: impl FnMut(&[u8], &Entry)) {
-        self.entries.for_each(|key, entry| look(key, entry));
+        self.kept.entries.for_each(|key, entry| look(key, entry));
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.kept.entries.len()
     }
 
     /// Counts on this thread.
     pub(crate) fn counts(&self) -> &Counts {
-        self.counts.own()
+        self.kept.counts.own()
     }
 
     /// What all threads have counted.
     pub(crate) fn sum(&self, count: impl Fn(&Counts) -> &AtomicU64) -> u64 {
-        self.counts.all().iter().map(|counts| count(counts).load(Relaxed)).sum()
+        self.kept.counts.all().iter().map(|counts| count(counts).load(Relaxed)).sum()
     }
 
     /// How many calls are under way. What ended is read first: a call that begins in between is not missing.
@@ -118,7 +134,7 @@ impl Table {
     /// True once a minute.
     pub(crate) fn is_crowd_to_be_told(&self, now: Duration) -> bool {
         let minute = minute(now);
-        self.told.load(Relaxed) != minute && self.told.swap(minute, Relaxed) != minute
+        self.kept.told.load(Relaxed) != minute && self.kept.told.swap(minute, Relaxed) != minute
     }
 }
 

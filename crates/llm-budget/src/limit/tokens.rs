@@ -14,6 +14,15 @@ pub(crate) struct Tokens(NonZeroU64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bucket {
     full_at: u128,
+    // The tokens a minute in whose units that is; absent while nothing was ever charged.
+    unit: Option<Tokens>,
+}
+
+impl Bucket {
+    /// How many tokens a minute it fills with, if any were ever charged.
+    pub(crate) fn unit(self) -> Option<Tokens> {
+        self.unit
+    }
 }
 
 impl Tokens {
@@ -37,12 +46,19 @@ impl Tokens {
     }
 
     pub(crate) fn charge(self, bucket: &mut Bucket, tokens: u64, now: Duration) {
-        bucket.full_at = self.full_at(*bucket, now).saturating_add(cost(tokens));
+        *bucket = self.own(*bucket, now);
+        bucket.full_at = bucket.full_at.saturating_add(cost(tokens));
     }
 
     /// Gives back what was charged before. A bucket does not become fuller than full.
-    pub(crate) fn give_back(self, bucket: &mut Bucket, tokens: u64) {
+    pub(crate) fn give_back(self, bucket: &mut Bucket, tokens: u64, now: Duration) {
+        *bucket = self.own(*bucket, now);
         bucket.full_at = bucket.full_at.saturating_sub(cost(tokens));
+    }
+
+    /// The same in units of this amount: as many tokens are missing.
+    pub(crate) fn own(self, bucket: Bucket, now: Duration) -> Bucket {
+        Bucket { full_at: self.full_at(bucket, now), unit: Some(self) }
     }
 
     /// How many tokens there are, or below zero how many are owed.
@@ -53,11 +69,16 @@ impl Tokens {
     }
 
     pub(crate) fn is_full(self, bucket: Bucket, now: Duration) -> bool {
-        bucket.full_at <= self.at(now)
+        self.full_at(bucket, now) == self.at(now)
     }
 
     fn full_at(self, bucket: Bucket, now: Duration) -> u128 {
-        bucket.full_at.max(self.at(now))
+        let full_at = match bucket.unit {
+            None => 0,
+            Some(unit) if unit == self => bucket.full_at,
+            Some(unit) => self.at(now).saturating_add(bucket.full_at.saturating_sub(unit.at(now))),
+        };
+        full_at.max(self.at(now))
     }
 
     fn at(self, now: Duration) -> u128 {
@@ -162,7 +183,7 @@ mod tests {
                     }
                     Step::End(used) => if let Some(charged) = under_way.pop_front() {
                         tokens.charge(&mut bucket, used.saturating_sub(charged), now);
-                        tokens.give_back(&mut bucket, charged.saturating_sub(used));
+                        tokens.give_back(&mut bucket, charged.saturating_sub(used), now);
                         level = full.min(level + units(charged) - units(used));
                     },
                 }

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use futures_util::FutureExt;
 use llm_budget::{AccountKey, BudgetLayer, Cap, CapRule, Change, MemoryLedger, Per, Percent, Window};
 use llm_core::{Caller, Measures, Severity};
-use llm_test::Answer;
+use llm_test::{Answer, Gate};
 
 use crate::stage::{Stage, answer, ask, ask_for, key, mills, per_tenant};
 
@@ -67,16 +67,39 @@ async fn new_accounts_are_refused_where_there_is_no_room_and_nothing_spent_is_fo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_with_the_ledger_of_another_goes_on_where_that_was() {
-    let stage = Stage::new([per_tenant(mills(150))]);
-    stage.send(ask(), answer(1_000)).await.unwrap();
-    let layer = BudgetLayer::new([per_tenant(mills(100))]).ledger(stage.handle.ledger());
-    let next = Stage::of(layer, |layer| layer);
-    next.send(ask(), answer(1)).await.unwrap_err();
-    next.send(ask_for("m", "acme", 1_000), answer(1_000)).await.unwrap();
-    assert_eq!(stage.spent(), mills(100));
-    let fresh = Stage::of(BudgetLayer::new([per_tenant(mills(1))]).ledger(Arc::new(MemoryLedger::default())), |it| it);
-    assert!(fresh.handle.accounts().is_empty());
+async fn a_layer_that_resumes_goes_on_with_what_was_spent_learned_and_counted_and_calls_under_way_settle_in_it() {
+    let before = Stage::new([per_tenant(mills(300))]);
+    before.send(ask_for("m", "acme", 1_000), answer(1_000)).await.unwrap();
+    before.send(ask_for("m", "acme", 9_000), answer(1)).await.unwrap_err();
+    let gate = Gate::new();
+    let mut call = Box::pin(before.send(ask(), answer(1_000).gate(&gate)));
+    assert!(call.as_mut().now_or_never().is_none());
+
+    let after = Stage::resuming(BudgetLayer::new([per_tenant(mills(240))]), &before);
+    assert_eq!((after.spent(), after.reserved(), after.balance("acme").cap), (mills(50), mills(150), mills(300)));
+    let error = after.send(ask_for("m", "acme", 1_000), answer(1)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `per-tenant` has $0.04 left, and $0.05 would be needed");
+    gate.open();
+    call.await.unwrap();
+    assert_eq!((after.spent(), after.reserved(), after.balance("acme").cap), (mills(100), mills(0), mills(240)));
+    after.send(ask_for("m", "acme", 2_800), answer(2_800)).await.unwrap();
+    assert_eq!(after.handle.counts().refused, 2);
+    let [spend] = &after.handle.models()[..] else { panic!("one model was called") };
+    assert_eq!((spend.calls, spend.reported), (3, mills(240)));
+    assert_eq!(before.handle.models(), after.handle.models());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_resumes_keeps_a_ledger_of_its_own_and_its_own_bound_on_accounts() {
+    let before = Stage::new([per_tenant(mills(300))]);
+    before.send(ask(), answer(1_000)).await.unwrap();
+    let given = BudgetLayer::new([per_tenant(mills(300))]).ledger(Arc::new(MemoryLedger::default()));
+    assert!(Stage::resuming(given, &before).handle.accounts().is_empty());
+    let narrow = BudgetLayer::new([per_tenant(mills(300))]).most_accounts(NonZeroUsize::MIN);
+    let narrow = Stage::resuming(narrow, &before);
+    let error = narrow.send(ask_for("m", "other", 1), answer(1)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `per-tenant` has no room for another account");
+    narrow.send(ask_for("m", "acme", 1), answer(1)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,6 +109,12 @@ impl Stage {
         Self { handle: layer.handle(), layer }
     }
 
+    /// A layer that takes the place of another.
+    pub(crate) fn resuming(layer: BudgetLayer, previous: &Self) -> Self {
+        let layer = layer.catalog(catalog()).resuming(&previous.handle);
+        Self { handle: layer.handle(), layer }
+    }
+
     pub(crate) async fn send(&self, request: LlmRequest, answer: Answer) -> Result<LlmResponse, Error> {
         self.layer.layer(Probe::answering(answer)).oneshot(request).await
     }

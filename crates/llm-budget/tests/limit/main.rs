@@ -480,6 +480,59 @@ async fn counts_are_shared_by_clones_and_by_services_of_one_layer_and_a_setter_b
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_that_resumes_knows_who_has_used_what_also_of_calls_that_began_before() {
+    let amounts = |rule: LimitRule| rule.requests_per_minute(some(60)).tokens_per_minute(many(60_000));
+    let before = Stage::new([amounts(per_tenant()).at_once(some(3)), LimitRule::new("gone", Per::GLOBAL)]);
+    before.call().await.unwrap();
+    let gate = llm_test::Gate::new();
+    let mut late = before.begin(ask(), using(Usage::reported(10_000, 30_000)).gate(&gate));
+    assert!((&mut late).now_or_never().is_none());
+
+    let other = amounts(LimitRule::new("per-user", Per::USER));
+    let layer = LimitLayer::new([other, amounts(per_tenant()).at_once(some(1))]);
+    let after = Stage::with(layer.resuming(&before.handle));
+    let status = || after.handle.status(&Caller::tenant("acme"), model("gpt-4o")).swap_remove(1);
+    assert_eq!((status().in_flight, status().requests_left), (1, Some(58)));
+    assert_eq!(status().tokens_left, Some(60_000 - 15 - 500 - prompt() as i64));
+    assert_eq!(after.refused(ask()).to_string(), "the limit `per-tenant` is reached (calls at once: 1)");
+    gate.open();
+    late.await.unwrap();
+    assert_eq!((status().in_flight, status().tokens_left), (0, Some(60_000 - 15 - 40_000)));
+    assert_eq!(after.handle.counts()[1].admitted, 2);
+    assert_eq!(after.handle.counts()[0].admitted, 0, "a limit of another name begins anew");
+
+    let by_key = Stage::with(LimitLayer::new([LimitRule::new("per-tenant", Per::KEY)]).resuming(&before.handle));
+    assert!(by_key.handle.list().is_empty(), "and so does one that tells callers apart by something else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_used_stays_used_when_an_amount_changes() {
+    let limits = |requests, tokens| [per_tenant().requests_per_minute(some(requests)).tokens_per_minute(many(tokens))];
+    let before = Stage::new(limits(100, 10_000));
+    for _ in 0..50 {
+        before.send(ask(), using(Usage::reported(50, 30))).await.unwrap();
+    }
+    let left = |stage: &Stage| (stage.status().requests_left, stage.tokens_left());
+    assert_eq!(left(&before), (Some(50), 6_000));
+    let resuming = |limits, previous: &Stage| Stage::with(LimitLayer::new(limits).resuming(&previous.handle));
+    let more = resuming(limits(200, 20_000), &before);
+    assert_eq!(left(&more), (Some(150), 16_000));
+    let less = resuming(limits(10, 1_000), &more);
+    assert_eq!(left(&less), (Some(0), -3_000));
+    assert_eq!(
+        less.wait(),
+        Some(millis(246_000)),
+        "41 requests of ten a minute come back, and then it is the turn of one"
+    );
+    tokio::time::advance(millis(246_000)).await;
+    assert_eq!(left(&less), (Some(1), 1_000));
+    less.call().await.unwrap();
+    let unlimited = resuming([per_tenant()], &less);
+    unlimited.call().await.unwrap();
+    assert_eq!(left(&resuming(limits(10, 1_000), &unlimited)), (Some(0), 985));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_below_its_limits_waits_for_the_inner_service_and_holds_its_place() {
     let stage = Stage::new([per_tenant().at_once(some(1))]);
     let mut stuck = stage.layer.layer(llm_test::Probe::new().never_ready());
