@@ -4,7 +4,7 @@
 use std::{alloc::System, env, process::ExitCode};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use xtask_bench::{Failure, effort::Effort, frames, intent, layers, operation, pick, wire};
+use xtask_bench::{Failure, effort::Effort, frames, intent, layers, operation, pick, rounds::program, wire};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -17,8 +17,8 @@ fn main() -> Result<ExitCode, Failure> {
         ["frames"] => frames::operations(),
         ["intent"] => intent::operations(),
         [pick::PICK] => pick::operations(),
-        ["layers"] => {
-            layers::program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
+        [layers::LAYERS] => {
+            program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
             return Ok(ExitCode::SUCCESS);
         }
         [layers::MEMORY, effort] => {

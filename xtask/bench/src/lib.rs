@@ -18,6 +18,7 @@ pub mod operation;
 pub mod peer;
 pub mod pick;
 pub mod program;
+pub mod rounds;
 pub mod table;
 pub mod wire;
 

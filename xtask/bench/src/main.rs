@@ -10,6 +10,7 @@ use xtask_bench::{
     layers::{self, LAYERS},
     peer::{self, ORIGIN, PASS_THROUGH},
     pick::{self, PICK},
+    rounds::{self, program::PROGRAM},
     wire,
 };
 
@@ -31,7 +32,7 @@ const SECTIONS: [(&str, Section); 7] = [
     ("wire", Section::Wire),
     ("frames", Section::Frames),
     ("intent", Section::Intent),
-    ("layers", Section::Layers),
+    (LAYERS, Section::Layers),
     (PICK, Section::Pick),
     ("gateway", Section::Gateway),
     ("instructions", Section::Instructions),
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         [ORIGIN] => peer::run_origin(),
         [PASS_THROUGH, origin] => peer::run_pass_through(origin),
-        [LAYERS, arguments @ ..] => layers::program::run(&layers::own::cases(), arguments),
+        [PROGRAM, LAYERS, arguments @ ..] => rounds::program::run(&layers::own::cases(), arguments),
         arguments => match selection(arguments) {
             Some((sections, effort)) => measure(&sections, effort),
             None => {

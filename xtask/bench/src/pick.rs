@@ -13,6 +13,7 @@ use crate::{
     Failure,
     effort::Effort,
     operation::{Allocated, Operation},
+    rounds::measured,
     table::{Table, verdict},
 };
 
@@ -36,8 +37,7 @@ pub fn run(effort: Effort) -> Result<(), Failure> {
     });
     let allocated = Allocated::counted_by(&own.with_file_name("xtask-bench-counting"), &[PICK])?;
     rows(&mut table, measured.collect::<Result<_, Failure>>()?, &allocated);
-    let [peers, counting] = crate::layers::PEERS.map(|name| own.with_file_name(name));
-    if peers.is_file() {
+    if let Some([peers, counting]) = measured::peers()? {
         rows(&mut table, nanoseconds_of(&peers, effort)?, &Allocated::counted_by(&counting, &[PICK])?);
     }
     println!("{table}");

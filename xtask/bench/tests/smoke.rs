@@ -11,16 +11,13 @@ use tokio::{
 use xtask_bench::{
     dialect::OPENAI,
     frames, intent,
-    layers::{
-        self,
-        case::{BATCH, Case},
-        echo::Answer,
-    },
+    layers::{self, echo::Answer},
     load::{Connection, Question},
     lockstep,
     peer::{self, ORIGIN, PASS_THROUGH},
     pick,
     program::Program,
+    rounds::{BATCH, Case},
     wire,
 };
 
@@ -101,7 +98,7 @@ fn a_layer_that_allocates_is_found() {
     let output = Command::new(env!("CARGO_BIN_EXE_xtask-bench-counting")).arg("layers").output().unwrap();
     let counts = String::from_utf8(output.stdout).unwrap();
     let times = |name: &str, answer: Answer| {
-        let is_it = |case: &Case| case.name == name && case.answer == answer;
+        let is_it = |case: &Case| case.name == name && case.kind == answer.name();
         let line = layers::own::cases().iter().position(is_it).unwrap();
         counts.lines().nth(line).unwrap().split(' ').next().unwrap().parse::<usize>().unwrap()
     };

@@ -3,7 +3,7 @@
 use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use xtask_bench::{Failure, layers::program, operation, pick::PICK};
+use xtask_bench::{Failure, operation, pick::PICK, rounds::program};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -9,11 +9,14 @@ use futures_util::FutureExt;
 use llm_core::{Error, LlmRequest, LlmResponse};
 use tower_resilience_circuitbreaker::{CircuitBreakerLayer, FailureModel, SlidingWindowType};
 use tower_resilience_retry::RetryLayer;
-use xtask_bench::layers::{
-    BARE,
-    case::Case,
-    echo::{Answer, Echo},
-    own::over,
+use xtask_bench::{
+    layers::{
+        BARE,
+        calls::calls,
+        echo::{Answer, Echo},
+        own::over,
+    },
+    rounds::Case,
 };
 
 pub use pick::picks;
@@ -25,7 +28,7 @@ const LONG: Duration = Duration::from_secs(3600);
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for answer in Answer::ALL {
-        cases.push(Case::new(BARE, answer, Echo));
+        cases.push(calls(BARE, answer, Echo));
         match answer {
             Answer::Whole | Answer::Stream => {
                 cases.push(over("tower-resilience retry", answer, retry()));

@@ -3,8 +3,9 @@
 use xtask_bench::{
     Failure,
     effort::Effort,
-    layers::program,
+    layers::LAYERS,
     pick::{self, PICK},
+    rounds::program::{self, PROGRAM},
 };
 
 fn main() -> Result<(), Failure> {
@@ -12,6 +13,7 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [PICK, effort] => pick::print_nanoseconds(bench_peers::picks(), Effort::named(effort)),
-        _ => program::run(&bench_peers::cases(), &arguments),
+        [PROGRAM, LAYERS, ref arguments @ ..] => program::run(&bench_peers::cases(), arguments),
+        _ => Err("this is started by `cargo xtask bench`".into()),
     }
 }

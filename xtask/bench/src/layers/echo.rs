@@ -44,11 +44,6 @@ impl Answer {
         }
     }
 
-    /// The one of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|answer| answer.name() == name)
-    }
-
     fn make(self, refusal: &Error) -> Result<LlmResponse, Error> {
         let body = match self {
             Self::Whole => {

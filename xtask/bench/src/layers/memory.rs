@@ -15,7 +15,7 @@ use stats_alloc::{Region, StatsAlloc};
 use tokio::runtime::Builder;
 use tower::{Layer, Service};
 
-use super::case::PROVIDER;
+use super::calls::PROVIDER;
 use crate::{Failure, effort::Effort, operation::Allocated, table::Table};
 
 /// Makes a layer that remembers so many targets.

@@ -15,9 +15,10 @@ use tower::{Layer, Service, ServiceBuilder, retry, timeout};
 
 use super::{
     BARE,
-    case::{Case, MODEL, PROVIDER},
+    calls::{MODEL, PROVIDER, calls, untargeted_calls},
     echo::{Answer, Echo},
 };
+use crate::rounds::Case;
 
 /// Our timeout layer.
 pub const TIMEOUT: &str = "llm-timeout";
@@ -47,7 +48,7 @@ const ROUTE: &str = "fast";
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for answer in [Answer::Whole, Answer::Stream] {
-        cases.push(Case::new(BARE, answer, Echo));
+        cases.push(calls(BARE, answer, Echo));
         cases.push(over(TIMEOUT, answer, TimeoutLayer::new()));
         cases.push(over(RETRY, answer, RetryLayer::new()));
         cases.push(over(BREAKER, answer, BreakerLayer::new()));
@@ -55,14 +56,14 @@ pub fn cases() -> Vec<Case> {
         let rules = CircuitRules::interactive().trip(Rate::default());
         cases.push(over("llm-breaker, closed, by rate", answer, BreakerLayer::new().rules(rules)));
         cases.push(over(HEDGE, answer, HedgeLayer::new()));
-        cases.push(Case::untargeted(ROUTER, answer, MODEL, router().layer(Echo)));
-        cases.push(Case::untargeted(ROUTER_OF_THREE, answer, ROUTE, router().layer(Echo)));
+        cases.push(untargeted_calls(ROUTER, answer, MODEL, router().layer(Echo)));
+        cases.push(untargeted_calls(ROUTER_OF_THREE, answer, ROUTE, router().layer(Echo)));
         let stack = ServiceBuilder::new().layer(RetryLayer::new()).layer(BreakerLayer::new());
         cases.push(over("retry, breaker and timeout", answer, stack.layer(TimeoutLayer::new())));
         cases.push(over("tower Retry", answer, retry::RetryLayer::new(UpToTwice(2))));
         cases.push(over("tower Timeout", answer, timeout::TimeoutLayer::new(Duration::from_secs(120))));
     }
-    cases.push(Case::new(BARE, Answer::Refusal, Echo));
+    cases.push(calls(BARE, Answer::Refusal, Echo));
     cases.push(over("llm-breaker, open", Answer::Refusal, with_open(&Target::new(PROVIDER, MODEL))));
     cases
 }
@@ -92,7 +93,7 @@ where
     L: Layer<Echo>,
     L::Service: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
 {
-    Case::new(name, answer, layer.layer(Echo))
+    calls(name, answer, layer.layer(Echo))
 }
 
 /// The plainest policy that can retry: as often as this, whatever the failure, at once.

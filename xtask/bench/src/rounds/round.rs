@@ -9,36 +9,36 @@ use std::{
 
 use tokio::runtime::Builder;
 
-use super::case::{BATCH, Case, Seed};
+use super::{BATCH, Case, Seed, run_batch};
 use crate::{Failure, effort::median};
 
 /// How many turns a thread waits for the other one before it lets others have the processor.
 const SPINS: usize = 20_000;
 
-/// When a round ends, however many batches it has had: there are layers whose calls take the longer the more there were.
+/// When a round ends, however many batches it has had: there are things that take the longer the more often they were done.
 const MOST_TIME: Duration = Duration::from_millis(100);
 
-/// Batches in which both threads called, for a figure of two threads. A busy machine seldom runs both.
+/// Batches in which both threads ran, for a figure of two threads. A busy machine seldom runs both.
 const ENOUGH: usize = 10;
 
 /// When a batch began and ended.
 type Span = (Instant, Instant);
 
-/// Nanoseconds a call on one thread: the median of `batches`.
+/// Nanoseconds a run on one thread: the median of `batches`.
 pub(super) fn alone(case: &Case, batches: usize) -> Result<f64, Failure> {
     let spans = thread::scope(|scope| {
-        let seed = case.seed();
+        let seed = case.seed(0);
         scope.spawn(move || run(seed, batches, || ())).join().expect("a case does not panic")
     })?;
     Ok(median(spans.into_iter().map(nanoseconds).collect()))
 }
 
-/// Nanoseconds a call on each of two threads that call at the same time: the median of those of `batches` in which
+/// Nanoseconds a run on each of two threads that run at the same time: the median of those of `batches` in which
 /// they did. `None` when the machine hardly ever ran both.
 pub(super) fn contending(case: &Case, batches: usize) -> Result<Option<f64>, Failure> {
     let arrived = AtomicUsize::new(0);
     let [one, other] = thread::scope(|scope| {
-        let threads = [case.seed(), case.seed()].map(|seed| {
+        let threads = [case.seed(0), case.seed(1)].map(|seed| {
             let arrived = &arrived;
             scope.spawn(move || {
                 let _left = Left(arrived);
@@ -62,17 +62,17 @@ fn run(seed: Seed, batches: usize, mut meet: impl FnMut()) -> Result<Vec<Span>, 
     // Layers with timers need it, and nothing else does. Each thread has its own, so that timers do not contend.
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let _entered = runtime.enter();
-    let mut calls = seed();
+    let mut batch = seed();
     let mut spans = Vec::with_capacity(batches);
     let started = Instant::now();
     for _ in 0..batches {
         if started.elapsed() > MOST_TIME {
             break;
         }
-        calls.prepare();
+        batch.prepare();
         meet();
         let start = Instant::now();
-        calls.call(&runtime);
+        run_batch(&mut *batch, &runtime);
         spans.push((start, Instant::now()));
     }
     Ok(spans)
@@ -104,7 +104,7 @@ fn overlap((one, other): &(Span, Span)) -> bool {
     both * 5 >= longer * 4
 }
 
-/// For each call of a batch.
+/// For each run of a batch.
 fn nanoseconds((start, end): Span) -> f64 {
     (end - start).as_nanos() as f64 / BATCH as f64
 }

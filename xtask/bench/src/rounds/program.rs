@@ -10,35 +10,34 @@ use std::{
 use stats_alloc::{Region, StatsAlloc};
 use tokio::runtime::Builder;
 
-use super::{
-    case::{BATCH, Case},
-    echo::Answer,
-    round,
-};
+use super::{BATCH, Case, round, run_batch};
 use crate::{Failure, instructions};
+
+/// What stands before a subject where a program is to measure its own cases of that.
+pub const PROGRAM: &str = "program";
 
 /// The name under which a program measures what it is told to on its standard input.
 const ROUNDS: &str = "rounds";
 
-/// The name under which a program makes the calls of one case, for valgrind.
-const CALLS: &str = "calls";
+/// The name under which a program runs the batches of one case, for valgrind.
+const BATCHES: &str = "batches";
 
 /// Batches that are made, and not counted, before instructions or allocations are.
 const WARMING_UP: usize = 4;
 
-/// What such a program does with its arguments: `rounds`, or `calls CASE BATCHES`.
+/// What such a program does with the arguments after its subject: `rounds`, or `batches CASE BATCHES`.
 pub fn run(cases: &[Case], arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         [ROUNDS] => serve(cases),
-        [CALLS, case, batches] => calls(case_at(cases, case)?, batches.parse()?),
-        _ => Err("this is started by `cargo xtask bench layers`".into()),
+        [BATCHES, case, batches] => run_batches(case_at(cases, case)?, batches.parse()?),
+        _ => Err("this is started by `cargo xtask bench`".into()),
     }
 }
 
 /// The cases, one a line, and an empty line; then a figure for each line `CASE THREADS BATCHES`.
 fn serve(cases: &[Case]) -> Result<(), Failure> {
     for case in cases {
-        println!("{}\t{}", case.answer.name(), case.name);
+        println!("{}\t{}", case.kind, case.name);
     }
     println!();
     for line in io::stdin().lines() {
@@ -58,13 +57,13 @@ fn case_at<'c>(cases: &'c [Case], index: &str) -> Result<&'c Case, Failure> {
     Ok(cases.get(index.parse::<usize>()?).ok_or("there is no such case")?)
 }
 
-fn calls(case: &Case, batches: usize) -> Result<(), Failure> {
+fn run_batches(case: &Case, batches: usize) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let _entered = runtime.enter();
-    let mut calls = case.seed()();
+    let mut batch = case.seed(0)();
     for _ in 0..batches {
-        calls.prepare();
-        calls.call(&runtime);
+        batch.prepare();
+        run_batch(&mut *batch, &runtime);
     }
     Ok(())
 }
@@ -77,14 +76,14 @@ pub fn print_allocations<A: std::alloc::GlobalAlloc>(
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let _entered = runtime.enter();
     for case in cases {
-        let mut calls = case.seed()();
+        let mut batch = case.seed(0)();
         for _ in 0..WARMING_UP {
-            calls.prepare();
-            calls.call(&runtime);
+            batch.prepare();
+            batch.run(&runtime);
         }
-        calls.prepare();
+        batch.prepare();
         let region = Region::new(allocator);
-        calls.call(&runtime);
+        batch.run(&runtime);
         let change = region.change();
         println!("{} {}", change.allocations + change.reallocations, change.bytes_allocated);
     }
@@ -95,45 +94,43 @@ pub fn print_allocations<A: std::alloc::GlobalAlloc>(
 #[derive(Debug)]
 pub struct Program {
     path: PathBuf,
-    first: Vec<String>,
+    subject: String,
     child: Child,
     questions: ChildStdin,
     figures: BufReader<ChildStdout>,
-    /// What it can measure: the name and the answer of each case.
-    pub cases: Vec<(String, Answer)>,
+    /// What it can measure: the kind and the name of each case.
+    pub cases: Vec<(String, String)>,
 }
 
 impl Program {
-    /// Starts the program `path` with `first` before the arguments of [`run`].
-    pub fn start(path: &Path, first: &[&str]) -> Result<Self, Failure> {
+    /// Starts the program `path` to measure its cases of `subject`, which [`run`] has the arguments after.
+    pub fn start(path: &Path, subject: &str) -> Result<Self, Failure> {
         let mut child = Command::new(path)
-            .args(first)
-            .arg(ROUNDS)
+            .args([PROGRAM, subject, ROUNDS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("{} could not be started: {error}", path.display()))?;
         let questions = child.stdin.take().expect("standard input is a pipe");
         let figures = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
-        let first = first.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut program = Self { path: path.to_owned(), first, child, questions, figures, cases: Vec::new() };
+        let (path, subject) = (path.to_owned(), subject.to_owned());
+        let mut program = Self { path, subject, child, questions, figures, cases: Vec::new() };
         loop {
             let line = program.line()?;
-            let Some((answer, name)) = line.split_once('\t') else { return Ok(program) };
-            let answer = Answer::named(answer).ok_or_else(|| format!("there is no answer {answer}"))?;
-            program.cases.push((name.to_owned(), answer));
+            let Some((kind, name)) = line.split_once('\t') else { return Ok(program) };
+            program.cases.push((kind.to_owned(), name.to_owned()));
         }
     }
 
-    /// A round of case `case`: nanoseconds a call, or none when two threads never called at the same time.
+    /// A round of case `case`: nanoseconds a run, or none when two threads never ran at the same time.
     pub fn round(&mut self, case: usize, threads: usize, batches: usize) -> Result<Option<f64>, Failure> {
         writeln!(self.questions, "{case} {threads} {batches}")?;
         let figure: f64 = self.line()?.parse()?;
         Ok(figure.is_finite().then_some(figure))
     }
 
-    /// Instructions of a call of case `case` under valgrind, without what its batch is made of and without what only
-    /// the first calls need. A profile is left in `out`.
+    /// Instructions of a run of case `case` under valgrind, without what its batch is made of and without what only the
+    /// first runs need. A profile is left in `out`.
     pub fn instructions(&self, case: usize, batches: usize, out: &Path) -> Result<f64, Failure> {
         let first = self.all_instructions(case, WARMING_UP, out)?;
         let all = self.all_instructions(case, WARMING_UP + batches, out)?;
@@ -142,11 +139,10 @@ impl Program {
 
     fn all_instructions(&self, case: usize, batches: usize, out: &Path) -> Result<f64, Failure> {
         let status = Command::new("valgrind")
-            .args(["--tool=callgrind", "--quiet", "--toggle-collect=*call_all*"])
+            .args(["--tool=callgrind", "--quiet", "--toggle-collect=*run_batch*"])
             .arg(format!("--callgrind-out-file={}", out.display()))
             .arg(&self.path)
-            .args(&self.first)
-            .args([CALLS, &case.to_string(), &batches.to_string()])
+            .args([PROGRAM, &self.subject, BATCHES, &case.to_string(), &batches.to_string()])
             .status()?;
         if !status.success() {
             return Err(format!("valgrind ended with {status}").into());
