@@ -10,14 +10,14 @@ use crate::{apt, process, workspace};
 /// What counts instructions.
 const VALGRIND: &str = "valgrind";
 
-/// The layers of others, outside the workspace because of what they depend on.
+/// What others have, outside the workspace because of what it depends on.
 const PEERS: &str = "xtask/bench/peers";
 
 /// Measures what `options` name; the package below `xtask/bench` knows them.
 pub(crate) fn run(options: &[&str]) -> Outcome {
     let mut done = Done::default();
     let selects = |parts: &[&str]| parts.iter().any(|part| selects(options, part));
-    if selects(&["layers", "instructions"]) && !process::succeeds(Command::new(VALGRIND).arg("--version")) {
+    if selects(&["layers", "ledger", "instructions"]) && !process::succeeds(Command::new(VALGRIND).arg("--version")) {
         done.not_checked.extend(apt::install(&[VALGRIND]).err().map(|why| format!("instructions not measured: {why}")));
     }
     let target = workspace::target_directory();
@@ -29,14 +29,14 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
         build("gateway")?;
     }
     build("xtask-bench")?;
-    if selects(&["layers", "pick"]) {
+    if selects(&["layers", "ledger", "pick"]) {
         build_peers(&target)?;
     }
     process::run(Command::new(target.join("release/xtask-bench")).args(options))?;
     Ok(done)
 }
 
-/// Builds the layers of others, with the versions that ours are built with wherever both need the same crate.
+/// Builds what others have, with the versions that ours are built with wherever both need the same crate.
 fn build_peers(target: &Path) -> Result<(), String> {
     let (root, peers) = (workspace::root(), workspace::root().join(PEERS));
     fs::copy(root.join("Cargo.lock"), peers.join("Cargo.lock"))

@@ -4,7 +4,9 @@
 use std::{alloc::System, env, process::ExitCode};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use xtask_bench::{Failure, effort::Effort, frames, intent, layers, operation, pick, rounds::program, wire};
+use xtask_bench::{
+    Failure, effort::Effort, frames, intent, kept, layers, ledger, operation, pick, rounds::program, wire,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -17,19 +19,23 @@ fn main() -> Result<ExitCode, Failure> {
         ["frames"] => frames::operations(),
         ["intent"] => intent::operations(),
         [pick::PICK] => pick::operations(),
-        [layers::LAYERS] => {
-            program::print_allocations(&layers::own::cases(), ALLOCATOR)?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        [layers::LAYERS] => return done(program::print_allocations(&layers::own::cases(), ALLOCATOR)),
+        [ledger::LEDGER] => return done(program::print_allocations(&ledger::own::cases(), ALLOCATOR)),
         [layers::MEMORY, effort] => {
-            layers::memory::print(Effort::named(effort), ALLOCATOR)?;
-            return Ok(ExitCode::SUCCESS);
+            return done(kept::print(layers::memory::fills(), Effort::named(effort), ALLOCATOR));
+        }
+        [ledger::MEMORY, effort] => {
+            return done(kept::print(ledger::memory::fills(), Effort::named(effort), ALLOCATOR));
         }
         _ => {
-            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers|pick");
+            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers|ledger|pick");
             return Ok(ExitCode::from(2));
         }
     };
     operation::print_allocations(operations, ALLOCATOR);
     Ok(ExitCode::SUCCESS)
+}
+
+fn done(printed: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    printed.map(|()| ExitCode::SUCCESS)
 }

@@ -31,7 +31,7 @@ pub const MEMORY: &str = "layers-memory";
 pub const BARE: &str = "bare echo";
 
 /// At most so many times the nanoseconds when two threads call at once.
-const RATIO: f64 = 3.0;
+pub(crate) const RATIO: f64 = 3.0;
 
 /// Our layers: how many nanoseconds each may take for a whole answer, and how often it may allocate. A stream may cost
 /// one more.

@@ -11,7 +11,9 @@ pub mod frames;
 pub mod gateway;
 pub mod instructions;
 pub mod intent;
+pub mod kept;
 pub mod layers;
+pub mod ledger;
 pub mod load;
 pub mod lockstep;
 pub mod operation;
@@ -20,6 +22,7 @@ pub mod pick;
 pub mod program;
 pub mod rounds;
 pub mod table;
+pub mod tenants;
 pub mod wire;
 
 /// Why something could not be measured, as a sentence.

@@ -8,13 +8,15 @@ use xtask_bench::{
     effort::Effort,
     frames, gateway, instructions, intent,
     layers::{self, LAYERS},
+    ledger::{self, LEDGER},
     peer::{self, ORIGIN, PASS_THROUGH},
     pick::{self, PICK},
     rounds::{self, program::PROGRAM},
     wire,
 };
 
-const USAGE: &str = "Usage: cargo xtask bench [wire|frames|intent|layers|pick|gateway|instructions]... [--quick]\n";
+const USAGE: &str =
+    "Usage: cargo xtask bench [wire|frames|intent|layers|ledger|pick|gateway|instructions]... [--quick]\n";
 
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,16 +25,18 @@ enum Section {
     Frames,
     Intent,
     Layers,
+    Ledger,
     Pick,
     Gateway,
     Instructions,
 }
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("wire", Section::Wire),
     ("frames", Section::Frames),
     ("intent", Section::Intent),
     (LAYERS, Section::Layers),
+    (LEDGER, Section::Ledger),
     (PICK, Section::Pick),
     ("gateway", Section::Gateway),
     ("instructions", Section::Instructions),
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         [ORIGIN] => peer::run_origin(),
         [PASS_THROUGH, origin] => peer::run_pass_through(origin),
         [PROGRAM, LAYERS, arguments @ ..] => rounds::program::run(&layers::own::cases(), arguments),
+        [PROGRAM, LEDGER, arguments @ ..] => rounds::program::run(&ledger::own::cases(), arguments),
         arguments => match selection(arguments) {
             Some((sections, effort)) => measure(&sections, effort),
             None => {
@@ -88,6 +93,7 @@ fn measure(sections: &[Section], effort: Effort) -> Result<(), Failure> {
             Section::Frames => frames::run(effort)?,
             Section::Intent => intent::run(effort)?,
             Section::Layers => layers::run(effort)?,
+            Section::Ledger => ledger::run(effort)?,
             Section::Pick => pick::run(effort)?,
             Section::Gateway => runtime.block_on(gateway::run(effort))?,
             Section::Instructions => runtime.block_on(instructions::run(effort))?,

@@ -13,6 +13,8 @@ use std::{
 
 use tokio::runtime::Runtime;
 
+use crate::tenants::Tenants;
+
 /// Runs of a batch: so few that what they are made of stays in the cache.
 pub const BATCH: usize = 64;
 
@@ -22,6 +24,8 @@ pub struct Case {
     pub name: String,
     /// What it is compared with: cases of one kind stand in one table.
     pub kind: &'static str,
+    /// After how many batches everything that is made once is there, so that what comes then can be counted.
+    pub(crate) warming_up: usize,
     seed: Box<dyn Fn(usize) -> Seed>,
 }
 
@@ -41,7 +45,13 @@ impl Case {
     /// `seed` makes what a thread begins with, of which there are as many as there are threads in a round; that of number
     /// zero is made first.
     pub fn new(name: &str, kind: &'static str, seed: impl Fn(usize) -> Seed + 'static) -> Self {
-        Self { name: name.to_owned(), kind, seed: Box::new(seed) }
+        Self { name: name.to_owned(), kind, warming_up: 4, seed: Box::new(seed) }
+    }
+
+    /// Counts nothing until each of these had its turn.
+    pub fn by(mut self, tenants: Tenants) -> Self {
+        self.warming_up += tenants.of(0).len() / BATCH;
+        self
     }
 
     /// What thread number `thread` of a round begins with.
@@ -53,6 +63,28 @@ impl Case {
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Case").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Runs that each take the next of `turns`, over and over.
+pub fn by_turns<T: 'static>(turns: Vec<T>, run: impl FnMut(&T, &Runtime) + 'static) -> Box<dyn Batches> {
+    Box::new(ByTurns { turns, next: 0, run })
+}
+
+struct ByTurns<T, F> {
+    turns: Vec<T>,
+    next: usize,
+    run: F,
+}
+
+impl<T, F: FnMut(&T, &Runtime)> Batches for ByTurns<T, F> {
+    fn prepare(&mut self) {}
+
+    fn run(&mut self, runtime: &Runtime) {
+        for _ in 0..BATCH {
+            (self.run)(&self.turns[self.next], runtime);
+            self.next = (self.next + 1) % self.turns.len();
+        }
     }
 }
 

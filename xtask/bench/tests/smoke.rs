@@ -12,6 +12,7 @@ use xtask_bench::{
     dialect::OPENAI,
     frames, intent,
     layers::{self, echo::Answer},
+    ledger,
     load::{Connection, Question},
     lockstep,
     peer::{self, ORIGIN, PASS_THROUGH},
@@ -94,19 +95,54 @@ fn every_layer_has_a_row_for_each_answer_it_is_measured_with() {
 }
 
 #[test]
-fn a_layer_that_allocates_is_found() {
-    let output = Command::new(env!("CARGO_BIN_EXE_xtask-bench-counting")).arg("layers").output().unwrap();
+fn every_ledger_has_a_row_and_its_bytes() {
+    let output = bench().args(["ledger", "--quick"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for case in ledger::own::cases() {
+        let rows = text.lines().filter_map(|line| line.trim().strip_prefix(&format!("{}  ", case.name)));
+        let figures: Vec<Vec<f64>> =
+            rows.map(|row| row.split_whitespace().map_while(|figure| figure.parse().ok()).collect()).collect();
+        let measured = ledger::own::cases().iter().filter(|other| other.name == case.name).count();
+        assert!(figures.iter().all(|row| row[0] > 0.0) && figures.len() == measured, "{}\n{text}", case.name);
+    }
+    let kept: Vec<&str> = text.lines().skip_while(|line| !line.contains("bytes for each account")).collect();
+    for ledger in ["llm-budget, of a day", "llm-budget's limits, a caller each", "Mutex<HashMap>"] {
+        let row = kept.iter().find_map(|line| line.trim().strip_prefix(ledger)).unwrap();
+        let bytes: Vec<f64> = row.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+        assert!(bytes.len() == 2 && bytes.iter().all(|bytes| (64.0..2_000.0).contains(bytes)), "{row}");
+    }
+}
+
+/// How often a run of each case allocates, from the program that counts.
+fn allocations(subject: &str, cases: Vec<Case>) -> impl Iterator<Item = (Case, f64)> {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask-bench-counting")).arg(subject).output().unwrap();
     let counts = String::from_utf8(output.stdout).unwrap();
+    let times = |line: &str| line.split(' ').next().unwrap().parse::<f64>().unwrap() / BATCH as f64;
+    let times: Vec<f64> = counts.lines().map(times).collect();
+    assert_eq!(times.len(), cases.len());
+    cases.into_iter().zip(times)
+}
+
+#[test]
+fn a_layer_that_allocates_is_found() {
+    let counted: Vec<_> = allocations("layers", layers::own::cases()).collect();
     let times = |name: &str, answer: Answer| {
-        let is_it = |case: &Case| case.name == name && case.kind == answer.name();
-        let line = layers::own::cases().iter().position(is_it).unwrap();
-        counts.lines().nth(line).unwrap().split(' ').next().unwrap().parse::<usize>().unwrap()
+        counted.iter().find(|(case, _)| case.name == name && case.kind == answer.name()).unwrap().1
     };
     // What a call is made of is there before it is counted; an observer of a stream is a box, and of a whole answer none.
-    assert_eq!(times(layers::BARE, Answer::Whole), 0);
-    assert_eq!(times(layers::BARE, Answer::Stream), 0);
-    assert_eq!(times(layers::own::BREAKER, Answer::Whole), 0);
-    assert_eq!(times(layers::own::BREAKER, Answer::Stream), BATCH);
+    assert_eq!(times(layers::BARE, Answer::Whole), 0.0);
+    assert_eq!(times(layers::BARE, Answer::Stream), 0.0);
+    assert_eq!(times(layers::own::BREAKER, Answer::Whole), 0.0);
+    assert_eq!(times(layers::own::BREAKER, Answer::Stream), 1.0);
+}
+
+#[test]
+fn what_is_set_aside_is_one_allocation_however_many_accounts_and_tenants_there_are() {
+    for (case, times) in allocations("ledger", ledger::own::cases()) {
+        let expected = if case.name.starts_with("llm-budget") { 1.0 } else { 0.0 };
+        assert_eq!(times, expected, "{}", case.name);
+    }
 }
 
 #[test]

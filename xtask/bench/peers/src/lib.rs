@@ -1,6 +1,7 @@
-//! The circuit breaker, the retry layer and the router of tower-resilience, and what chooses among services in tower,
-//! as they are by default where they have defaults.
+//! The circuit breaker, the retry layer and the router of tower-resilience, what chooses among services in tower, and what
+//! others count requests and money with, as they are by default where they have defaults.
 
+mod ledger;
 mod pick;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use xtask_bench::{
     rounds::Case,
 };
 
+pub use ledger::{cases as ledger_cases, fills as ledger_fills};
 pub use pick::picks;
 
 /// An hour: longer than anything is measured.

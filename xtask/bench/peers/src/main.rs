@@ -4,6 +4,7 @@ use xtask_bench::{
     Failure,
     effort::Effort,
     layers::LAYERS,
+    ledger::LEDGER,
     pick::{self, PICK},
     rounds::program::{self, PROGRAM},
 };
@@ -14,6 +15,7 @@ fn main() -> Result<(), Failure> {
     match arguments[..] {
         [PICK, effort] => pick::print_nanoseconds(bench_peers::picks(), Effort::named(effort)),
         [PROGRAM, LAYERS, ref arguments @ ..] => program::run(&bench_peers::cases(), arguments),
+        [PROGRAM, LEDGER, ref arguments @ ..] => program::run(&bench_peers::ledger_cases(), arguments),
         _ => Err("this is started by `cargo xtask bench`".into()),
     }
 }

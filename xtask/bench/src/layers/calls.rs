@@ -1,6 +1,7 @@
 //! Calls of one layer, or of none, over the echo.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     hint::black_box,
     pin::{Pin, pin},
@@ -13,7 +14,10 @@ use tokio::runtime::Runtime;
 use tower::Service;
 
 use super::echo::{self, Answer, FRAMES};
-use crate::rounds::{BATCH, Batches, Case, at_once_or_later};
+use crate::{
+    rounds::{BATCH, Batches, Case, at_once_or_later},
+    tenants::Tenants,
+};
 
 /// Where all calls go.
 pub const PROVIDER: &str = "openai";
@@ -21,23 +25,20 @@ pub const PROVIDER: &str = "openai";
 /// What all calls ask for.
 pub const MODEL: &str = "gpt-4o-mini";
 
-/// Who makes all calls.
-const TENANT: &str = "acme";
-
 /// Calls of `service` that end in `answer`: all of one tenant, to one target.
 pub fn calls<S>(name: &str, answer: Answer, service: S) -> Case
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
 {
-    case(name, Asked { answer, model: MODEL, is_targeted: true, tenants: Tenants::One }, service)
+    calls_of(Tenants::One, name, answer, service)
 }
 
-/// The same, where each thread calls for a tenant of its own.
-pub fn calls_of_tenants<S>(name: &str, answer: Answer, service: S) -> Case
+/// The same for other tenants.
+pub fn calls_of<S>(tenants: Tenants, name: &str, answer: Answer, service: S) -> Case
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
 {
-    case(name, Asked { answer, model: MODEL, is_targeted: true, tenants: Tenants::OneAThread }, service)
+    case(name, Asked { answer, model: MODEL, is_targeted: true, tenants }, service)
 }
 
 /// The same as [`calls`] for a service that is to choose the target.
@@ -56,28 +57,24 @@ struct Asked {
     tenants: Tenants,
 }
 
-#[derive(Clone, Copy)]
-enum Tenants {
-    One,
-    OneAThread,
-}
-
 fn case<S>(name: &str, asked: Asked, service: S) -> Case
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
 {
-    Case::new(name, asked.answer.name(), move |thread| {
+    let case = Case::new(name, asked.answer.name(), move |thread| {
         let service = service.clone();
         // Cloned again on its thread, because that is where its handles are to count.
         Box::new(move || Box::new(Calls::new(asked, thread, service.clone())))
-    })
+    });
+    case.by(asked.tenants)
 }
 
 struct Calls<S> {
     service: S,
     answer: Answer,
     prototype: LlmRequest,
-    caller: Caller,
+    // Who calls next is the first.
+    callers: VecDeque<Caller>,
     target: Option<Target>,
     requests: Vec<LlmRequest>,
 }
@@ -87,12 +84,9 @@ impl<S> Calls<S> {
         let Asked { answer, model, is_targeted, tenants } = asked;
         let chat = LlmRequest::chat(model).user("Why is the sky blue?");
         let prototype = if answer == Answer::Stream { chat.stream() } else { chat }.build();
-        let caller = Caller::tenant(match tenants {
-            Tenants::One => TENANT.to_owned(),
-            Tenants::OneAThread => format!("{TENANT}-{thread}"),
-        });
+        let callers = tenants.of(thread).into_iter().map(Caller::tenant).collect();
         let target = is_targeted.then(|| Target::new(PROVIDER, MODEL));
-        Self { service, answer, prototype, caller, target, requests: Vec::with_capacity(BATCH) }
+        Self { service, answer, prototype, callers, target, requests: Vec::with_capacity(BATCH) }
     }
 }
 
@@ -104,7 +98,8 @@ where
         echo::stock(self.answer, BATCH);
         for _ in 0..BATCH {
             let mut context = llm_core::Context::new(CallId::random());
-            context.set_caller(self.caller.clone());
+            context.set_caller(self.callers[0].clone());
+            self.callers.rotate_left(1);
             if let Some(target) = &self.target {
                 context.set_target(target.clone());
             }

@@ -1,7 +1,6 @@
 //! What the layers remember of each target: bytes, for few targets and for many.
 
 use std::{
-    any::Any,
     future::{Ready, ready},
     num::NonZeroUsize,
     pin::pin,
@@ -11,15 +10,15 @@ use std::{
 use llm_breaker::BreakerLayer;
 use llm_core::{Error, ErrorKind, LlmRequest, LlmResponse, Output, Target};
 use llm_retry::{HedgeLayer, RetryLayer};
-use stats_alloc::{Region, StatsAlloc};
-use tokio::runtime::Builder;
 use tower::{Layer, Service};
 
 use super::calls::PROVIDER;
-use crate::{Failure, effort::Effort, operation::Allocated, table::Table};
-
-/// Makes a layer that remembers so many targets.
-type Fill = fn(NonZeroUsize) -> Box<dyn Any>;
+use crate::{
+    effort::Effort,
+    kept::{self, Fill},
+    operation::Allocated,
+    table::Table,
+};
 
 /// Layers that remember targets.
 const LAYERS: [(&str, Fill); 3] = [
@@ -76,40 +75,14 @@ fn call_each<S: Service<LlmRequest>>(mut service: S, targets: NonZeroUsize) {
     }
 }
 
-/// How many targets are remembered.
-fn sizes(effort: Effort) -> [NonZeroUsize; 2] {
-    let size = |quick, full| NonZeroUsize::new(effort.pick(quick, full)).expect("it is not zero");
-    [size(100, 10_000), size(1_000, 1_000_000)]
-}
-
-/// Prints what every layer has allocated and not given back for so many targets: allocations and bytes, a line for each
-/// layer and number of targets.
-pub fn print<A: std::alloc::GlobalAlloc>(effort: Effort, allocator: &'static StatsAlloc<A>) -> Result<(), Failure> {
-    let runtime = Builder::new_current_thread().enable_time().build()?;
-    let _entered = runtime.enter();
-    for (_, fill) in LAYERS {
-        for targets in sizes(effort) {
-            let region = Region::new(allocator);
-            let layer = fill(targets);
-            let change = region.change();
-            // What was made larger counts as allocated.
-            let bytes = change.bytes_allocated - change.bytes_deallocated;
-            println!("{} {bytes}", change.allocations - change.deallocations);
-            drop(layer);
-        }
-    }
-    Ok(())
+/// What is counted, by the program that counts.
+pub fn fills() -> impl Iterator<Item = Fill> {
+    LAYERS.into_iter().map(|(_, fill)| fill)
 }
 
 /// Bytes for each target, from the program that counts.
 pub(super) fn table(effort: Effort, counted: &[Allocated]) -> Table {
-    let [few, many] = sizes(effort);
-    let columns = ["layer", &format!("{few} targets"), &format!("{many} targets")];
-    let mut table = Table::new("Layers: bytes for each target that is remembered", columns);
-    for ((name, _), counted) in LAYERS.iter().zip(counted.chunks(2)) {
-        let each =
-            |counted: &Allocated, targets: NonZeroUsize| format!("{:.0}", counted.bytes as f64 / targets.get() as f64);
-        table.row(vec![(*name).to_owned(), each(&counted[0], few), each(&counted[1], many)]);
-    }
+    let mut table = kept::table("Layers: bytes for each target that is remembered", "layer", "targets", effort);
+    kept::rows(&mut table, LAYERS.iter().map(|(name, _)| *name), counted, effort);
     table
 }

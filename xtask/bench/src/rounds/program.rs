@@ -22,10 +22,8 @@ const ROUNDS: &str = "rounds";
 /// The name under which a program runs the batches of one case, for valgrind.
 const BATCHES: &str = "batches";
 
-/// Batches that are made, and not counted, before instructions or allocations are.
-const WARMING_UP: usize = 4;
-
-/// What such a program does with the arguments after its subject: `rounds`, or `batches CASE BATCHES`.
+/// What such a program does with the arguments after its subject: `rounds`, or `batches CASE BATCHES`, which makes so many
+/// batches after those that warm up.
 pub fn run(cases: &[Case], arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         [ROUNDS] => serve(cases),
@@ -61,7 +59,7 @@ fn run_batches(case: &Case, batches: usize) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let _entered = runtime.enter();
     let mut batch = case.seed(0)();
-    for _ in 0..batches {
+    for _ in 0..case.warming_up + batches {
         batch.prepare();
         run_batch(&mut *batch, &runtime);
     }
@@ -77,7 +75,7 @@ pub fn print_allocations<A: std::alloc::GlobalAlloc>(
     let _entered = runtime.enter();
     for case in cases {
         let mut batch = case.seed(0)();
-        for _ in 0..WARMING_UP {
+        for _ in 0..case.warming_up {
             batch.prepare();
             batch.run(&runtime);
         }
@@ -132,8 +130,8 @@ impl Program {
     /// Instructions of a run of case `case` under valgrind, without what its batch is made of and without what only the
     /// first runs need. A profile is left in `out`.
     pub fn instructions(&self, case: usize, batches: usize, out: &Path) -> Result<f64, Failure> {
-        let first = self.all_instructions(case, WARMING_UP, out)?;
-        let all = self.all_instructions(case, WARMING_UP + batches, out)?;
+        let first = self.all_instructions(case, 0, out)?;
+        let all = self.all_instructions(case, batches, out)?;
         Ok((all - first) / (batches * BATCH) as f64)
     }
 
