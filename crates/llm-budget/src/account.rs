@@ -9,7 +9,10 @@ use std::time::Duration;
 use llm_core::NanoUsd;
 use smallvec::SmallVec;
 
-use crate::{Cap, CapRule, Percent, window::Now, window::Spent};
+use crate::{
+    Cap, CapRule, Percent, Settlement,
+    window::{Booked, Now, Spent},
+};
 
 /// What has been spent of each cap, and what is reserved of all of them.
 #[derive(Clone, Debug)]
@@ -56,6 +59,8 @@ pub struct Balance {
     pub cap: NanoUsd,
     /// What was spent within the window.
     pub spent: NanoUsd,
+    /// How much of that is by estimate, for want of a provider's report. The rest is what stands in the providers' logs.
+    pub estimated: NanoUsd,
     /// What calls under way may still spend.
     pub reserved: NanoUsd,
     /// What stands above the cap. Nothing is reserved until it is covered, unless the cap is soft.
@@ -101,11 +106,11 @@ impl Account {
     pub(crate) fn balances(&mut self, rule: &CapRule, now: Now) -> Vec<Balance> {
         let reserved = self.reserved;
         let balance = |(spending, cap): (&mut Spending, &Cap)| {
-            let spent = spending.spent.total(&cap.window, now);
+            let Booked { spent, estimated } = spending.spent.total(&cap.window, now);
             let allowed = spending.allowed(cap);
             let resets_in = spending.spent.until_within(NanoUsd::ZERO, &cap.window, now);
             let debt = spent.saturating_add(reserved).saturating_sub(allowed);
-            Balance { cap: allowed, spent, reserved, debt, resets_in }
+            Balance { cap: allowed, spent, estimated, reserved, debt, resets_in }
         };
         self.spendings.iter_mut().zip(rule.caps()).map(balance).collect()
     }
@@ -121,7 +126,7 @@ impl Account {
         let wanted = self.reserved.saturating_add(amount);
         let mut missing: Option<Shortage> = None;
         for (spending, cap) in self.spendings.iter_mut().zip(rule.caps()) {
-            let spent = spending.spent.total(&cap.window, now);
+            let spent = spending.spent.total(&cap.window, now).spent;
             let allowed = spending.allowed(cap);
             if spent.saturating_add(wanted) <= allowed {
                 continue;
@@ -145,18 +150,19 @@ impl Account {
     pub(crate) fn settle(
         &mut self,
         reserved: NanoUsd,
-        spent: NanoUsd,
+        settlement: &Settlement,
         rule: &CapRule,
         now: Now,
         mut tell: impl FnMut(Alert),
     ) {
         self.reserved = self.reserved.saturating_sub(reserved);
-        if spent == NanoUsd::ZERO {
+        let booked = Booked::of(settlement);
+        if booked.spent == NanoUsd::ZERO {
             return;
         }
         for (spending, cap) in self.spendings.iter_mut().zip(rule.caps()) {
-            spending.spent.add(spent, &cap.window, now);
-            let (spent, allowed) = (spending.spent.total(&cap.window, now), spending.allowed(cap));
+            spending.spent.add(booked, &cap.window, now);
+            let (spent, allowed) = (spending.spent.total(&cap.window, now).spent, spending.allowed(cap));
             for (at, share) in rule.alerts().iter().enumerate() {
                 let was_told = spending.told.get(at).is_some_and(|until| now < *until);
                 if was_told || !share.is_reached(spent, allowed) {

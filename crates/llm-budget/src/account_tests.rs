@@ -37,7 +37,8 @@ impl Bench {
 
     fn settle(&mut self, reserved: u64, spent: u64) {
         let told = &mut self.told;
-        self.account.settle(usd(reserved), usd(spent), &self.rule, self.now, |alert| told.push(alert.share.get()));
+        let settlement = Settlement::reported(usd(spent));
+        self.account.settle(usd(reserved), &settlement, &self.rule, self.now, |alert| told.push(alert.share.get()));
     }
 
     fn balance(&mut self) -> Balance {

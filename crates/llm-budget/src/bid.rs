@@ -93,7 +93,12 @@ impl Bid {
         let rules = self.plan.rules.iter().map(|at| &self.shared.settings.rules[*at]);
         let accounts = rules.map(|rule| Claimed { rule, key: rule.scope().account(&whose) });
         let accounts: SmallVec<[_; USUAL]> = accounts.collect();
-        self.shared.ledger.reserve(&Claim { id: self.id, accounts: &accounts, amount: self.amount() })
+        self.shared.ledger.reserve(&Claim {
+            id: self.id,
+            accounts: &accounts,
+            amount: self.amount(),
+            target: whose.called,
+        })
     }
 
     /// Asks for no more than there is, if that is of use.

@@ -8,7 +8,7 @@ use llm_core::{
 use smallvec::SmallVec;
 
 use crate::{
-    Covers, Hold,
+    Covers, Hold, Settlement,
     metered::{Meter, Metering},
     models::Figures,
     quote::Quote,
@@ -72,22 +72,29 @@ impl InFlight {
     }
 
     /// What the call came to.
-    fn cost(&self, progress: &Progress, usage: &Usage) -> NanoUsd {
-        let own = || if progress.is_unpaid() { NanoUsd::ZERO } else { self.quote.price().cost(usage).total() };
-        let Covered::Call { trail, before } = &self.covered else { return own() };
-        let attempts = trail.attempts();
-        let made = attempts.iter().filter(|attempt| attempt.was_made() && !before.contains(&attempt.number));
-        let (mut cost, mut is_told) = (NanoUsd::ZERO, false);
-        for attempt in made {
-            // The one that is being given up with this call may not have been told of its end yet.
-            let usage = attempt.usage.as_ref().or(attempt.end.is_none().then_some(usage).filter(|_| !is_told));
-            if let Some(usage) = usage {
-                is_told = true;
-                cost = cost.saturating_add(self.cost_of(attempt, usage));
+    fn settlement(&self, progress: &Progress, usage: &Usage) -> Settlement {
+        let mut settlement = Settlement::default();
+        if let Covered::Call { trail, before } = &self.covered {
+            let attempts = trail.attempts();
+            let made = attempts.iter().filter(|attempt| attempt.was_made() && !before.contains(&attempt.number));
+            let mut is_told = false;
+            for attempt in made {
+                // The one that is being given up with this call may not have been told of its end yet.
+                let usage = attempt.usage.as_ref().or(attempt.end.is_none().then_some(usage).filter(|_| !is_told));
+                if let Some(usage) = usage {
+                    is_told = true;
+                    settlement.add(self.cost_of(attempt, usage), usage);
+                }
+            }
+            if is_told {
+                return settlement;
             }
         }
         // Where no edge writes the trail, there is only what the call itself has seen.
-        if is_told { cost } else { own() }
+        if !progress.is_unpaid() {
+            settlement.add(self.quote.price().cost(usage).total(), usage);
+        }
+        settlement
     }
 
     fn cost_of(&self, attempt: &AttemptRecord, usage: &Usage) -> NanoUsd {
@@ -111,13 +118,13 @@ impl Observer for InFlight {
     fn on_end(&mut self, outcome: &Outcome<'_>) {
         let progress = outcome.progress();
         let usage = progress.usage();
-        let cost = self.cost(progress, &usage);
+        let settlement = self.settlement(progress, &usage);
         match &mut self.held {
-            Held::Own(hold) => hold.settle(cost),
-            Held::Metered(meter) => meter.settle(cost),
+            Held::Own(hold) => hold.settle(settlement),
+            Held::Metered(meter) => meter.settle(settlement),
         }
         if !progress.is_unpaid() {
-            self.figures.book(cost, &usage);
+            self.figures.book(&settlement);
         }
         if matches!(outcome, Outcome::Complete(_)) && usage.provenance == Provenance::Reported {
             self.figures.learn(self.raw_input, &usage);

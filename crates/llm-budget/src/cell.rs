@@ -11,7 +11,7 @@ use llm_core::NanoUsd;
 use smallvec::SmallVec;
 
 use crate::{
-    AccountKey, AccountStatus, CapRule, Change, Reason, Refusal,
+    AccountKey, AccountStatus, CapRule, Change, Reason, Refusal, Settlement,
     account::{Account, Alert, Shortage},
     window::Now,
 };
@@ -193,7 +193,7 @@ pub(crate) fn reserve<L: Lock>(
 pub(crate) fn settle<'a, L: Lock + 'a>(
     cells: impl Iterator<Item = &'a Cell<L>>,
     reserved: NanoUsd,
-    spent: NanoUsd,
+    settlement: &Settlement,
     now: Now,
 ) -> Vec<Told> {
     let mut told = Vec::new();
@@ -201,7 +201,7 @@ pub(crate) fn settle<'a, L: Lock + 'a>(
         let mut kept = cell.lock.lock();
         let Kept { rule, account, holds, .. } = &mut *kept;
         *holds -= 1;
-        account.settle(reserved, spent, rule, now, |alert| {
+        account.settle(reserved, settlement, rule, now, |alert| {
             told.push(Told { key: Arc::clone(&cell.key), news: News::Reached(alert) });
         });
     }

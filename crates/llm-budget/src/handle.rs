@@ -114,29 +114,32 @@ impl BudgetHandle {
     }
 }
 
+/// What the sums of accounts are called.
+const SUMS: [&str; 4] = ["llm.budget.spent", "llm.budget.estimated", "llm.budget.reserved", "llm.budget.debt"];
+
 /// The sums of all accounts of a rule, in dollars, with the labels `budget` and `window`: `llm.budget.spent`,
-/// `llm.budget.reserved`, `llm.budget.debt`; and how many there are, `llm.budget.accounts`, by `budget`. By `provider`
+/// `llm.budget.estimated` (as much of that is by estimate), `llm.budget.reserved`, `llm.budget.debt`; and how many there are, `llm.budget.accounts`, by `budget`. By `provider`
 /// and `model`, of which there are no more than the catalogue lists: `llm.budget.model_spent`, with `provenance`
 /// (`reported`, `estimated`); `llm.budget.estimate_error`. And the [counts](BudgetCounts), as `llm.budget.refused` and
 /// so on.
 impl Measures for BudgetHandle {
     fn measure(&self, visit: &mut dyn FnMut(&Measure<'_>)) {
-        let mut sums: BTreeMap<(Arc<str>, String), [NanoUsd; 3]> = BTreeMap::new();
+        let mut sums: BTreeMap<(Arc<str>, String), [NanoUsd; 4]> = BTreeMap::new();
         let mut accounts: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         self.shared.ledger.for_each(&mut |status| {
             *accounts.entry(Arc::clone(status.rule.name())).or_default() += 1;
             for (balance, cap) in status.balances.iter().zip(status.rule.caps()) {
                 let sum = sums.entry((Arc::clone(status.rule.name()), cap.window.to_string())).or_default();
-                for (sum, amount) in sum.iter_mut().zip([balance.spent, balance.reserved, balance.debt]) {
+                for (sum, amount) in
+                    sum.iter_mut().zip([balance.spent, balance.estimated, balance.reserved, balance.debt])
+                {
                     *sum = sum.saturating_add(amount);
                 }
             }
         });
         for ((budget, window), amounts) in &sums {
             let labels = [("budget", Cow::Borrowed(&**budget)), ("window", Cow::Borrowed(window.as_str()))];
-            for (name, amount) in
-                ["llm.budget.spent", "llm.budget.reserved", "llm.budget.debt"].into_iter().zip(amounts)
-            {
+            for (name, amount) in SUMS.into_iter().zip(amounts) {
                 visit(&Measure { name, labels: &labels, value: dollars(*amount) });
             }
         }

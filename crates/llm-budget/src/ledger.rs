@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use llm_core::{CallId, NanoUsd, NoticeListener};
+use llm_core::{CallId, NanoUsd, NoticeListener, TargetRef};
 
-use crate::{AccountKey, AccountRef, Balance, CapRule};
+use crate::{AccountKey, AccountRef, Balance, CapRule, Settlement};
 
 /// Keeps accounts: sets money aside before a call, and books what it came to.
 ///
@@ -61,7 +61,7 @@ pub trait Hold: fmt::Debug + Send + 'static {
     ///
     /// The first time counts; further ones do nothing. A ledger that sends it on does so until it has arrived, and
     /// whoever books it there knows by the claim's [id](ClaimId) what it has booked already.
-    fn settle(&mut self, spent: NanoUsd);
+    fn settle(&mut self, settlement: Settlement);
 }
 
 /// What a call asks a ledger for.
@@ -73,6 +73,8 @@ pub struct Claim<'a> {
     pub accounts: &'a [Claimed<'a>],
     /// How much.
     pub amount: NanoUsd,
+    /// Where the call goes, for those who write it down; without a provider where no target is chosen yet.
+    pub target: TargetRef<'a>,
 }
 
 /// An account that a call is held to.

@@ -54,7 +54,7 @@ impl Accounts {
     }
 
     fn settle(&self, accounts: &[usize], reserved: u64, spent: u64) {
-        settle(self.of(accounts).into_iter(), NanoUsd(reserved), NanoUsd(spent), NOW);
+        settle(self.of(accounts).into_iter(), NanoUsd(reserved), &Settlement::reported(NanoUsd(spent)), NOW);
     }
 
     /// What is spent, reserved and owed; and the invariant.

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::{
     AccountKey, AccountRef, AccountStatus, CapRule, Change, Claim, Claimed, Hold, Ledger, LedgerFuture, Reason,
-    Refusal,
+    Refusal, Settlement,
     cell::{self, Cell, Retired, Told, USUAL},
     clock::Clock,
     notice,
@@ -27,7 +27,7 @@ use crate::{
 /// At most so many accounts are kept. At the bound those make room of which nothing would be lost: nothing was spent
 /// within the window, nothing is reserved, nothing was added and they are not frozen. If there is no room even so, calls
 /// that need a new account are refused: a caller with a thousand names cannot make it forget what another has spent. A
-/// soft rule's account that finds no room is left out. An account takes up about 400 bytes with names of usual length, and up to 1 KB more where
+/// soft rule's account that finds no room is left out. An account takes up about 400 bytes with names of usual length, and up to 1.5 KB more where
 /// its window is a rolling one.
 ///
 /// Clones are the same ledger.
@@ -246,18 +246,19 @@ impl Hold for MemoryHold {
         })
     }
 
-    fn settle(&mut self, spent: NanoUsd) {
+    fn settle(&mut self, settlement: Settlement) {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
-        let told = cell::settle(self.cells.iter().map(|cell| &**cell), self.amount, spent, self.shared.clock.now());
+        let cells = self.cells.iter().map(|cell| &**cell);
+        let told = cell::settle(cells, self.amount, &settlement, self.shared.clock.now());
         self.shared.tell(told);
     }
 }
 
 impl Drop for MemoryHold {
     fn drop(&mut self) {
-        self.settle(NanoUsd::ZERO);
+        self.settle(Settlement::default());
     }
 }
 

@@ -14,7 +14,7 @@ use futures_core::Stream;
 use llm_core::{Body, Context, Error, ErrorKind, Frame, NanoUsd, Stage, Striped, Target, Trail};
 
 use crate::{
-    Hold, LedgerFuture, Refusal, WhenShort,
+    Hold, LedgerFuture, Refusal, Settlement, WhenShort,
     layer::Metered,
     quote::Quote,
     shared::{Shared, message},
@@ -32,9 +32,9 @@ impl Meter {
         self.output.store(output, Relaxed);
     }
 
-    pub(crate) fn settle(&self, cost: NanoUsd) {
+    pub(crate) fn settle(&self, settlement: Settlement) {
         if let Some(mut hold) = self.lock().take() {
-            hold.settle(cost);
+            hold.settle(settlement);
         }
     }
 

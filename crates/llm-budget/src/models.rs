@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use llm_core::{Keyed, NanoUsd, Provenance, Target, TargetRef, TokenEstimate, Usage, catalog::Model};
+use llm_core::{Keyed, NanoUsd, Target, TargetRef, TokenEstimate, Usage, catalog::Model};
+
+use crate::Settlement;
 
 /// Models come from the catalogue, and so does their number; this bounds what hosts might do with it.
 const MOST_MODELS: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not zero");
@@ -148,15 +150,18 @@ impl Figures {
     }
 
     /// Adds what a call came to.
-    pub(crate) fn book(&self, cost: NanoUsd, usage: &Usage) {
-        let of = match usage.provenance {
-            Provenance::Reported => &self.reported,
-            Provenance::Estimated => &self.estimated,
-        };
-        self.calls.fetch_add(1, Relaxed);
-        of.fetch_add(cost.0, Relaxed);
-        self.input_tokens.fetch_add(usage.input, Relaxed);
-        self.output_tokens.fetch_add(usage.output, Relaxed);
+    pub(crate) fn book(&self, settlement: &Settlement) {
+        let Settlement { reported, estimated, usage } = settlement;
+        let sums = [
+            (&self.calls, 1),
+            (&self.reported, reported.0),
+            (&self.estimated, estimated.0),
+            (&self.input_tokens, usage.input),
+            (&self.output_tokens, usage.output),
+        ];
+        for (sum, more) in sums.into_iter().filter(|(_, more)| *more > 0) {
+            sum.fetch_add(more, Relaxed);
+        }
     }
 
     fn spend(&self, model: Target) -> ModelSpend {
@@ -232,8 +237,13 @@ mod tests {
     #[test]
     fn what_was_reported_and_what_was_estimated_are_told_apart() {
         let figures = Figures::new(512);
-        figures.book(NanoUsd(5), &Usage::reported(10, 2));
-        figures.book(NanoUsd(7), &Usage::estimated(20, 3));
+        let mut settlement = Settlement::default();
+        settlement.add(NanoUsd(5), &Usage::reported(10, 2));
+        figures.book(&settlement);
+        settlement = Settlement::default();
+        settlement.add(NanoUsd(6), &Usage::estimated(15, 1));
+        settlement.add(NanoUsd(1), &Usage::estimated(5, 2));
+        figures.book(&settlement);
         let spend = figures.spend(Target::new("", "m"));
         assert_eq!((spend.calls, spend.reported, spend.estimated), (2, NanoUsd(5), NanoUsd(7)));
         assert_eq!((spend.input_tokens, spend.output_tokens), (30, 5));

@@ -19,16 +19,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llm_core::{CallId, NanoUsd, Random};
+use llm_core::{CallId, NanoUsd, Random, TargetRef};
 
 use crate::{
     AccountKey, AccountStatus, Balance, Cap, CapRule, Change, Claim, ClaimId, Claimed, Hold, Ledger, Per, Reason,
-    Refusal, Window,
+    Refusal, Settlement, Window,
 };
 
 /// Makes the ledgers under test, without accounts, with room for at least a hundred.
 pub type Make<'a> = &'a dyn Fn() -> Arc<dyn Ledger>;
 
+const TARGET: TargetRef<'_> = TargetRef { provider: "openai", model: "gpt-4o", key: None };
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All checks, one after the other.
@@ -39,6 +40,7 @@ pub async fn all(make: Make<'_>) {
     what_is_dropped_goes_back(make).await;
     a_settlement_is_booked_in_full(make).await;
     an_extension_is_all_or_nothing(make).await;
+    what_is_estimated_is_marked(make).await;
     the_stated_wait_is_exact(make).await;
     reservations_outlast_their_window(make).await;
     operators_change_accounts(make).await;
@@ -56,6 +58,10 @@ struct Bench {
 
 fn usd(nanos: u64) -> NanoUsd {
     NanoUsd(nanos)
+}
+
+fn spent(nanos: u64) -> Settlement {
+    Settlement::reported(usd(nanos))
 }
 
 fn rolling(name: &str, amount: u64) -> CapRule {
@@ -78,7 +84,7 @@ impl Bench {
         let claimed = keys.iter().map(|(rule, key)| Claimed { rule: &self.rules[*rule], key: key.names() });
         let accounts: Vec<_> = claimed.collect();
         let id = ClaimId::new(CallId(u128::from(self.claims)), 0);
-        self.ledger.reserve(&Claim { id, accounts: &accounts, amount: usd(amount) }).await
+        self.ledger.reserve(&Claim { id, accounts: &accounts, amount: usd(amount), target: TARGET }).await
     }
 
     async fn granted(&mut self, accounts: &[(usize, &str)], amount: u64) -> Box<dyn Hold> {
@@ -94,7 +100,7 @@ impl Bench {
     }
 
     async fn spend(&mut self, accounts: &[(usize, &str)], amount: u64) {
-        self.granted(accounts, amount).await.settle(usd(amount));
+        self.granted(accounts, amount).await.settle(Settlement::reported(usd(amount)));
     }
 
     fn status(&self, rule: usize, tenant: &str) -> Option<AccountStatus> {
@@ -139,7 +145,7 @@ pub async fn all_accounts_or_none(make: Make<'_>) {
     let mut hold = bench.granted(&both, 50).await;
     bench.assert_is(0, "a", [0, 50, 0], "while reserved");
     bench.assert_is(1, "a", [0, 50, 0], "while reserved");
-    hold.settle(usd(30));
+    hold.settle(spent(30));
     bench.assert_is(0, "a", [30, 0, 0], "once settled");
     bench.assert_is(1, "a", [30, 0, 0], "once settled");
 }
@@ -149,13 +155,13 @@ pub async fn the_first_settlement_counts(make: Make<'_>) {
     let mut bench = Bench::new(make, [rolling("cap", 100)]);
     let mut hold = bench.granted(&[(0, "a")], 60).await;
     let other = bench.granted(&[(0, "a")], 20).await;
-    hold.settle(usd(10));
-    hold.settle(usd(50));
+    hold.settle(spent(10));
+    hold.settle(spent(50));
     drop(hold);
     bench.assert_is(0, "a", [10, 20, 0], "after two settlements and a drop");
     drop(other);
     let mut hold = bench.granted(&[(0, "a")], 60).await;
-    hold.settle(usd(10));
+    hold.settle(spent(10));
     assert!(hold.extend(usd(1)).await.is_err(), "a settled hold was extended");
     bench.assert_is(0, "a", [20, 0, 0], "after an extension of what is settled");
 }
@@ -167,19 +173,19 @@ pub async fn what_is_dropped_goes_back(make: Make<'_>) {
     bench.assert_is(0, "a", [0, 0, 0], "after a drop");
     let key = bench.key(0, "a");
     let accounts = [Claimed { rule: &bench.rules[0], key: key.names() }];
-    let claim = Claim { id: ClaimId::new(CallId(7), 0), accounts: &accounts, amount: usd(60) };
+    let claim = Claim { id: ClaimId::new(CallId(7), 0), accounts: &accounts, amount: usd(60), target: TARGET };
     drop(bench.ledger.reserve(&claim));
     bench.assert_is(0, "a", [0, 0, 0], "after nobody waited for a claim");
     let mut hold = bench.granted(&[(0, "a")], 50).await;
     drop(hold.extend(usd(20)));
-    hold.settle(usd(5));
+    hold.settle(spent(5));
     bench.assert_is(0, "a", [5, 0, 0], "after nobody waited for an extension");
 }
 
 /// What a call costs above its reservation is booked, and the account is closed until that is covered.
 pub async fn a_settlement_is_booked_in_full(make: Make<'_>) {
     let mut bench = Bench::new(make, [rolling("cap", 100)]);
-    bench.granted(&[(0, "a")], 50).await.settle(usd(130));
+    bench.granted(&[(0, "a")], 50).await.settle(spent(130));
     bench.assert_is(0, "a", [130, 0, 30], "after a call above its reservation");
     let refusal = bench.refused(&[(0, "a")], 0).await;
     assert_eq!(refusal.left, NanoUsd::ZERO, "in debt nothing is left");
@@ -187,6 +193,20 @@ pub async fn a_settlement_is_booked_in_full(make: Make<'_>) {
     bench.refused(&[(0, "a")], 0).await;
     bench.change(0, "a", Change::TopUp(usd(2))).await;
     drop(bench.granted(&[(0, "a")], 1).await);
+}
+
+/// How much of what was spent is by estimate is known as long as it counts.
+pub async fn what_is_estimated_is_marked(make: Make<'_>) {
+    let mut bench = Bench::new(make, [rolling("cap", 100)]);
+    bench.spend(&[(0, "a")], 20).await;
+    bench.granted(&[(0, "a")], 30).await.settle(Settlement { reported: usd(5), ..Settlement::estimated(usd(7)) });
+    let balance = bench.status(0, "a").map(|status| status.balances[0]);
+    let found = balance.map(|balance| (balance.spent, balance.estimated));
+    assert_eq!(found, Some((usd(32), usd(7))), "spent, and by estimate");
+    tokio::time::sleep(HOUR + HOUR / 50).await;
+    let balance = bench.status(0, "a").map(|status| status.balances[0]);
+    let found = balance.map_or((usd(0), usd(0)), |balance| (balance.spent, balance.estimated));
+    assert_eq!(found, (usd(0), usd(0)), "once the window has passed");
 }
 
 /// A hold that is extended has more in all of its accounts, and as much as before if one refuses.
@@ -198,7 +218,7 @@ pub async fn an_extension_is_all_or_nothing(make: Make<'_>) {
     hold.extend(usd(20)).await.expect("an extension that fits");
     assert_eq!(hold.amount(), usd(50));
     bench.assert_is(0, "a", [0, 50, 0], "once extended");
-    hold.settle(usd(45));
+    hold.settle(spent(45));
     bench.assert_is(1, "a", [45, 0, 0], "once settled");
 }
 
@@ -232,7 +252,7 @@ pub async fn reservations_outlast_their_window(make: Make<'_>) {
     tokio::time::sleep(24 * HOUR).await;
     bench.assert_is(0, "a", [0, 70, 0], "on the next day");
     bench.refused(&[(0, "a")], 31).await;
-    hold.settle(usd(65));
+    hold.settle(spent(65));
     bench.assert_is(0, "a", [65, 0, 0], "once settled");
 }
 
@@ -282,7 +302,7 @@ pub async fn new_rules_hold_at_once(make: Make<'_>) {
     bench.rules[0] = Arc::new(rolling("cap", 55));
     bench.refused(&[(0, "a")], 6).await;
     drop(bench.granted(&[(0, "a")], 5).await);
-    hold.settle(usd(10));
+    hold.settle(spent(10));
     bench.assert_is(0, "a", [50, 0, 0], "by the new rule");
 }
 
@@ -296,7 +316,7 @@ pub async fn caps_hold_under_any_history(make: Make<'_>) {
         let per_tenant = CapRule::new("tenant", Per::TENANT, Cap::new(usd(200), Window::Lifetime));
         let global = CapRule::new("all", Per::GLOBAL, Cap::new(usd(500), Window::Lifetime));
         let mut bench = Bench::new(make, [global, per_tenant]);
-        let (mut open, mut spent, mut excess) = (Vec::new(), [0_u64; 3], [0_u64; 3]);
+        let (mut open, mut sums, mut excess) = (Vec::new(), [0_u64; 3], [0_u64; 3]);
         for _ in 0..200 {
             let tenant = below(3) as usize;
             match below(6) {
@@ -310,10 +330,10 @@ pub async fn caps_hold_under_any_history(make: Make<'_>) {
                 3 => {
                     let (tenant, mut hold) = open.swap_remove(below(open.len() as u64) as usize);
                     let cost = below(100);
-                    spent[tenant] += cost;
+                    sums[tenant] += cost;
                     excess[tenant] += cost.saturating_sub(hold.amount().0);
-                    hold.settle(usd(cost));
-                    hold.settle(usd(below(100)));
+                    hold.settle(spent(cost));
+                    hold.settle(spent(below(100)));
                 }
                 4 => {
                     let at = below(open.len() as u64) as usize;
@@ -326,9 +346,9 @@ pub async fn caps_hold_under_any_history(make: Make<'_>) {
                 held.map(|(_, hold)| hold.amount().0).sum::<u64>()
             };
             for (at, tenant) in TENANTS.into_iter().enumerate() {
-                check(&bench, 1, tenant, [spent[at], reserved(Some(at)), excess[at]]);
+                check(&bench, 1, tenant, [sums[at], reserved(Some(at)), excess[at]]);
             }
-            check(&bench, 0, "-", [spent.iter().sum(), reserved(None), excess.iter().sum()]);
+            check(&bench, 0, "-", [sums.iter().sum(), reserved(None), excess.iter().sum()]);
         }
         open.clear();
         for (rule, tenant) in [(0, "-"), (1, "a"), (1, "b"), (1, "c")] {

@@ -5,6 +5,8 @@ use std::{collections::VecDeque, fmt, time::Duration};
 use jiff::{Timestamp, ToSpan, Unit, tz::TimeZone};
 use llm_core::NanoUsd;
 
+use crate::Settlement;
+
 /// For how long what was spent counts against a cap.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Window {
@@ -77,38 +79,61 @@ impl fmt::Debug for Window {
     }
 }
 
+/// What was spent, and how much of that is by estimate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Booked {
+    pub(crate) spent: NanoUsd,
+    pub(crate) estimated: NanoUsd,
+}
+
+impl Booked {
+    pub(crate) fn of(settlement: &Settlement) -> Self {
+        Self { spent: settlement.cost(), estimated: settlement.estimated }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.spent = self.spent.saturating_add(more.spent);
+        self.estimated = self.estimated.saturating_add(more.estimated);
+    }
+
+    fn subtract(&mut self, less: Self) {
+        self.spent = self.spent.saturating_sub(less.spent);
+        self.estimated = self.estimated.saturating_sub(less.estimated);
+    }
+}
+
 /// What has been spent within a window.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spent {
-    total: NanoUsd,
+    total: Booked,
     // Of a window of the calendar: when it ends. Zero before anything was spent.
     ends: Now,
     // Of a rolling one: what was spent in each of its parts, by the part's number since 1970, the oldest first.
-    parts: VecDeque<(u64, NanoUsd)>,
+    parts: VecDeque<(u64, Booked)>,
 }
 
 impl Spent {
     /// How much counts now.
-    pub(crate) fn total(&mut self, window: &Window, now: Now) -> NanoUsd {
+    pub(crate) fn total(&mut self, window: &Window, now: Now) -> Booked {
         self.forget(window, now);
         self.total
     }
 
     /// Whether nothing counts now.
     pub(crate) fn is_nothing(&mut self, window: &Window, now: Now) -> bool {
-        self.total(window, now) == NanoUsd::ZERO
+        self.total(window, now).spent == NanoUsd::ZERO
     }
 
-    pub(crate) fn add(&mut self, amount: NanoUsd, window: &Window, now: Now) {
+    pub(crate) fn add(&mut self, booked: Booked, window: &Window, now: Now) {
         self.forget(window, now);
-        self.total = self.total.saturating_add(amount);
+        self.total.add(booked);
         match window {
             Window::Rolling(length) => {
                 let part = part_of(*length, now);
                 match self.parts.back_mut() {
                     // A clock that was put back does not make newer spending older.
-                    Some((newest, spent)) if *newest >= part => *spent = spent.saturating_add(amount),
-                    Some(_) | None => self.parts.push_back((part, amount)),
+                    Some((newest, known)) if *newest >= part => known.add(booked),
+                    Some(_) | None => self.parts.push_back((part, booked)),
                 }
             }
             Window::Day(_) | Window::Month(_) | Window::Lifetime => {}
@@ -128,16 +153,16 @@ impl Spent {
     /// After how long no more than `room` counts, if nothing else is spent; `None` if that never comes.
     pub(crate) fn until_within(&mut self, room: NanoUsd, window: &Window, now: Now) -> Option<Duration> {
         self.forget(window, now);
-        if self.total <= room {
+        if self.total.spent <= room {
             return Some(Duration::ZERO);
         }
         match window {
             Window::Lifetime => None,
             Window::Day(_) | Window::Month(_) => Some(self.ends.saturating_sub(now)),
             Window::Rolling(length) => {
-                let mut left = self.total;
-                let passed = self.parts.iter().find(|(_, spent)| {
-                    left = left.saturating_sub(*spent);
+                let mut left = self.total.spent;
+                let passed = self.parts.iter().find(|(_, booked)| {
+                    left = left.saturating_sub(booked.spent);
                     left <= room
                 });
                 passed.map(|(part, _)| expiry(*length, *part).saturating_sub(now))
@@ -152,11 +177,11 @@ impl Spent {
             Window::Day(zone) => self.forget_calendar(zone, Unit::Day, now),
             Window::Month(zone) => self.forget_calendar(zone, Unit::Month, now),
             Window::Rolling(length) => {
-                while let Some((part, spent)) =
+                while let Some((part, booked)) =
                     self.parts.front().copied().filter(|(part, _)| expiry(*length, *part) <= now)
                 {
                     debug_assert!(part <= part_of(*length, now));
-                    self.total = self.total.saturating_sub(spent);
+                    self.total.subtract(booked);
                     self.parts.pop_front();
                 }
             }
@@ -165,7 +190,7 @@ impl Spent {
 
     fn forget_calendar(&mut self, zone: &TimeZone, unit: Unit, now: Now) {
         if now >= self.ends {
-            self.total = NanoUsd::ZERO;
+            self.total = Booked::default();
             (_, self.ends) = Window::calendar(zone, unit, now);
         }
     }
@@ -211,27 +236,31 @@ mod tests {
         NanoUsd(nanos)
     }
 
+    fn booked(nanos: u64) -> Booked {
+        Booked { spent: usd(nanos), estimated: usd(nanos / 2) }
+    }
+
     #[test]
     fn a_day_ends_at_midnight_in_its_zone() {
         let mut spent = Spent::default();
-        spent.add(usd(5), &Window::DAY, at("2026-02-28T23:59:59Z"));
+        spent.add(booked(5), &Window::DAY, at("2026-02-28T23:59:59Z"));
         assert_eq!(spent.until_within(usd(4), &Window::DAY, at("2026-02-28T23:59:59Z")), Some(Duration::from_secs(1)));
-        assert_eq!(spent.total(&Window::DAY, at("2026-02-28T23:59:59Z")), usd(5));
-        assert_eq!(spent.total(&Window::DAY, at("2026-03-01T00:00:00Z")), usd(0));
+        assert_eq!(spent.total(&Window::DAY, at("2026-02-28T23:59:59Z")).spent, usd(5));
+        assert_eq!(spent.total(&Window::DAY, at("2026-03-01T00:00:00Z")).spent, usd(0));
         let tokyo = Window::Day(TimeZone::fixed(jiff::tz::offset(9)));
         let mut spent = Spent::default();
-        spent.add(usd(5), &tokyo, at("2026-02-28T14:00:00Z"));
-        assert_eq!(spent.total(&tokyo, at("2026-02-28T14:59:59Z")), usd(5));
-        assert_eq!(spent.total(&tokyo, at("2026-02-28T15:00:00Z")), usd(0));
+        spent.add(booked(5), &tokyo, at("2026-02-28T14:00:00Z"));
+        assert_eq!(spent.total(&tokyo, at("2026-02-28T14:59:59Z")).spent, usd(5));
+        assert_eq!(spent.total(&tokyo, at("2026-02-28T15:00:00Z")).spent, usd(0));
     }
 
     #[test]
     fn a_month_ends_with_its_last_day() {
         let mut spent = Spent::default();
-        spent.add(usd(5), &Window::MONTH, at("2028-02-01T00:00:00Z"));
+        spent.add(booked(5), &Window::MONTH, at("2028-02-01T00:00:00Z"));
         let last = at("2028-02-29T23:00:00Z");
         assert_eq!(
-            (spent.total(&Window::MONTH, last), spent.until_within(usd(0), &Window::MONTH, last)),
+            (spent.total(&Window::MONTH, last).spent, spent.until_within(usd(0), &Window::MONTH, last)),
             (usd(5), Some(HOUR))
         );
         assert!(spent.is_nothing(&Window::MONTH, last + HOUR));
@@ -240,10 +269,10 @@ mod tests {
     #[test]
     fn all_time_never_ends() {
         let mut spent = Spent::default();
-        spent.add(usd(5), &Window::Lifetime, at("2026-01-01T00:00:00Z"));
+        spent.add(booked(5), &Window::Lifetime, at("2026-01-01T00:00:00Z"));
         let later = at("2126-01-01T00:00:00Z");
         assert_eq!(
-            (spent.total(&Window::Lifetime, later), spent.until_within(usd(4), &Window::Lifetime, later)),
+            (spent.total(&Window::Lifetime, later).spent, spent.until_within(usd(4), &Window::Lifetime, later)),
             (usd(5), None)
         );
     }
@@ -253,14 +282,14 @@ mod tests {
         let window = Window::Rolling(HOUR);
         let begin = at("2026-01-01T00:00:00Z");
         let mut spent = Spent::default();
-        spent.add(usd(3), &window, begin);
-        spent.add(usd(4), &window, begin + HOUR / 2);
+        spent.add(booked(3), &window, begin);
+        spent.add(booked(4), &window, begin + HOUR / 2);
         let now = begin + HOUR / 2;
         let minute = HOUR / 60;
         assert_eq!(spent.until_within(usd(7), &window, now), Some(Duration::ZERO));
         assert_eq!(spent.until_within(usd(4), &window, now), Some(HOUR / 2 + minute));
         assert_eq!(spent.until_within(usd(0), &window, now), Some(HOUR + minute));
-        assert_eq!(spent.total(&window, begin + HOUR + minute), usd(4));
+        assert_eq!(spent.total(&window, begin + HOUR + minute).spent, usd(4));
     }
 
     #[test]
@@ -268,10 +297,10 @@ mod tests {
         for window in [Window::DAY, Window::MONTH, Window::Rolling(HOUR), Window::Lifetime] {
             let now = at("2026-03-01T00:00:10Z");
             let mut spent = Spent::default();
-            spent.add(usd(5), &window, now);
+            spent.add(booked(5), &window, now);
             let before = now - Duration::from_secs(3600 * 48);
-            spent.add(usd(2), &window, before);
-            assert_eq!(spent.total(&window, now), usd(7), "{window:?}");
+            spent.add(booked(2), &window, before);
+            assert_eq!(spent.total(&window, now), Booked { spent: usd(7), estimated: usd(3) }, "{window:?}");
         }
     }
 
@@ -288,10 +317,10 @@ mod tests {
             let begin = at("2026-01-01T00:00:00Z");
             for (time, amount) in times {
                 let now = begin + Duration::from_secs(time);
-                spent.add(usd(amount), &window, now);
+                spent.add(booked(amount), &window, now);
                 known.push((time, amount));
                 let within = |span: u64| known.iter().filter(|(at, _)| at + span > time).map(|(_, amount)| amount).sum::<u64>();
-                let total = spent.total(&window, now).0;
+                let total = spent.total(&window, now).spent.0;
                 prop_assert!(total >= within(length) && total <= within(length + length / 60 + 1), "{total}");
             }
         }

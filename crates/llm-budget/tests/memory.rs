@@ -3,8 +3,10 @@
 use std::{alloc::System, hint::black_box, num::NonZeroUsize, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
-use llm_budget::{BudgetLayer, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, MemoryLedger, Per, Streams, Window};
-use llm_core::{CallId, Caller, Error, LlmRequest, LlmResponse, NanoUsd, Output, Target, Usage};
+use llm_budget::{
+    BudgetLayer, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, MemoryLedger, Per, Settlement, Streams, Window,
+};
+use llm_core::{CallId, Caller, Error, LlmRequest, LlmResponse, NanoUsd, Output, Target, TargetRef, Usage};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::{Layer, Service, service_fn};
 
@@ -89,6 +91,7 @@ fn three_accounts_are_reserved_and_settled() {
             ..llm_budget::AccountKey::new("per-user")
         },
     ];
+    let target = TargetRef { provider: "openai", model: "gpt-4o", key: None };
     for count in [1, 3] {
         let claimed = rules.iter().zip(&keys).map(|(rule, key)| Claimed { rule, key: key.names() });
         let accounts: Vec<_> = claimed.take(count).collect();
@@ -96,9 +99,9 @@ fn three_accounts_are_reserved_and_settled() {
         let began = Instant::now();
         for round in 0..ROUNDS {
             let id = ClaimId::new(CallId(u128::from(round)), 0);
-            let held = ledger.reserve(&Claim { id, accounts: &accounts, amount: NanoUsd(1_000) }).into_ready();
+            let held = ledger.reserve(&Claim { id, accounts: &accounts, amount: NanoUsd(1_000), target }).into_ready();
             let mut hold = held.expect("it is in memory").expect("it fits");
-            hold.settle(NanoUsd(10));
+            hold.settle(Settlement::reported(NanoUsd(10)));
         }
         println!("{count} accounts: {} ns", began.elapsed().as_nanos() / u128::from(ROUNDS));
         let mut reserved = NanoUsd::ZERO;

@@ -129,12 +129,14 @@ async fn play(steps: Vec<Step>) {
             named.map(|(_, balance)| balance.reserved.0).sum::<u64>()
         };
         assert_eq!(reserved("all"), reserved("day"), "every reservation stands in both of its accounts");
-        let spent = balances.iter().find(|(name, _)| name == "all").map_or(0, |(_, balance)| balance.spent.0);
+        let all = balances.iter().find(|(name, _)| name == "all").map(|(_, balance)| *balance);
+        let (spent, by_estimate) = all.map_or((0, 0), |balance| (balance.spent.0, balance.estimated.0));
         let models = stage.handle.models();
         let booked: NanoUsd = models.iter().map(|spend| spend.reported).sum();
         let estimated: NanoUsd = models.iter().map(|spend| spend.estimated).sum();
         assert_eq!(booked.0, reported, "what providers reported, to the nano-dollar");
         assert_eq!(spent, booked.0 + estimated.0, "all that was spent, over all days");
+        assert_eq!(spent - by_estimate, reported, "the account tells what providers' logs say, and marks the rest");
     }
     drop(open);
     for (name, balance) in balances(&stage.handle) {

@@ -129,6 +129,7 @@ async fn figures_have_labels_that_no_caller_makes_up() {
     });
     let expected = [
         "llm.budget.spent{budget=per-tenant,window=day} 0.1",
+        "llm.budget.estimated{budget=per-tenant,window=day} 0",
         "llm.budget.reserved{budget=per-tenant,window=day} 0",
         "llm.budget.debt{budget=per-tenant,window=day} 0",
         "llm.budget.accounts{budget=per-tenant} 2",

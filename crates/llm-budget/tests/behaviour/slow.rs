@@ -9,7 +9,7 @@ use std::{
 use futures_util::FutureExt;
 use llm_budget::{
     AccountKey, AccountRef, AccountStatus, BudgetLayer, CapRule, Change, Claim, Claimed, Hold, Ledger, LedgerFuture,
-    MemoryLedger, Metered, Reason, Refusal, Streams, suite,
+    MemoryLedger, Metered, Reason, Refusal, Settlement, Streams, suite,
 };
 use llm_core::{ErrorKind, NanoUsd, NoticeListener};
 use llm_test::{Answer, Probe};
@@ -34,7 +34,7 @@ impl Ledger for Distant {
         let memory = Arc::clone(&self.memory);
         let accounts: Vec<(Arc<CapRule>, AccountKey)> =
             claim.accounts.iter().map(|account| (Arc::clone(account.rule), account.key.to_key())).collect();
-        let (id, amount, is_cut_off) = (claim.id, claim.amount, self.is_cut_off);
+        let (id, amount, target, is_cut_off) = (claim.id, claim.amount, claim.target.to_target(), self.is_cut_off);
         LedgerFuture::pending(async move {
             tokio::time::sleep(FAR).await;
             if is_cut_off {
@@ -42,7 +42,7 @@ impl Ledger for Distant {
                 return Err(Refusal { rule, reason: Reason::Unreachable, left, available: left, wait: None });
             }
             let accounts: Vec<_> = accounts.iter().map(|(rule, key)| Claimed { rule, key: key.names() }).collect();
-            let held = memory.reserve(&Claim { id, accounts: &accounts, amount }).await;
+            let held = memory.reserve(&Claim { id, accounts: &accounts, amount, target: target.names() }).await;
             held.map(|hold| Box::new(DistantHold(Arc::new(Mutex::new(hold)))) as Box<dyn Hold>)
         })
     }
@@ -82,8 +82,8 @@ impl Hold for DistantHold {
         })
     }
 
-    fn settle(&mut self, spent: NanoUsd) {
-        self.0.lock().unwrap().settle(spent);
+    fn settle(&mut self, settlement: Settlement) {
+        self.0.lock().unwrap().settle(settlement);
     }
 }
 
