@@ -9,7 +9,8 @@ use std::{
 };
 
 use llm_budget::{
-    AccountKey, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, LimitLayer, MemoryLedger, Per, Window, limit::LimitRule,
+    AccountKey, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, LimitLayer, MemoryLedger, Per, Settlement, Window,
+    limit::LimitRule,
 };
 use llm_core::{CallId, Caller, LlmRequest};
 use tower::{Layer, Service};
@@ -49,9 +50,10 @@ fn ledger(accounts: NonZeroUsize, window: Window) -> MemoryLedger {
     for number in 0..accounts.get() {
         let key = AccountKey { tenant: Some(tenant(number).into()), ..AccountKey::new(rule.name().clone()) };
         let accounts = [Claimed { rule: &rule, key: key.names() }];
-        let claim = Claim { id: ClaimId::new(CallId(7), 0), accounts: &accounts, amount: own::AMOUNT };
+        let id = ClaimId::new(CallId(7), 0);
+        let claim = Claim { id, accounts: &accounts, amount: own::AMOUNT, target: own::TARGET };
         let reserved = ledger.reserve(&claim).into_ready().expect("it is in memory");
-        reserved.expect("there is room").settle(own::COST);
+        reserved.expect("there is room").settle(Settlement::reported(own::COST));
     }
     ledger
 }

@@ -2,8 +2,8 @@
 
 use std::{hint::black_box, sync::Arc};
 
-use llm_budget::{AccountKey, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, MemoryLedger, Per, Window};
-use llm_core::{CallId, NanoUsd};
+use llm_budget::{AccountKey, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, MemoryLedger, Per, Settlement, Window};
+use llm_core::{CallId, NanoUsd, TargetRef};
 use smallvec::SmallVec;
 
 use super::{Accounts, locked};
@@ -14,6 +14,9 @@ use crate::{
 
 /// What the names of our cases begin with.
 pub(super) const NAME: &str = "llm-budget, ";
+
+/// Where calls go.
+pub(super) const TARGET: TargetRef<'_> = TargetRef { provider: "openai", model: "gpt-4o", key: None };
 
 /// What is set aside, and what it comes to.
 pub(super) const AMOUNT: NanoUsd = NanoUsd(1_000_000);
@@ -56,9 +59,10 @@ fn case(name: &str, accounts: Accounts, rules: &[(&str, Per)], tenants: Tenants)
             by_turns(keys, move |keys, _| {
                 let claimed = rules.iter().zip(keys).map(|((rule, _), key)| Claimed { rule, key: key.names() });
                 let accounts: SmallVec<[_; 4]> = claimed.collect();
-                let claim = Claim { id: ClaimId::new(CallId(7), 0), accounts: &accounts, amount: AMOUNT };
+                let id = ClaimId::new(CallId(7), 0);
+                let claim = Claim { id, accounts: &accounts, amount: AMOUNT, target: TARGET };
                 let reserved = ledger.reserve(black_box(&claim)).into_ready().expect("it is in memory");
-                reserved.expect("it is within every cap").settle(COST);
+                reserved.expect("it is within every cap").settle(Settlement::reported(COST));
             })
         })
     });
