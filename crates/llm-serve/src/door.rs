@@ -19,6 +19,7 @@ use crate::{
     exchange::post,
     models,
     refusal::Refusal,
+    remaining::{Remaining, Teller},
     responder::Responder,
 };
 
@@ -30,6 +31,7 @@ pub struct Door<S> {
     inner: S,
     serves: Serves,
     options: DoorOptions,
+    remaining: Option<Teller>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,12 +91,25 @@ impl<S> Door<S> {
     }
 
     fn serving(inner: S, serves: Serves) -> Self {
-        Self { inner, serves, options: DoorOptions::new() }
+        Self { inner, serves, options: DoorOptions::new(), remaining: None }
     }
 
     /// Replaces the options. Defaults to [`DoorOptions::new`].
     pub fn options(self, options: DoorOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Tells callers what is left of what they may use, in headers of everything that comes of a call: of an answer when it
+    /// is over, of a stream when it begins, and of a failure. `tell` is asked then, with the request as it came in. Off by
+    /// default.
+    ///
+    /// | header | says |
+    /// |---|---|
+    /// | `x-ratelimit-limit-requests`, `-remaining-requests`, `-reset-requests`, and the same of `tokens` | to OpenAI's clients: of limits, with the time until all is there again as a Go duration (`6m0s`) |
+    /// | `anthropic-ratelimit-requests-limit`, `-remaining`, `-reset`, and the same of `tokens`, `input-tokens` and `output-tokens` | to Anthropic's: the same, with that instant (RFC 3339) |
+    /// | `x-llm-budget` | of up to eight budgets, in dollars, and the seconds until all is there again: `"per-tenant";left="1.94003";cap="2.00";reset=3600` |
+    pub fn remaining(self, tell: impl Fn(&LlmRequest) -> Remaining + Send + Sync + 'static) -> Self {
+        Self { remaining: Some(Teller::new(tell)), ..self }
     }
 }
 
@@ -116,14 +131,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (dialect, models) = match &self.serves {
-            Serves::One(endpoint) => return post(&self.inner, *endpoint, self.options, request),
+            Serves::One(endpoint) => return post(&self.inner, *endpoint, self.options, &self.remaining, request),
             Serves::All { dialect, models } => {
                 (dialect.unwrap_or_else(|| CallerDialect::of(request.uri(), request.headers())), models)
             }
         };
         let path = relative(request.uri().path());
         if let Some(endpoint) = Endpoint::at(path).filter(|endpoint| endpoint.dialect() == dialect) {
-            return post(&self.inner, endpoint, self.options, request);
+            return post(&self.inner, endpoint, self.options, &self.remaining, request);
         }
         ResponseFuture::ready(match path.strip_prefix("/models/").or((path == "/models").then_some("")) {
             Some(id) => models::answer(models, id, dialect, &request),

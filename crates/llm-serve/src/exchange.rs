@@ -14,13 +14,20 @@ use crate::{
     endpoint::Endpoint,
     intake::take_in,
     refusal::Refusal,
+    remaining::Teller,
     responder::Responder,
     stream::{Awaited, EventStream},
 };
 
 /// Answers a `POST` to an endpoint with the help of a clone of `service`, which is readied when the request has been
 /// understood.
-pub(crate) fn post<S, B>(service: &S, endpoint: Endpoint, options: DoorOptions, request: Request<B>) -> ResponseFuture
+pub(crate) fn post<S, B>(
+    service: &S,
+    endpoint: Endpoint,
+    options: DoorOptions,
+    remaining: &Option<Teller>,
+    request: Request<B>,
+) -> ResponseFuture
 where
     S: Service<LlmRequest, Response = LlmResponse> + Clone + Send + 'static,
     S::Error: Into<Error>,
@@ -32,11 +39,17 @@ where
         let responder = Responder::new(endpoint.dialect(), request.headers(), &options);
         return ResponseFuture::ready(responder.refuse(&Refusal::wrong_method("POST")));
     }
-    ResponseFuture::call(exchange(service.clone(), endpoint, options, request))
+    ResponseFuture::call(exchange(service.clone(), endpoint, options, remaining.clone(), request))
 }
 
 /// Takes the request in, calls the service, and answers whatever comes of it.
-async fn exchange<S, B>(service: S, endpoint: Endpoint, options: DoorOptions, request: Request<B>) -> Response<DoorBody>
+async fn exchange<S, B>(
+    service: S,
+    endpoint: Endpoint,
+    options: DoorOptions,
+    remaining: Option<Teller>,
+    request: Request<B>,
+) -> Response<DoorBody>
 where
     S: Service<LlmRequest, Response = LlmResponse> + Send + 'static,
     S::Error: Into<Error>,
@@ -51,7 +64,7 @@ where
         Ok(request) => request,
         Err(refusal) => return responder.refuse(&refusal),
     };
-    let responder = responder.of_call(request.context());
+    let responder = responder.of_call(&request, remaining);
     let answered = if request.is_stream() {
         stream(service, request, dialect, &options, &responder).await
     } else {

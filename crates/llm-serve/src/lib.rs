@@ -82,7 +82,8 @@
 //! | | `x-should-retry` | whether the client should send the same request again; `false` once our own attempts are used up |
 //! | | `retry-after`, `retry-after-ms` | when, where that is known, in seconds and milliseconds rounded up |
 //!
-//! [`DoorOptions::provenance_headers`] leaves out those of calls and answers.
+//! [`DoorOptions::provenance_headers`] leaves out those of calls and answers. [`Door::remaining`] adds what is left of limits and
+//! budgets.
 //!
 //! # Clone
 //!
@@ -114,6 +115,7 @@ mod options;
 mod page;
 mod refusal;
 mod refuser;
+mod remaining;
 mod responder;
 mod stream;
 mod told;
@@ -125,3 +127,4 @@ pub use llm_wire::ModelInfo;
 pub use models::{ModelList, Models};
 pub use options::DoorOptions;
 pub use refuser::Refuser;
+pub use remaining::{Remaining, RemainingBudget};

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use llm_core::{CacheStatus, CallId, Context, Head, NanoUsd, Served, Target};
+use llm_core::{CacheStatus, CallId, Context, Head, LlmRequest, NanoUsd, Served, Target};
 
 use crate::{
     DoorBody, DoorOptions,
     dialect::CallerDialect,
     refusal::{Refusal, origin},
+    remaining::Teller,
     told::{Attempts, Name, dollars},
 };
 
@@ -44,6 +45,8 @@ pub(crate) struct Responder {
     /// The call, once the request is understood.
     context: Option<Context>,
     provenance: bool,
+    /// Who knows what is left, and the request that it is told of.
+    remaining: Option<(Teller, LlmRequest)>,
 }
 
 impl Responder {
@@ -51,11 +54,12 @@ impl Responder {
         // An id is a word, not a letter: a longer one is not sent back.
         const LONGEST_ID: usize = 128;
         let request_id = headers.get(REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= LONGEST_ID).cloned();
-        Self { dialect, request_id, context: None, provenance: options.provenance_headers }
+        Self { dialect, request_id, context: None, provenance: options.provenance_headers, remaining: None }
     }
 
-    pub(crate) fn of_call(self, context: &Context) -> Self {
-        Self { context: Some(context.clone()), ..self }
+    pub(crate) fn of_call(self, request: &LlmRequest, remaining: Option<Teller>) -> Self {
+        let remaining = remaining.map(|teller| (teller, request.clone()));
+        Self { context: Some(request.context().clone()), remaining, ..self }
     }
 
     /// What is told without a call.
@@ -70,6 +74,7 @@ impl Responder {
             tell_provenance(response.headers_mut(), context, &attempts, Some(head));
             tell_cost(response.headers_mut(), &attempts, Some(head));
         }
+        self.tell_remaining(response.headers_mut());
         response
     }
 
@@ -86,6 +91,7 @@ impl Responder {
         if let Some((context, attempts)) = self.provenance() {
             tell_provenance(headers, context, &attempts, head);
         }
+        self.tell_remaining(headers);
         response
     }
 
@@ -125,6 +131,7 @@ impl Responder {
         {
             headers.insert(TARGET, target);
         }
+        self.tell_remaining(headers);
         response
     }
 
@@ -149,6 +156,12 @@ impl Responder {
             CallerDialect::Anthropic => _ = headers.insert(BARE_REQUEST_ID, id.clone()),
         }
         headers.insert(REQUEST_ID, id);
+    }
+
+    fn tell_remaining(&self, headers: &mut HeaderMap) {
+        if let Some((teller, request)) = &self.remaining {
+            teller.write(request, self.dialect, headers);
+        }
     }
 
     /// The call and its attempts so far, if callers are told of them.

@@ -114,16 +114,20 @@ pub(crate) struct Name<'a>(pub(crate) &'a Target);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let printable = |character: char| match character {
-            '"' | '\\' => '?',
-            ' '..='~' => character,
-            _ => '?',
-        };
         let Self(target) = self;
         let mut name = |part: &str| part.chars().try_for_each(|character| f.write_char(printable(character)));
         name(target.provider())?;
         name("/")?;
         name(target.model())
+    }
+}
+
+/// A character as it may stand within a string of a structured field.
+pub(crate) fn printable(character: char) -> char {
+    match character {
+        '"' | '\\' => '?',
+        ' '..='~' => character,
+        _ => '?',
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the headers of a provider's answer say: rate limits, when to come back, whether to, and the id for its support.
+//! What the headers of a provider's answer say: rate limits, when to come back, whether to, and the id for its support;
+//! and rate limits of our own, as clients look for them.
 //!
 //! Nothing here needs to know the provider: the names differ enough to be looked for one after the other. A header
 //! that is missing, malformed or senseless is absent; no bytes make these functions fail.
@@ -10,8 +11,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::HeaderMap;
-use llm_core::{Quota, RateLimits};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llm_core::{Dialect, Quota, RateLimits};
 
 /// The header names of one limit. Empty where the provider tells nothing.
 struct Names {
@@ -141,6 +142,37 @@ pub(crate) fn reset_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         .filter_map(|quota| quota.reset)
         .max()
         .and_then(time::sensible)
+}
+
+/// Writes rate limits as clients of `dialect` look for them: under the names of OpenAI, with resets as Go writes durations,
+/// or of Anthropic, with resets as instants. What is absent is not written, and OpenAI has no names for input or output
+/// tokens by themselves. Resets are rounded up, to milliseconds or to seconds.
+pub fn write_rate_limits(headers: &mut HeaderMap, limits: &RateLimits, dialect: Dialect, now: SystemTime) {
+    let RateLimits { requests, tokens, input_tokens, output_tokens } = limits;
+    let place = match dialect {
+        Dialect::OpenAi => 0,
+        Dialect::Anthropic => 1,
+    };
+    let alone = [(input_tokens, INPUT_TOKENS), (output_tokens, OUTPUT_TOKENS)];
+    let alone = alone.into_iter().filter(|_| place > 0).map(|(quota, table)| (quota, &table[0]));
+    let names = [(requests, &REQUESTS[place]), (tokens, &TOKENS[place])];
+    for (quota, names) in names.into_iter().chain(alone) {
+        let Quota { limit, remaining, reset } = quota;
+        let mut write = |name, value: HeaderValue| _ = headers.insert(HeaderName::from_static(name), value);
+        if let Some(limit) = *limit {
+            write(names.limit, limit.into());
+        }
+        if let Some(remaining) = *remaining {
+            write(names.remaining, remaining.into());
+        }
+        let reset = reset.and_then(|reset| match dialect {
+            Dialect::OpenAi => Some(time::go_duration(reset)),
+            Dialect::Anthropic => time::instant_after(reset, now),
+        });
+        if let Some(reset) = reset {
+            write(names.reset, HeaderValue::try_from(reset).expect("digits, letters, dots, dashes and colons"));
+        }
+    }
 }
 
 fn quota(headers: &HeaderMap, table: &[Names], now: SystemTime) -> Quota {

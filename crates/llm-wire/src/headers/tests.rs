@@ -267,3 +267,51 @@ proptest! {
         prop_assert!(wait.abs_diff(Duration::new(seconds.into(), nanos)) <= Duration::from_nanos(1));
     }
 }
+
+#[test]
+fn what_is_written_for_clients_is_what_is_read_of_providers() {
+    let quota = |limit, remaining, millis| Quota {
+        limit: Some(limit),
+        remaining: Some(remaining),
+        reset: Some(Duration::from_millis(millis)),
+    };
+    let limits = RateLimits {
+        requests: quota(60, 59, 1_000),
+        tokens: Quota { reset: None, ..quota(200_000, 0, 0) },
+        ..RateLimits::default()
+    };
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+        let mut headers = HeaderMap::new();
+        write_rate_limits(&mut headers, &limits, dialect, now);
+        assert_eq!(rate_limits(&headers, now), Some(limits), "{dialect:?}");
+        assert_eq!(headers.len(), 5, "what is absent is not written");
+    }
+    let apart = RateLimits { input_tokens: quota(9, 1, 500), output_tokens: quota(8, 2, 1_500), ..limits };
+    let mut headers = HeaderMap::new();
+    write_rate_limits(&mut headers, &apart, Dialect::OpenAi, now);
+    assert_eq!(rate_limits(&headers, now), Some(limits), "it has no names for them");
+    write_rate_limits(&mut headers, &apart, Dialect::Anthropic, now);
+    assert_eq!(headers["anthropic-ratelimit-input-tokens-reset"], "2023-11-14T22:13:21Z");
+    assert_eq!(headers["anthropic-ratelimit-output-tokens-reset"], "2023-11-14T22:13:22Z");
+}
+
+#[test]
+fn delays_are_written_as_go_writes_them() {
+    let rows = [
+        (0, "0ms"),
+        (12, "12ms"),
+        (1_000, "1s"),
+        (8_640, "8.64s"),
+        (10_000, "10s"),
+        (66_779, "1m6.779s"),
+        (360_000, "6m0s"),
+        (3_600_000, "1h0m0s"),
+    ];
+    for (millis, text) in rows {
+        let delay = Duration::from_millis(millis);
+        assert_eq!(time::go_duration(delay), text);
+        assert_eq!(time::until_reset(text, SystemTime::UNIX_EPOCH), Some(delay));
+    }
+    assert_eq!(time::go_duration(Duration::from_nanos(1)), "1ms", "rounded up");
+}

@@ -1,4 +1,4 @@
-//! The ways in which providers write a delay.
+//! The ways in which providers write a delay: read, and written.
 
 use std::time::{Duration, SystemTime};
 
@@ -59,6 +59,29 @@ pub(crate) fn until_reset(text: &str, now: SystemTime) -> Option<Duration> {
         at.duration_since(now).unwrap_or_default()
     };
     (wait <= LONGEST).then_some(wait)
+}
+
+/// A delay as Go writes it, to the millisecond: `12ms`, `8.64s`, `6m0s`.
+pub(crate) fn go_duration(delay: Duration) -> String {
+    let millis = delay.as_nanos().div_ceil(1_000_000);
+    if millis < 1_000 {
+        return format!("{millis}ms");
+    }
+    let (minutes, millis) = (millis / 60_000, millis % 60_000);
+    let fraction = format!(".{:03}", millis % 1_000);
+    let seconds = format!("{}{}s", millis / 1_000, fraction.trim_end_matches(['0', '.']));
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => seconds,
+        (0, minutes) => format!("{minutes}m{seconds}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    }
+}
+
+/// The instant after a delay, as RFC 3339 writes it, to the second; `None` beyond the years that it can write.
+pub(crate) fn instant_after(delay: Duration, now: SystemTime) -> Option<String> {
+    let at = jiff::Timestamp::try_from(now.checked_add(delay)?).ok()?;
+    let up = i64::from(at.subsec_nanosecond() > 0);
+    Some(jiff::Timestamp::from_second(at.as_second() + up).ok()?.to_string())
 }
 
 fn until_epoch(seconds: f64, now: SystemTime) -> Option<Duration> {
