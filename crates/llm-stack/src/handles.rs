@@ -3,7 +3,7 @@
 use llm_breaker::BreakerHandle;
 use llm_budget::{BudgetHandle, limit::LimitHandle};
 use llm_classify::ClassifyHandle;
-use llm_core::{Health, HealthState, Measure, Measures, Target};
+use llm_core::{Health, HealthState, Measure, Measures, NoticeListener, Target};
 use llm_fallback::FallbackHandle;
 use llm_retry::{HedgeHandle, RetryHandle};
 use llm_router::RouterHandle;
@@ -33,6 +33,20 @@ pub struct Handles {
     pub breaker: Option<BreakerHandle>,
     /// Of the timeout layer.
     pub timeout: Option<TimeoutHandle>,
+}
+
+impl Handles {
+    /// Listeners to all that the layers tell operators from now on, one for each layer that tells anything.
+    pub fn notices(&self) -> Vec<NoticeListener> {
+        // Classification, hedge, retry and timeout have nothing to tell.
+        let Self { classify: _, fallback, limit, router, hedge: _, retry: _, budget, breaker, timeout: _ } = self;
+        let mut listeners = vec![router.notices()];
+        listeners.extend(fallback.as_ref().map(FallbackHandle::notices));
+        listeners.extend(limit.as_ref().map(LimitHandle::notices));
+        listeners.extend(budget.as_ref().map(BudgetHandle::notices));
+        listeners.extend(breaker.as_ref().map(BreakerHandle::notices));
+        listeners
+    }
 }
 
 impl Measures for Handles {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{Request, State, rejection::QueryRejection},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -21,10 +21,13 @@ use crate::{
     circuits,
     hosts::Hosts,
     keys::{is_same_key, presented},
+    limits,
     live::Reloads,
+    notices::{self, Recent},
     plain::find_ambiguity,
     routes,
     server::Phase,
+    spend,
     stats::Stats,
 };
 
@@ -36,6 +39,7 @@ pub(crate) struct Admin {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) started: Instant,
     pub(crate) reloads: Reloads,
+    pub(crate) notices: Recent,
 }
 
 /// Whom the admin listener lets in.
@@ -45,16 +49,22 @@ struct Guard {
     hosts: Hosts,
 }
 
-/// The pages for operators. No page changes anything when it is looked at; `POST /circuits` and `POST /routes` do.
+/// The pages for operators. No page changes anything when it is looked at; `POST /circuits`, `POST /routes` and
+/// `POST /spend` do.
 pub(crate) fn app(admin: Admin, key: SecretString, hosts: Hosts) -> Router {
     let guard = Guard { key: Arc::new(key), hosts };
     let circuits = get(circuits::show).post(circuits::control).with_state(admin.stack.clone());
+    let spend = get(spend::show).post(spend::control).with_state(admin.stack.clone());
+    let limits = get(limits::show).with_state(admin.stack.clone());
     let routes = get(routes::show).post(routes::control).with_state(admin.stack.clone());
     Router::new()
+        .route("/notices", get(notices::show).with_state(admin.notices.clone()))
         .route("/status", get(status))
         .with_state(admin)
         .route("/circuits", circuits)
         .route("/routes", routes)
+        .route("/spend", spend)
+        .route("/limits", limits)
         .layer(middleware::from_fn_with_state(guard, let_in))
 }
 
@@ -91,6 +101,11 @@ async fn status(State(admin): State<Admin>) -> Response {
         "measures": measures(&admin.stack),
     });
     page(&status)
+}
+
+/// The answer to a query that makes no sense.
+pub(crate) fn unreadable(error: QueryRejection) -> Response {
+    (error.status(), format!("{}\n", error.body_text())).into_response()
 }
 
 /// What operators see is of this moment, and not to be kept.

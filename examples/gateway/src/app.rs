@@ -29,6 +29,7 @@ use crate::{
     entrance::{Entrance, Names},
     hosts::Hosts,
     keys::Keys,
+    remaining,
     server::{App, Phase},
     stats::Stats,
 };
@@ -53,8 +54,13 @@ where
         .attempts(server.attempts)
         .provenance_headers(server.provenance_headers)
         .cost_comment(server.cost_comment);
+    let mut doors = Door::new(stats.layer(stack.service()), models(stack)).options(options);
+    if server.remaining_headers {
+        let handles = stack.handles().clone();
+        doors = doors.remaining(move |request| remaining::of(&handles, request));
+    }
     let entrance = Arc::new(Entrance {
-        doors: Door::new(stats.layer(stack.service()), models(stack)).options(options),
+        doors,
         health: Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz).with_state((phase, stack.clone()))),

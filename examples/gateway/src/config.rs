@@ -70,6 +70,8 @@ pub(crate) struct ServerConfig {
     pub(crate) attempts: NonZeroU32,
     /// Whether answers tell where they come from, in `x-llm-*` headers.
     pub(crate) provenance_headers: bool,
+    /// Whether answers tell what is left of the caller's limits and budgets.
+    pub(crate) remaining_headers: bool,
     /// Whether a stream ends with a comment that tells its cost.
     pub(crate) cost_comment: bool,
     /// How long the gateway, told to stop, serves on while `/readyz` says that it is about to.
@@ -96,6 +98,7 @@ impl Default for ServerConfig {
             head_after: Duration::from_secs(20),
             attempts: NonZeroU32::new(3).expect("three is not zero"),
             provenance_headers: true,
+            remaining_headers: false,
             cost_comment: false,
             drain_delay: Duration::ZERO,
             grace: Duration::from_secs(30),
@@ -237,7 +240,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// The tables of the layers, in which there are names and no keys.
-const LAYERS: [&str; 7] = ["classify", "fallback", "router", "hedge", "retry", "breaker", "timeout"];
+const LAYERS: [&str; 9] = ["classify", "fallback", "limit", "router", "hedge", "retry", "budget", "breaker", "timeout"];
 
 /// Whether a text could be a key: not a name, not the place of a file, and not a variable of the environment, all of
 /// which an operator wants to read. No key that is worth anything is shorter than eight characters.

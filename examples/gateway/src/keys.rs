@@ -16,6 +16,8 @@ use crate::config::ConfigError;
 pub(crate) struct KeyConfig {
     /// The SHA-256 of the key in 64 hexadecimal digits, as `printf %s "$KEY" | sha256sum` prints it.
     pub(crate) sha256: KeyHash,
+    /// What it is called, for budgets and limits of single keys. No other key has that name.
+    pub(crate) name: Option<String>,
     /// The customer that the key belongs to.
     pub(crate) tenant: String,
     /// The person or machine within the tenant.
@@ -32,8 +34,12 @@ pub(crate) struct KeyConfig {
 impl KeyConfig {
     /// The field that has a name in it which is blank.
     fn find_blank(&self) -> Option<&'static str> {
-        let names =
-            [("tenant", Some(&self.tenant)), ("user", self.user.as_ref()), ("workflow", self.workflow.as_ref())];
+        let names = [
+            ("name", self.name.as_ref()),
+            ("tenant", Some(&self.tenant)),
+            ("user", self.user.as_ref()),
+            ("workflow", self.workflow.as_ref()),
+        ];
         names.into_iter().find_map(|(field, name)| name.is_some_and(|name| name.trim().is_empty()).then_some(field))
     }
 }
@@ -97,12 +103,15 @@ type Buckets = HashMap<[u8; 8], Vec<(KeyHash, Known)>>;
 
 impl Keys {
     /// # Errors
-    /// When a key stands there twice, a name is blank, or a list of models is empty.
+    /// When a key or its name stands there twice, a name is blank, or a list of models is empty.
     pub(crate) fn new(configs: &[KeyConfig]) -> Result<Self, ConfigError> {
         let mut keys = Buckets::new();
         for (at, config) in configs.iter().enumerate() {
             if let Some(field) = config.find_blank() {
                 return Err(ConfigError::at(format!("keys[{at}].{field}"), "the name is blank"));
+            }
+            if config.name.is_some() && configs[..at].iter().any(|other| other.name == config.name) {
+                return Err(ConfigError::at(format!("keys[{at}].name"), "another key has this name"));
             }
             let bucket = keys.entry(config.sha256.bucket()).or_default();
             if bucket.iter().any(|(known, _)| *known == config.sha256) {
@@ -112,9 +121,9 @@ impl Keys {
             let caller = Caller {
                 tenant: Some(Arc::from(&*config.tenant)),
                 user: name(&config.user),
-                key: None,
                 workflow: name(&config.workflow),
                 job: None,
+                key: name(&config.name),
             };
             let allowed = match &config.models {
                 Some(models) if models.is_empty() => {
@@ -132,6 +141,16 @@ impl Keys {
     /// Whether a key stands for the tenant.
     pub(crate) fn has_tenant(&self, name: &str) -> bool {
         self.0.values().flatten().any(|(_, known)| known.caller.tenant.as_deref() == Some(name))
+    }
+
+    /// Whether a key is called that.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.0.values().flatten().any(|(_, known)| known.caller.key.as_deref() == Some(name))
+    }
+
+    /// Whether there is a key without a name.
+    pub(crate) fn has_nameless(&self) -> bool {
+        self.0.values().flatten().any(|(_, known)| known.caller.key.is_none())
     }
 
     /// True when nobody needs a key.
@@ -169,7 +188,8 @@ mod tests {
 
     fn config(key: &str, tenant: &str) -> KeyConfig {
         let sha256 = KeyHash::of(key.as_bytes());
-        KeyConfig { sha256, tenant: tenant.to_owned(), user: None, workflow: None, models: None, sensitive: false }
+        let tenant = tenant.to_owned();
+        KeyConfig { sha256, name: None, tenant, user: None, workflow: None, models: None, sensitive: false }
     }
 
     #[test]
@@ -184,6 +204,15 @@ mod tests {
     fn the_same_key_twice_is_refused() {
         let twice = Keys::new(&[config("one", "acme"), config("one", "zeta")]).unwrap_err();
         assert_eq!(twice.path, "keys[1].sha256");
+    }
+
+    #[test]
+    fn two_keys_of_one_name_are_refused() {
+        let named = |key| KeyConfig { name: Some("ci".to_owned()), ..config(key, "acme") };
+        assert_eq!(Keys::new(&[named("one"), named("two")]).unwrap_err().path, "keys[1].name");
+        let keys = Keys::new(&[named("one"), config("two", "acme")]).unwrap();
+        assert_eq!(keys.find(b"one").and_then(|known| known.caller.key.as_deref()), Some("ci"));
+        assert!(keys.has_name("ci") && !keys.has_name("other") && keys.has_nameless());
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::{
     config::{AdminConfig, GatewayConfig, ServerConfig},
     hosts::Hosts,
     linger::Lingering,
+    notices::Recent,
     plan::Plan,
     server::{self, App, Phase},
     signals::{Signals, Told},
@@ -40,8 +41,13 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
         None => None,
     };
     let (phase, phases) = watch::channel(Phase::Serving);
-    let running =
-        Running { stats: Stats::default(), phase: phases, started: Instant::now(), reloads: Reloads::default() };
+    let running = Running {
+        stats: Stats::default(),
+        phase: phases,
+        started: Instant::now(),
+        reloads: Reloads::default(),
+        notices: Recent::default(),
+    };
     // Before anybody is told that it runs, and could tell it to stop.
     let mut signals = Signals::new()?;
 
@@ -54,6 +60,7 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
         let serving = server::serve(listener, admin.clone(), limited.clone(), running.phase.clone());
         admin_task = Some(tokio::spawn(serving));
     }
+    let mut listening = running.notices.listen(&plan.stack);
     let (app, mut stack, mut server) = running.app(plan);
     let app = Current::new(app);
     let doors = tokio::spawn(server::serve(listener, app.clone(), limited, running.phase.clone()));
@@ -79,6 +86,9 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
                     current.replace(running.admin(&plan).unwrap_or_default());
                 }
                 limits.send_replace(plan.gateway.server.limits());
+                // Those who listened before hear nothing from now on: what is told twice is told by the same layers.
+                drop(listening);
+                listening = running.notices.listen(&plan.stack);
                 info!("the configuration was read again: {}", banner::summary(&plan.stack));
                 let next;
                 (next, stack, server) = running.app(plan);
@@ -112,6 +122,7 @@ struct Running {
     phase: watch::Receiver<Phase>,
     started: Instant,
     reloads: Reloads,
+    notices: Recent,
 }
 
 impl Running {
@@ -131,6 +142,7 @@ impl Running {
             phase: self.phase.clone(),
             started: self.started,
             reloads: self.reloads.clone(),
+            notices: self.notices.clone(),
         };
         Some(admin::app(pages, key, Hosts::new(*listen, hosts)))
     }

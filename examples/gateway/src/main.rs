@@ -12,18 +12,23 @@ mod entrance;
 mod framing;
 mod hosts;
 mod keys;
+mod limits;
 mod linger;
 mod live;
+mod notices;
 mod place;
 mod plain;
 mod plan;
+mod remaining;
 mod routes;
 mod served;
 mod server;
 mod signals;
 mod slow;
+mod spend;
 mod stall;
 mod stats;
+mod whose;
 
 use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 

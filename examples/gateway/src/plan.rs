@@ -1,5 +1,6 @@
 //! What the gateway is to do: the configuration, read and checked as a whole.
 
+use llm_core::OneOrMany;
 use llm_providers::{Preset, ProviderConfig};
 use llm_stack::{Stack, StackConfig};
 use secrecy::SecretString;
@@ -44,7 +45,7 @@ impl Plan {
         gateway.server.listen = arguments.listen.unwrap_or(gateway.server.listen);
         gateway.server.check(gateway.keys.is_empty())?;
         let keys = Keys::new(&gateway.keys)?;
-        check_tenants(&stack, &keys)?;
+        check_names(&stack, &keys)?;
         if let Some(admin) = &gateway.admin {
             admin.check()?;
         }
@@ -59,18 +60,62 @@ impl Plan {
     }
 }
 
-/// A rule for a tenant that no key stands for would be a rule for nobody.
-fn check_tenants(stack: &StackConfig, keys: &Keys) -> Result<(), ConfigError> {
-    let in_rules = stack.router.rules.iter().enumerate().flat_map(|(at, rule)| {
+/// A rule for a tenant or a key that is not there would be a rule for nobody, and keys without a name cannot be told apart.
+fn check_names(stack: &StackConfig, keys: &Keys) -> Result<(), ConfigError> {
+    let in_routes = stack.router.rules.iter().enumerate().flat_map(|(at, rule)| {
         let tenants = rule.when.tenant.iter().flat_map(|tenants| tenants.iter());
         tenants.map(move |tenant| (format!("router.rules[{at}].when.tenant"), &**tenant))
     });
     let classified = stack.classify.as_option().into_iter().flat_map(|classify| &classify.tenants);
     let classified = classified.map(|tenant| ("classify.tenants".to_owned(), &**tenant));
-    match in_rules.chain(classified).find(|(_, tenant)| !keys.has_tenant(tenant)) {
-        Some((place, tenant)) => Err(ConfigError::at(place, format!("no key stands for the tenant `{tenant}`"))),
+    let held = held_to(stack);
+    let tenants = held.iter().flat_map(|held| named(held, "tenants", held.tenants));
+    if let Some((place, tenant)) = in_routes.chain(classified).chain(tenants).find(|(_, name)| !keys.has_tenant(name)) {
+        return Err(ConfigError::at(place, format!("no key stands for the tenant `{tenant}`")));
+    }
+    let mut names = held.iter().flat_map(|held| named(held, "keys", held.keys));
+    if let Some((place, name)) = names.find(|(_, name)| !keys.has_name(name)) {
+        return Err(ConfigError::at(place, format!("no key is called `{name}`")));
+    }
+    let by_key = held.iter().find(|held| held.per.iter().any(|name| name == "key"));
+    match by_key.filter(|_| keys.is_empty() || keys.has_nameless()) {
+        Some(held) => {
+            let message = "it counts by key, so every one of [[keys]] needs a `name`, and there must be some";
+            Err(ConfigError::at(format!("{}.per", held.place), message))
+        }
         None => Ok(()),
     }
+}
+
+/// A limit or a cap: where it stands, and whom it names.
+struct Held<'c> {
+    place: String,
+    per: &'c OneOrMany<String>,
+    tenants: Option<&'c OneOrMany<String>>,
+    keys: Option<&'c OneOrMany<String>>,
+}
+
+fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
+    let limits = stack.limit.as_option().into_iter().flat_map(|limit| limit.rules.iter().enumerate());
+    let limits = limits.map(|(at, rule)| Held {
+        place: format!("limit.rules[{at}]"),
+        per: &rule.per,
+        tenants: rule.tenants.as_ref(),
+        keys: rule.keys.as_ref(),
+    });
+    let caps = stack.budget.as_option().into_iter().flat_map(|budget| budget.caps.iter().enumerate());
+    let caps = caps.map(|(at, cap)| Held {
+        place: format!("budget.caps[{at}]"),
+        per: &cap.per,
+        tenants: cap.tenants.as_ref(),
+        keys: cap.keys.as_ref(),
+    });
+    limits.chain(caps).collect()
+}
+
+fn named<'c>(held: &Held<'_>, field: &str, names: Option<&'c OneOrMany<String>>) -> Vec<(String, &'c str)> {
+    let place = format!("{}.{field}", held.place);
+    names.into_iter().flat_map(|names| names.iter()).map(|name| (place.clone(), &**name)).collect()
 }
 
 /// A name that nobody serves would permit nothing. What ends in an asterisk may be the beginning of names to come.

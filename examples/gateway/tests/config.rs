@@ -43,7 +43,18 @@ fn every_documented_value_is_one() {
     let lines = include_str!("../gateway.toml").lines().map(|line| uncommented(line).unwrap_or(line.to_owned()));
     let config: String = lines.filter(|line| !is_file(line)).map(|line| line + "\n").collect();
     let config = config.replace(", { name = \"second\", key_file = \"/run/secrets/openai\" }", "");
-    for name in ["sha256", "cache_write_1h", "long_context", "faults", "http_version", "drain_delay"] {
+    for name in [
+        "sha256",
+        "instead_of",
+        "remaining_headers",
+        "requests_per_minute",
+        "fit_output",
+        "cache_write_1h",
+        "long_context",
+        "faults",
+        "http_version",
+        "drain_delay",
+    ] {
         assert!(config.lines().any(|line| line.starts_with(name)), "{name} is not documented");
     }
     let files = tempfile::tempdir().unwrap();
@@ -155,6 +166,51 @@ fn a_wrong_value_of_a_layer_is_named_with_line_and_key() {
         ),
     ];
     are_refused(&rows, SIMULATED);
+}
+
+#[test]
+fn a_wrong_limit_or_cap_is_named_with_line_and_key() {
+    let rule = "[[limit.rules]]\nname = \"r\"\n";
+    let cap = "[[budget.caps]]\nname = \"per-tenant\"\n";
+    let day = "amounts = { usd = \"2\", window = \"day\" }\n";
+    let rows = [
+        ("[limit]\n".to_owned(), "line 1: limit.rules", "nothing is limited"),
+        ("limit = true\n".to_owned(), "line 1: limit.rules", "nothing is limited"),
+        (rule.to_owned(), "line 2: limit.rules[0].name", "no amount"),
+        (format!("{rule}requests_per_minute = 0\n"), "line 3: limit.rules[0].requests_per_minute", "at least 1"),
+        (format!("{rule}requests_per_minte = 1\n"), "line 3: limit.rules[0].requests_per_minte", "unknown"),
+        (format!("{rule}at_once = 1\nper = \"team\"\n"), "line 4: limit.rules[0].per", "not by `team`"),
+        (format!("{rule}at_once = 1\ninstead_of = \"x\"\n"), "line 4: limit.rules[0].instead_of", "`x`"),
+        (format!("{rule}at_once = 1\ntenants = \"nobody\"\n"), "line 4: limit.rules[0].tenants", "`nobody`"),
+        (format!("{rule}at_once = 1\nkeys = [\"none\"]\n"), "line 4: limit.rules[0].keys", "`none`"),
+        (format!("{rule}at_once = 1\nper = \"key\"\n"), "line 4: limit.rules[0].per", "`name`"),
+        ("[budget]\n".to_owned(), "line 1: budget.caps", "nothing would be refused"),
+        (format!("[budget]\nmost_cost = \"-1\"\n{cap}{day}"), "line 2: budget.most_cost", "negative"),
+        (format!("[budget]\nstreams = \"off\"\n{cap}{day}"), "line 2: budget.streams", "worst_case"),
+        (cap.to_owned(), "line 1: budget.caps[0]", "amounts"),
+        (format!("{cap}amounts = []\n"), "line 3: budget.caps[0].amounts", "empty"),
+        (
+            format!("{cap}amounts = {{ usd = \"2\", window = \"0s\" }}\n"),
+            "line 3: budget.caps[0].amounts[0].window",
+            "a minute",
+        ),
+        (
+            format!("{cap}amounts = {{ usd = -2, window = \"day\" }}\n"),
+            "line 3: budget.caps[0].amounts.usd",
+            "negative",
+        ),
+        (format!("{cap}{day}alerts = [0]\n"), "line 4: budget.caps[0].alerts", "from 1 to 100"),
+        (format!("{cap}{day}strictness = \"harsh\"\n"), "line 4: budget.caps[0].strictness", "`soft`"),
+        (format!("{cap}{day}{cap}{day}"), "line 5: budget.caps[1].name", "twice"),
+        (format!("{cap}{day}tenants = [\"nobody\"]\n"), "line 4: budget.caps[0].tenants", "`nobody`"),
+    ];
+    let rows: Vec<_> = rows.iter().map(|(config, place, word)| (config.as_str(), *place, *word)).collect();
+    are_refused(&rows, SIMULATED);
+    let named =
+        |name: &str, sha256: &str| format!("[[keys]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\ntenant = \"a\"\n");
+    let other = SHA256.replace('0', "1");
+    let twice = format!("{}{}", named("ci", SHA256), named("ci", &other));
+    are_refused(&[(&twice, "line 6: keys[1].name", "another key")], SIMULATED);
 }
 
 #[test]
