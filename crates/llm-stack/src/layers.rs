@@ -44,12 +44,13 @@ pub(crate) struct Layers {
 impl Layers {
     pub(crate) fn new(wanted: Wanted, catalog: &Arc<Catalog>) -> Result<Self, ConfigError> {
         let Wanted { classify, fallback, limit, hedge, retry, budget, breaker, timeout } = wanted;
+        let limit: Option<LimitLayer> = build("limit", limit)?;
         let budget: Option<BudgetLayer> = build("budget", budget)?;
         let timeout: Option<TimeoutLayer> = build("timeout", timeout)?;
         Ok(Self {
             classify: build("classify", classify)?,
             fallback: fallback.into_option(),
-            limit: build("limit", limit)?,
+            limit: limit.map(|limit| limit.catalog(Arc::clone(catalog))),
             hedge: build("hedge", hedge)?,
             retry: build("retry", retry)?,
             budget: budget.map(|budget| budget.catalog(Arc::clone(catalog))),
@@ -67,10 +68,9 @@ impl Layers {
     pub(crate) fn by_plan(self, plan: Plan, previous: Option<&Handles>) -> Planned {
         let targets = plan.targets().clone();
         let breaker = self.breaker.map(|breaker| breaker.sharing(ByPattern(targets.clone())));
-        let breaker = match previous.and_then(|handles| handles.breaker.as_ref()) {
-            Some(previous) => breaker.map(|breaker| breaker.resuming(previous)),
-            None => breaker,
-        };
+        let breaker = resumed(breaker, previous.and_then(|handles| handles.breaker.as_ref()), BreakerLayer::resuming);
+        let limit = resumed(self.limit, previous.and_then(|handles| handles.limit.as_ref()), LimitLayer::resuming);
+        let budget = resumed(self.budget, previous.and_then(|handles| handles.budget.as_ref()), BudgetLayer::resuming);
         let mut router = RouterLayer::new(plan);
         let mut hedge = self.hedge;
         if let Some(breaker) = &breaker {
@@ -84,7 +84,7 @@ impl Layers {
         let routes = router.handle();
         let beside = move |target: &Target, request: &LlmRequest| routes.beside(target, request);
         let hedge = hedge.map(|hedge| hedge.alternatives(beside));
-        Planned { router, targets, layers: Self { hedge, breaker, ..self } }
+        Planned { router, targets, layers: Self { limit, hedge, budget, breaker, ..self } }
     }
 }
 
@@ -156,6 +156,14 @@ fn answer(name: &str, targets: &Targets, routed: &BoxLlmService) -> Result<Answe
         request
     });
     Ok(if is_local { Answer::local_service(service) } else { Answer::service(service) })
+}
+
+/// A layer that goes on where the one before it is, if there was one.
+fn resumed<L, H>(layer: Option<L>, previous: Option<&H>, resuming: impl Fn(L, &H) -> L) -> Option<L> {
+    layer.map(|layer| match previous {
+        Some(previous) => resuming(layer, previous),
+        None => layer,
+    })
 }
 
 fn build<C, L: TryFrom<C, Error = ConfigError>>(name: &str, switch: Switch<C>) -> Result<Option<L>, ConfigError> {
