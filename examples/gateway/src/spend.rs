@@ -157,11 +157,12 @@ fn describe(account: &AccountStatus) -> Value {
         Strictness::Soft => "soft",
     };
     let windows = balances.iter().zip(rule.caps()).map(|(balance, cap)| {
-        let Balance { cap: amount, spent, reserved, debt, resets_in, .. } = balance;
+        let Balance { cap: amount, spent, estimated, reserved, debt, resets_in } = balance;
         json!({
             "window": cap.window.to_string(),
             "cap_usd": usd(*amount),
             "spent_usd": usd(*spent),
+            "estimated_usd": usd(*estimated),
             "reserved_usd": usd(*reserved),
             "debt_usd": usd(*debt),
             "left_usd": usd(balance.left()),
