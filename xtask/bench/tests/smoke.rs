@@ -10,7 +10,7 @@ use tokio::{
 };
 use xtask_bench::{
     dialect::OPENAI,
-    frames, intent,
+    frames, instructions, intent,
     layers::{self, echo::Answer},
     ledger,
     load::{Connection, Question},
@@ -105,6 +105,12 @@ fn every_ledger_has_a_row_and_its_bytes() {
             rows.map(|row| row.split_whitespace().map_while(|figure| figure.parse().ok()).collect()).collect();
         let measured = ledger::own::cases().iter().filter(|other| other.name == case.name).count();
         assert!(figures.iter().all(|row| row[0] > 0.0) && figures.len() == measured, "{}\n{text}", case.name);
+    }
+    if instructions::has_valgrind() {
+        // For a moment's look only those of the first.
+        let first = text.lines().find(|line| line.trim().starts_with(&ledger::own::cases()[0].name)).unwrap();
+        let figures: Vec<f64> = first.split_whitespace().filter_map(|figure| figure.parse().ok()).collect();
+        assert!(figures[2] > 100.0, "{first}");
     }
     let kept: Vec<&str> = text.lines().skip_while(|line| !line.contains("bytes for each account")).collect();
     for ledger in ["llm-budget, of a day", "llm-budget's limits, a caller each", "Mutex<HashMap>"] {

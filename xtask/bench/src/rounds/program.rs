@@ -27,7 +27,7 @@ const BATCHES: &str = "batches";
 pub fn run(cases: &[Case], arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         [ROUNDS] => serve(cases),
-        [BATCHES, case, batches] => run_batches(case_at(cases, case)?, batches.parse()?),
+        [BATCHES, case, batches] => many_batches(case_at(cases, case)?, batches.parse()?),
         _ => Err("this is started by `cargo xtask bench`".into()),
     }
 }
@@ -55,7 +55,7 @@ fn case_at<'c>(cases: &'c [Case], index: &str) -> Result<&'c Case, Failure> {
     Ok(cases.get(index.parse::<usize>()?).ok_or("there is no such case")?)
 }
 
-fn run_batches(case: &Case, batches: usize) -> Result<(), Failure> {
+fn many_batches(case: &Case, batches: usize) -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_time().build()?;
     let _entered = runtime.enter();
     let mut batch = case.seed(0)();
