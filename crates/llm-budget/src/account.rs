@@ -21,6 +21,8 @@ pub(crate) struct Account {
     spendings: SmallVec<[Spending; 1]>,
     // Reservations outlast the window that they were made in: what comes of them is spent when they are settled.
     reserved: NanoUsd,
+    // What calls under way may well reserve besides, which is left to them by those that begin.
+    expected: NanoUsd,
     is_frozen: bool,
     // Until when nobody need be told again that a call was refused.
     refusal_told: Now,
@@ -32,6 +34,15 @@ struct Spending {
     added: NanoUsd,
     // Until when nobody need be told again, for each share of the cap. Empty while nobody was told.
     told: Vec<Now>,
+}
+
+/// What one call holds of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// What is set aside for it.
+    pub(crate) amount: NanoUsd,
+    /// What is left to it besides.
+    pub(crate) expects: NanoUsd,
 }
 
 /// Why nothing more may be reserved.
@@ -85,7 +96,7 @@ impl Spending {
 impl Account {
     pub(crate) fn new(rule: &CapRule) -> Self {
         let spendings = rule.caps().iter().map(|_| Spending::default()).collect();
-        Self { spendings, reserved: NanoUsd::ZERO, is_frozen: false, refusal_told: Now::ZERO }
+        Self { spendings, reserved: NanoUsd::ZERO, expected: NanoUsd::ZERO, is_frozen: false, refusal_told: Now::ZERO }
     }
 
     /// Goes by another rule from now on: what was spent counts where a window is the same.
@@ -115,15 +126,25 @@ impl Account {
         self.spendings.iter_mut().zip(rule.caps()).map(balance).collect()
     }
 
-    /// Whether `amount` may be set aside, or what is missing. In debt nothing may be, not even nothing.
+    /// Whether a call may begin with `amount`, or what is missing. In debt none may, not even with nothing.
     pub(crate) fn check(&mut self, amount: NanoUsd, rule: &CapRule, now: Now) -> Result<(), Shortage> {
+        self.check_beside(self.expected, amount, rule, now)
+    }
+
+    /// Whether a call under way may have `amount` more, or what is missing.
+    pub(crate) fn check_more(&mut self, amount: NanoUsd, rule: &CapRule, now: Now) -> Result<(), Shortage> {
+        self.check_beside(NanoUsd::ZERO, amount, rule, now)
+    }
+
+    fn check_beside(&mut self, kept: NanoUsd, amount: NanoUsd, rule: &CapRule, now: Now) -> Result<(), Shortage> {
         if self.is_frozen {
             return Err(Shortage { left: NanoUsd::ZERO, wait: None, is_frozen: true });
         }
         if !rule.is_hard() {
             return Ok(());
         }
-        let wanted = self.reserved.saturating_add(amount);
+        let held = self.reserved.saturating_add(kept);
+        let wanted = held.saturating_add(amount);
         let mut missing: Option<Shortage> = None;
         for (spending, cap) in self.spendings.iter_mut().zip(rule.caps()) {
             let spent = spending.spent.total(&cap.window, now).spent;
@@ -134,28 +155,30 @@ impl Account {
             // Room comes back as spending leaves the window. When reservations do is not known.
             let room = (wanted <= allowed).then(|| allowed.saturating_sub(wanted));
             let wait = room.and_then(|room| spending.spent.until_within(room, &cap.window, now));
-            let left = allowed.saturating_sub(spent.saturating_add(self.reserved));
+            let left = allowed.saturating_sub(spent.saturating_add(held));
             let here = Shortage { left, wait, is_frozen: false };
             missing = Some(missing.map_or(here, |other| other.and(here)));
         }
         missing.map_or(Ok(()), Err)
     }
 
-    /// Sets aside what [`check`](Self::check) has just allowed.
-    pub(crate) fn take(&mut self, amount: NanoUsd) {
-        self.reserved = self.reserved.saturating_add(amount);
+    /// Sets aside what has just been allowed, and leaves to the call what it expects besides.
+    pub(crate) fn take(&mut self, held: Held) {
+        self.reserved = self.reserved.saturating_add(held.amount);
+        self.expected = self.expected.saturating_add(held.expects);
     }
 
     /// Gives back what was set aside, and books what it came to. What is to be told of it goes to `tell`.
     pub(crate) fn settle(
         &mut self,
-        reserved: NanoUsd,
+        held: Held,
         settlement: &Settlement,
         rule: &CapRule,
         now: Now,
         mut tell: impl FnMut(Alert),
     ) {
-        self.reserved = self.reserved.saturating_sub(reserved);
+        self.reserved = self.reserved.saturating_sub(held.amount);
+        self.expected = self.expected.saturating_sub(held.expects);
         let booked = Booked::of(settlement);
         if booked.spent == NanoUsd::ZERO {
             return;

@@ -16,6 +16,10 @@ fn rule(amount: u64) -> CapRule {
     CapRule::new("rule", Per::GLOBAL, Cap::new(usd(amount), Window::Rolling(HOUR)))
 }
 
+fn held(amount: u64) -> Held {
+    Held { amount: usd(amount), expects: usd(0) }
+}
+
 /// An account and its rule at a time.
 struct Bench {
     account: Account,
@@ -31,14 +35,14 @@ impl Bench {
 
     fn reserve(&mut self, amount: u64) -> Result<(), Shortage> {
         self.account.check(usd(amount), &self.rule, self.now)?;
-        self.account.take(usd(amount));
+        self.account.take(held(amount));
         Ok(())
     }
 
     fn settle(&mut self, reserved: u64, spent: u64) {
         let told = &mut self.told;
         let settlement = Settlement::reported(usd(spent));
-        self.account.settle(usd(reserved), &settlement, &self.rule, self.now, |alert| told.push(alert.share.get()));
+        self.account.settle(held(reserved), &settlement, &self.rule, self.now, |alert| told.push(alert.share.get()));
     }
 
     fn balance(&mut self) -> Balance {
@@ -56,6 +60,21 @@ fn what_is_reserved_is_not_there_for_others_until_it_is_settled() {
     bench.reserve(41).unwrap();
     let balance = bench.balance();
     assert_eq!((balance.spent, balance.reserved, balance.left()), (usd(10), usd(41), usd(49)));
+}
+
+#[test]
+fn what_a_call_under_way_expects_is_left_to_it_by_those_that_begin() {
+    let mut bench = Bench::new(rule(100));
+    let stream = Held { amount: usd(40), expects: usd(20) };
+    bench.account.take(stream);
+    let shortage = bench.reserve(41).unwrap_err();
+    assert_eq!((shortage.left, shortage.wait), (usd(40), None));
+    bench.reserve(40).unwrap();
+    let more = |bench: &mut Bench, amount| bench.account.check_more(usd(amount), &bench.rule, bench.now);
+    assert_eq!(more(&mut bench, 21).unwrap_err().left, usd(20));
+    more(&mut bench, 20).unwrap();
+    bench.account.settle(stream, &Settlement::reported(usd(10)), &bench.rule, bench.now, |_| {});
+    bench.reserve(50).unwrap();
 }
 
 #[test]

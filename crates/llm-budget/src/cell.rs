@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::{
     AccountKey, AccountStatus, CapRule, Change, Reason, Refusal, Settlement,
-    account::{Account, Alert, Shortage},
+    account::{Account, Alert, Held, Shortage},
     window::Now,
 };
 
@@ -133,16 +133,16 @@ impl<L: Lock> Cell<L> {
     }
 }
 
-/// Sets `amount` aside in all of the accounts or in none, in one step: nobody sees it in some of them only, and a call
-/// that is refused has kept nobody else from anything. It is for a new hold where `rules` are given, which the accounts go by
-/// from now on, and else for one that has reserved something here before.
+/// Sets what is asked for aside in all of the accounts or in none, in one step: nobody sees it in some of them only, and a
+/// call that is refused has kept nobody else from anything. It is for a call that begins where `rules` are given, which the
+/// accounts go by from now on, and else for one that has reserved something here before.
 ///
 /// Locks are taken in the order of the accounts' ids, whatever order these come in, so that no two calls wait for each
 /// other.
 pub(crate) fn reserve<L: Lock>(
     cells: &[&Cell<L>],
     rules: Option<&[&Arc<CapRule>]>,
-    amount: NanoUsd,
+    asked: Held,
     now: Now,
 ) -> Result<Result<(), (Refusal, Option<Told>)>, Retired> {
     let mut order: SmallVec<[usize; USUAL]> = (0..cells.len()).collect();
@@ -162,7 +162,11 @@ pub(crate) fn reserve<L: Lock>(
     let mut available = NanoUsd::MAX;
     for (place, (_, kept)) in locked.iter_mut().enumerate() {
         let Kept { rule, account, .. } = &mut **kept;
-        if let Err(shortage) = account.check(amount, rule, now) {
+        let checked = match rules {
+            Some(_) => account.check(asked.amount, rule, now),
+            None => account.check_more(asked.amount, rule, now),
+        };
+        if let Err(shortage) = checked {
             available = available.min(shortage.left);
             // Of two refusals the longer one decides, and one without end is the longest.
             let is_longer = refused
@@ -174,7 +178,7 @@ pub(crate) fn reserve<L: Lock>(
     }
     let Some((place, Shortage { left, wait, is_frozen })) = refused else {
         for (_, kept) in &mut locked {
-            kept.account.take(amount);
+            kept.account.take(asked);
             kept.holds += u32::from(rules.is_some());
         }
         return Ok(Ok(()));
@@ -192,7 +196,7 @@ pub(crate) fn reserve<L: Lock>(
 /// Gives back what is reserved in each of the accounts, and books what was spent. Returns what is to be told of it.
 pub(crate) fn settle<'a, L: Lock + 'a>(
     cells: impl Iterator<Item = &'a Cell<L>>,
-    reserved: NanoUsd,
+    held: Held,
     settlement: &Settlement,
     now: Now,
 ) -> Vec<Told> {
@@ -201,7 +205,7 @@ pub(crate) fn settle<'a, L: Lock + 'a>(
         let mut kept = cell.lock.lock();
         let Kept { rule, account, holds, .. } = &mut *kept;
         *holds -= 1;
-        account.settle(reserved, settlement, rule, now, |alert| {
+        account.settle(held, settlement, rule, now, |alert| {
             told.push(Told { key: Arc::clone(&cell.key), news: News::Reached(alert) });
         });
     }

@@ -33,8 +33,10 @@ pub enum Streams {
 
 /// How a stream is metered.
 ///
-/// Set aside are the bound of its prompt and a likely output: what nine of ten answers of its model did not exceed, and
-/// until some have been seen [`likely_output`](Self::likely_output). When the answer comes near that, more is set aside.
+/// Set aside are the bound of its prompt and a likely output: what nine of ten answers of its model to calls with its intent did
+/// not exceed, and until one has been seen [`likely_output`](Self::likely_output). When the answer comes near that, more is set
+/// aside. A third of what is likely is left to each stream under way by calls that begin, so that there is more when it is
+/// asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metered {
     pub(crate) likely_output: NonZeroU64,
@@ -71,7 +73,7 @@ impl Default for Streams {
 impl Default for Metered {
     fn default() -> Self {
         Self {
-            likely_output: NonZeroU64::new(512).expect("it is not zero"),
+            likely_output: NonZeroU64::new(1_024).expect("it is not zero"),
             slice: NonZeroU64::new(128).expect("it is not zero"),
             when_short: WhenShort::default(),
         }
@@ -79,8 +81,9 @@ impl Default for Metered {
 }
 
 impl Metered {
-    /// How much output of a model is likely of which nothing has been seen. Defaults to 512 tokens: more than most
-    /// answers in a chat, and an eighth of the ceiling that is assumed where none is stated.
+    /// How much output of a model is likely of which nothing has been seen. Defaults to 1,024 tokens: more than nearly
+    /// all answers in a chat, and a quarter of the ceiling that is assumed where none is stated. Less lets more streams begin
+    /// at once, and more of them are cut if answers are longer.
     pub fn likely_output(mut self, tokens: NonZeroU64) -> Self {
         self.likely_output = tokens;
         self

@@ -73,6 +73,9 @@ pub struct Claim<'a> {
     pub accounts: &'a [Claimed<'a>],
     /// How much.
     pub amount: NanoUsd,
+    /// How much more the call may well [extend](Hold::extend) it by. Other claims leave as much to it for as long as it is
+    /// not settled, so that calls which begin do not take what calls under way need; extensions may have it.
+    pub expects: NanoUsd,
     /// Where the call goes, for those who write it down; without a provider where no target is chosen yet.
     pub target: TargetRef<'a>,
 }
@@ -111,7 +114,7 @@ pub struct Refusal {
     pub rule: Arc<str>,
     /// Why it does.
     pub reason: Reason,
-    /// How much is left of it.
+    /// How much is left of it; for a claim, of what others do not expect.
     pub left: NanoUsd,
     /// How much could be claimed, of all accounts together.
     pub available: NanoUsd,

@@ -27,6 +27,10 @@ struct Accounts {
 
 const SHARED: usize = 0;
 
+fn held(amount: u64) -> Held {
+    Held { amount: NanoUsd(amount), expects: NanoUsd::ZERO }
+}
+
 impl Accounts {
     fn new(caps: [u64; 3]) -> Shared<Self> {
         let rule = |(at, cap)| {
@@ -46,15 +50,15 @@ impl Accounts {
 
     fn reserve(&self, accounts: &[usize], amount: u64) -> bool {
         let rules: Vec<_> = accounts.iter().map(|at| &self.rules[*at]).collect();
-        reserve(&self.of(accounts), Some(&rules), NanoUsd(amount), NOW).expect("none is retired").is_ok()
+        reserve(&self.of(accounts), Some(&rules), held(amount), NOW).expect("none is retired").is_ok()
     }
 
     fn extend(&self, accounts: &[usize], amount: u64) -> bool {
-        reserve(&self.of(accounts), None, NanoUsd(amount), NOW).expect("none is retired").is_ok()
+        reserve(&self.of(accounts), None, held(amount), NOW).expect("none is retired").is_ok()
     }
 
     fn settle(&self, accounts: &[usize], reserved: u64, spent: u64) {
-        settle(self.of(accounts).into_iter(), NanoUsd(reserved), &Settlement::reported(NanoUsd(spent)), NOW);
+        settle(self.of(accounts).into_iter(), held(reserved), &Settlement::reported(NanoUsd(spent)), NOW);
     }
 
     /// What is spent, reserved and owed; and the invariant.
@@ -154,7 +158,7 @@ fn an_account_is_forgotten_or_used_but_never_both() {
             let rules = [&accounts.rules[1], &accounts.rules[SHARED]];
             let cells = accounts.of(&[1, SHARED]);
             // Of nothing: also a call that reserves nothing may spend something.
-            match reserve(&cells, Some(&rules), NanoUsd::ZERO, NOW) {
+            match reserve(&cells, Some(&rules), held(0), NOW) {
                 Ok(answer) => {
                     answer.expect("it fits");
                     accounts.settle(&[1, SHARED], 0, 30);

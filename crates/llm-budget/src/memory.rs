@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use crate::{
     AccountKey, AccountRef, AccountStatus, CapRule, Change, Claim, Claimed, Hold, Ledger, LedgerFuture, Reason,
     Refusal, Settlement,
+    account::Held,
     cell::{self, Cell, Retired, Told, USUAL},
     clock::Clock,
     notice,
@@ -144,18 +145,18 @@ fn borrowed(cells: &Cells) -> SmallVec<[&Cell; USUAL]> {
 impl Ledger for MemoryLedger {
     fn reserve(&self, claim: &Claim<'_>) -> LedgerFuture<Result<Box<dyn Hold>, Refusal>> {
         let now = self.shared.clock.now();
+        let held = Held { amount: claim.amount, expects: claim.expects };
         let answer = loop {
             let (cells, rules) = match self.shared.accounts(claim.accounts, now) {
                 Ok(found) => found,
                 Err(refusal) => break Err(refusal),
             };
-            let reserved = cell::reserve(&borrowed(&cells), Some(&rules), claim.amount, now);
+            let reserved = cell::reserve(&borrowed(&cells), Some(&rules), held, now);
             match reserved {
                 // One of them was forgotten in between, and is made anew.
                 Err(Retired) => {}
                 Ok(Ok(())) => {
-                    let hold =
-                        MemoryHold { shared: self.shared.clone(), cells, amount: claim.amount, is_settled: false };
+                    let hold = MemoryHold { shared: self.shared.clone(), cells, held, is_settled: false };
                     break Ok(Box::new(hold) as Box<dyn Hold>);
                 }
                 Ok(Err((refusal, told))) => {
@@ -217,13 +218,13 @@ impl fmt::Debug for MemoryLedger {
 struct MemoryHold {
     shared: Striped<Shared>,
     cells: Cells,
-    amount: NanoUsd,
+    held: Held,
     is_settled: bool,
 }
 
 impl Hold for MemoryHold {
     fn amount(&self) -> NanoUsd {
-        self.amount
+        self.held.amount
     }
 
     fn extend(&mut self, more: NanoUsd) -> LedgerFuture<Result<(), Refusal>> {
@@ -232,11 +233,11 @@ impl Hold for MemoryHold {
             return LedgerFuture::ready(Err(refused(&rule, Reason::Settled)));
         }
         let now = self.shared.clock.now();
-        let answer = cell::reserve(&borrowed(&self.cells), None, more, now)
+        let answer = cell::reserve(&borrowed(&self.cells), None, Held { amount: more, ..Held::default() }, now)
             .expect("an account in which something is reserved is never forgotten");
         LedgerFuture::ready(match answer {
             Ok(()) => {
-                self.amount = self.amount.saturating_add(more);
+                self.held.amount = self.held.amount.saturating_add(more);
                 Ok(())
             }
             Err((refusal, told)) => {
@@ -251,7 +252,7 @@ impl Hold for MemoryHold {
             return;
         }
         let cells = self.cells.iter().map(|cell| &**cell);
-        let told = cell::settle(cells, self.amount, &settlement, self.shared.clock.now());
+        let told = cell::settle(cells, self.held, &settlement, self.shared.clock.now());
         self.shared.tell(told);
     }
 }
@@ -264,6 +265,6 @@ impl Drop for MemoryHold {
 
 impl fmt::Debug for MemoryHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryHold").field("amount", &self.amount).field("settled", &self.is_settled).finish()
+        f.debug_struct("MemoryHold").field("amount", &self.held.amount).field("settled", &self.is_settled).finish()
     }
 }

@@ -40,6 +40,7 @@ pub async fn all(make: Make<'_>) {
     what_is_dropped_goes_back(make).await;
     a_settlement_is_booked_in_full(make).await;
     an_extension_is_all_or_nothing(make).await;
+    what_a_call_expects_is_left_to_it(make).await;
     what_is_estimated_is_marked(make).await;
     the_stated_wait_is_exact(make).await;
     reservations_outlast_their_window(make).await;
@@ -79,12 +80,23 @@ impl Bench {
 
     /// Claims from these accounts: rules by their places, with the tenant.
     async fn reserve(&mut self, accounts: &[(usize, &str)], amount: u64) -> Result<Box<dyn Hold>, Refusal> {
+        self.reserve_expecting(accounts, amount, 0).await
+    }
+
+    async fn reserve_expecting(
+        &mut self,
+        accounts: &[(usize, &str)],
+        amount: u64,
+        expects: u64,
+    ) -> Result<Box<dyn Hold>, Refusal> {
         self.claims += 1;
         let keys: Vec<_> = accounts.iter().map(|(rule, tenant)| (*rule, self.key(*rule, tenant))).collect();
         let claimed = keys.iter().map(|(rule, key)| Claimed { rule: &self.rules[*rule], key: key.names() });
         let accounts: Vec<_> = claimed.collect();
         let id = ClaimId::new(CallId(u128::from(self.claims)), 0);
-        self.ledger.reserve(&Claim { id, accounts: &accounts, amount: usd(amount), target: TARGET }).await
+        self.ledger
+            .reserve(&Claim { id, accounts: &accounts, amount: usd(amount), expects: usd(expects), target: TARGET })
+            .await
     }
 
     async fn granted(&mut self, accounts: &[(usize, &str)], amount: u64) -> Box<dyn Hold> {
@@ -173,7 +185,8 @@ pub async fn what_is_dropped_goes_back(make: Make<'_>) {
     bench.assert_is(0, "a", [0, 0, 0], "after a drop");
     let key = bench.key(0, "a");
     let accounts = [Claimed { rule: &bench.rules[0], key: key.names() }];
-    let claim = Claim { id: ClaimId::new(CallId(7), 0), accounts: &accounts, amount: usd(60), target: TARGET };
+    let claim =
+        Claim { id: ClaimId::new(CallId(7), 0), accounts: &accounts, amount: usd(60), expects: usd(0), target: TARGET };
     drop(bench.ledger.reserve(&claim));
     bench.assert_is(0, "a", [0, 0, 0], "after nobody waited for a claim");
     let mut hold = bench.granted(&[(0, "a")], 50).await;
@@ -193,6 +206,24 @@ pub async fn a_settlement_is_booked_in_full(make: Make<'_>) {
     bench.refused(&[(0, "a")], 0).await;
     bench.change(0, "a", Change::TopUp(usd(2))).await;
     drop(bench.granted(&[(0, "a")], 1).await);
+}
+
+/// What a call under way expects other calls do not get, until it is settled; its own claim does not need it, and its
+/// extensions may have it.
+pub async fn what_a_call_expects_is_left_to_it(make: Make<'_>) {
+    let mut bench = Bench::new(make, [rolling("cap", 100)]);
+    let hold = bench.reserve_expecting(&[(0, "a")], 90, 50).await;
+    drop(hold.expect("a call that expects more than there is may begin with what there is"));
+    let mut hold = bench.reserve_expecting(&[(0, "a")], 40, 20).await.expect("it fits");
+    let refusal = bench.refused(&[(0, "a")], 41).await;
+    assert_eq!((refusal.left, refusal.available), (usd(40), usd(40)), "what is left to those that begin");
+    let other = bench.granted(&[(0, "a")], 30).await;
+    bench.assert_is(0, "a", [0, 70, 0], "where what is expected is not reserved");
+    hold.extend(usd(30)).await.expect("what others leave, and what it expects");
+    bench.refused(&[(0, "a")], 1).await;
+    hold.settle(spent(50));
+    bench.granted(&[(0, "a")], 20).await.settle(spent(20));
+    drop(other);
 }
 
 /// How much of what was spent is by estimate is known as long as it counts.

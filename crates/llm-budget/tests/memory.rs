@@ -99,7 +99,8 @@ fn three_accounts_are_reserved_and_settled() {
         let began = Instant::now();
         for round in 0..ROUNDS {
             let id = ClaimId::new(CallId(u128::from(round)), 0);
-            let held = ledger.reserve(&Claim { id, accounts: &accounts, amount: NanoUsd(1_000), target }).into_ready();
+            let claim = Claim { id, accounts: &accounts, amount: NanoUsd(1_000), expects: NanoUsd::ZERO, target };
+            let held = ledger.reserve(&claim).into_ready();
             let mut hold = held.expect("it is in memory").expect("it fits");
             hold.settle(Settlement::reported(NanoUsd(10)));
         }

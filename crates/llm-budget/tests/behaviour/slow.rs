@@ -34,7 +34,8 @@ impl Ledger for Distant {
         let memory = Arc::clone(&self.memory);
         let accounts: Vec<(Arc<CapRule>, AccountKey)> =
             claim.accounts.iter().map(|account| (Arc::clone(account.rule), account.key.to_key())).collect();
-        let (id, amount, target, is_cut_off) = (claim.id, claim.amount, claim.target.to_target(), self.is_cut_off);
+        let (id, amount, expects, is_cut_off) = (claim.id, claim.amount, claim.expects, self.is_cut_off);
+        let target = claim.target.to_target();
         LedgerFuture::pending(async move {
             tokio::time::sleep(FAR).await;
             if is_cut_off {
@@ -42,7 +43,8 @@ impl Ledger for Distant {
                 return Err(Refusal { rule, reason: Reason::Unreachable, left, available: left, wait: None });
             }
             let accounts: Vec<_> = accounts.iter().map(|(rule, key)| Claimed { rule, key: key.names() }).collect();
-            let held = memory.reserve(&Claim { id, accounts: &accounts, amount, target: target.names() }).await;
+            let held =
+                memory.reserve(&Claim { id, accounts: &accounts, amount, expects, target: target.names() }).await;
             held.map(|hold| Box::new(DistantHold(Arc::new(Mutex::new(hold)))) as Box<dyn Hold>)
         })
     }

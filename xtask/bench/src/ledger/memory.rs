@@ -12,7 +12,7 @@ use llm_budget::{
     AccountKey, Cap, CapRule, Claim, ClaimId, Claimed, Ledger, LimitLayer, MemoryLedger, Per, Settlement, Window,
     limit::LimitRule,
 };
-use llm_core::{CallId, Caller, LlmRequest};
+use llm_core::{CallId, Caller, LlmRequest, NanoUsd};
 use tower::{Layer, Service};
 
 use super::{locked::Locked, own};
@@ -51,7 +51,7 @@ fn ledger(accounts: NonZeroUsize, window: Window) -> MemoryLedger {
         let key = AccountKey { tenant: Some(tenant(number).into()), ..AccountKey::new(rule.name().clone()) };
         let accounts = [Claimed { rule: &rule, key: key.names() }];
         let id = ClaimId::new(CallId(7), 0);
-        let claim = Claim { id, accounts: &accounts, amount: own::AMOUNT, target: own::TARGET };
+        let claim = Claim { id, accounts: &accounts, amount: own::AMOUNT, expects: NanoUsd::ZERO, target: own::TARGET };
         let reserved = ledger.reserve(&claim).into_ready().expect("it is in memory");
         reserved.expect("there is room").settle(Settlement::reported(own::COST));
     }

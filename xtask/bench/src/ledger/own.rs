@@ -60,7 +60,7 @@ fn case(name: &str, accounts: Accounts, rules: &[(&str, Per)], tenants: Tenants)
                 let claimed = rules.iter().zip(keys).map(|((rule, _), key)| Claimed { rule, key: key.names() });
                 let accounts: SmallVec<[_; 4]> = claimed.collect();
                 let id = ClaimId::new(CallId(7), 0);
-                let claim = Claim { id, accounts: &accounts, amount: AMOUNT, target: TARGET };
+                let claim = Claim { id, accounts: &accounts, amount: AMOUNT, expects: NanoUsd::ZERO, target: TARGET };
                 let reserved = ledger.reserve(black_box(&claim)).into_ready().expect("it is in memory");
                 reserved.expect("it is within every cap").settle(Settlement::reported(COST));
             })
