@@ -126,8 +126,13 @@ impl Observer for InFlight {
         if !progress.is_unpaid() {
             self.figures.book(&settlement);
         }
-        if matches!(outcome, Outcome::Complete(_)) && usage.provenance == Provenance::Reported {
-            self.figures.learn(self.raw_input, &usage);
+        let is_whole = matches!(outcome, Outcome::Complete(_)) && usage.provenance == Provenance::Reported;
+        if is_whole {
+            self.figures.learn_input(self.raw_input, usage.input);
+        }
+        if usage.output > 0 {
+            let length = usage.output / self.quote.answers;
+            self.figures.learn_output(length, is_whole, self.shared.settings.likely_output());
         }
     }
 }

@@ -78,7 +78,7 @@ impl BudgetHandle {
         rules.map(status).collect()
     }
 
-    /// What was spent on each model, by name.
+    /// What was spent on each model, by name, and by what its calls were about.
     pub fn models(&self) -> Vec<ModelSpend> {
         self.shared.models.list()
     }
@@ -147,15 +147,21 @@ impl Measures for BudgetHandle {
             let labels = [("budget", Cow::Borrowed(&**budget))];
             visit(&Measure { name: "llm.budget.accounts", labels: &labels, value: *count as f64 });
         }
-        for spend in self.models() {
-            let of =
-                [("provider", Cow::Borrowed(spend.model.provider())), ("model", Cow::Borrowed(spend.model.model()))];
-            for (provenance, amount) in [("reported", spend.reported), ("estimated", spend.estimated)] {
+        for spends in self.models().chunk_by(|one, next| one.model == next.model) {
+            let model = &spends[0].model;
+            let of = [("provider", Cow::Borrowed(model.provider())), ("model", Cow::Borrowed(model.model()))];
+            let [reported, estimated] = [|spend: &ModelSpend| spend.reported, |spend: &ModelSpend| spend.estimated]
+                .map(|amount| spends.iter().map(amount).sum());
+            for (provenance, amount) in [("reported", reported), ("estimated", estimated)] {
                 let [provider, model] = of.clone();
                 let labels = [provider, model, ("provenance", Cow::Borrowed(provenance))];
                 visit(&Measure { name: "llm.budget.model_spent", labels: &labels, value: dollars(amount) });
             }
-            visit(&Measure { name: "llm.budget.estimate_error", labels: &of, value: spend.estimate_error });
+            // By how much the estimate of a call is off, whatever it is about.
+            let weighed = |spend: &ModelSpend| spend.estimate_error * spend.calls as f64;
+            let calls: u64 = spends.iter().map(|spend| spend.calls).sum();
+            let off = spends.iter().map(weighed).sum::<f64>() / calls as f64;
+            visit(&Measure { name: "llm.budget.estimate_error", labels: &of, value: off });
         }
         let BudgetCounts { refused, unpriced, lowered, cut } = self.counts();
         let counts = [

@@ -73,13 +73,19 @@ pub(crate) struct Plan {
     pub(crate) metered: Option<(Metered, u64)>,
 }
 
+impl Settings {
+    /// How much output is likely where nothing is known.
+    pub(crate) fn likely_output(&self) -> u64 {
+        match self.streams {
+            Streams::Metered(metered) => metered.likely_output.get(),
+            Streams::WorstCase => Metered::default().likely_output.get(),
+        }
+    }
+}
+
 impl Shared {
     /// Goes on where `previous` is, if there is one.
     pub(crate) fn new(settings: Settings, previous: Option<&Self>) -> Self {
-        let likely_output = match settings.streams {
-            Streams::Metered(metered) => metered.likely_output,
-            Streams::WorstCase => Metered::default().likely_output,
-        };
         let kept = previous.map(|previous| (Arc::clone(&previous.ledger), previous.own.clone()));
         let (ledger, own) = match (settings.ledger.clone(), kept) {
             (Some(given), _) => (given, None),
@@ -97,7 +103,7 @@ impl Shared {
         Self {
             ledger,
             own,
-            models: models.unwrap_or_else(|| Arc::new(Models::new(likely_output.get()))),
+            models: models.unwrap_or_else(|| Arc::new(Models::new())),
             counts: counts.unwrap_or_default(),
             settings,
         }
@@ -130,7 +136,7 @@ impl Shared {
             return self.unpriced(request, &rules).map_or(Ok(None), Err);
         };
         let raw = estimate_prompt(request.payload(), TokenFamily::of(names.model));
-        let figures = self.models.of(names.provider, facts);
+        let figures = self.models.of(names.provider, facts, request.context().intent());
         let ceiling = self.ceiling(request, facts.max_output);
         let quote = Quote::new(Arc::clone(facts), request.payload(), figures.corrected(raw), ceiling.tokens);
         let mut quote = quote.expect("its price was looked for above");
@@ -140,8 +146,8 @@ impl Shared {
         self.hold_to_ceilings(&mut quote, request)?;
         let metered = match settings.streams {
             Streams::Metered(metered) if request.is_stream() => {
-                let likely = figures.likely_output().saturating_mul(quote.answers);
-                Some((metered, likely.min(quote.most_output())))
+                let likely = figures.likely_output().unwrap_or(metered.likely_output.get());
+                Some((metered, likely.saturating_mul(quote.answers).min(quote.most_output())))
             }
             Streams::Metered(_) | Streams::WorstCase => None,
         };

@@ -8,7 +8,7 @@ use llm_core::{Body, ErrorKind, Frame, NanoUsd, Random, Stage as When, Usage};
 use llm_test::{Answer, Gate, Probe};
 use tower::{Layer, ServiceExt};
 
-use crate::stage::{Stage, TOKEN, frames, mills, per_tenant, streamed, whole, words};
+use crate::stage::{Stage, TOKEN, answer, ask_for, frames, mills, per_tenant, streamed, whole, words};
 
 fn tokens(tokens: u64) -> NonZeroU64 {
     NonZeroU64::new(tokens).unwrap()
@@ -142,10 +142,52 @@ async fn likely_output_is_learned() {
         let body = stage.send(streamed(3_000), Answer::stream(whole(60))).await.unwrap().body;
         assert!(read(body).await.1.is_none());
     }
-    let likely = stage.handle.models()[0].likely_output;
-    assert!(likely < 300, "{likely}");
+    let likely = stage.handle.models()[0].likely_output.unwrap();
+    assert!(likely < 600, "{likely}");
     let _body = stage.send(streamed(3_000), Answer::stream(words(1).hang())).await.unwrap().body;
     assert_eq!(stage.reserved(), NanoUsd(likely * TOKEN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn likely_output_is_learned_by_what_calls_are_about() {
+    let stage = metered(mills(5_000), Metered::default().likely_output(tokens(700)));
+    let about = |intent: &str| {
+        let mut request = streamed(3_000);
+        request.context_mut().set_intent(intent);
+        request
+    };
+    for _ in 0..30 {
+        let code = stage.send(about("code"), Answer::stream(whole(1_500))).await.unwrap().body;
+        let rewrite = stage.send(about("rewrite"), Answer::stream(whole(60))).await.unwrap().body;
+        assert!(read(code).await.1.is_none() && read(rewrite).await.1.is_none());
+    }
+    let held = |intent: &str| {
+        let call = stage.send(about(intent), Answer::stream(words(1).hang()));
+        let _body = call.now_or_never().unwrap().unwrap().body;
+        stage.reserved().0 / TOKEN
+    };
+    assert!((1_400..1_800).contains(&held("code")), "{}", held("code"));
+    assert!((400..600).contains(&held("rewrite")), "{}", held("rewrite"));
+    assert_eq!(held("math"), 700);
+    let known: Vec<_> = stage.handle.models().into_iter().map(|spend| (spend.intent, spend.calls)).collect();
+    let named = |intent: &str, calls| (Some(intent.into()), calls);
+    assert_eq!(known, [named("code", 31), named("math", 1), named("rewrite", 31)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_begin_leave_to_a_stream_a_third_of_what_is_likely() {
+    let stage = metered(NanoUsd(1_000 * TOKEN), Metered::default().likely_output(tokens(300)).slice(tokens(100)));
+    let gate = Gate::new();
+    let frames = (0..310).fold(words(1).gate(&gate), |frames, _| frames.text("why "));
+    let frames = frames.usage(Usage::reported(10, 311)).finish().last();
+    let body = stage.send(streamed(3_000), Answer::stream(frames)).await.unwrap().body;
+    let error = stage.send(ask_for("m", "acme", 601), answer(1)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `per-tenant` has $0.03 left, and $0.03005 would be needed");
+    let mut call = Box::pin(stage.send(ask_for("m", "acme", 600), Answer::hang()));
+    assert!(call.as_mut().now_or_never().is_none());
+    assert_eq!(stage.reserved(), NanoUsd(900 * TOKEN));
+    gate.open();
+    assert!(read(body).await.1.is_none(), "a hundred tokens were left to it");
 }
 
 /// Log-normal lengths, as answers have: a median of 400 tokens.
