@@ -17,14 +17,14 @@
 //! What it cannot check from outside: that a ledger which sends settlements on, or finds them after a restart, books each
 //! [`ClaimId`] once, and charges what it finds reserved by a process that is gone.
 
+mod bench;
+
 use std::{sync::Arc, time::Duration};
 
 use llm_core::{CallId, NanoUsd, Random, TargetRef};
 
-use crate::{
-    AccountKey, AccountStatus, Balance, Cap, CapRule, Change, Claim, ClaimId, Claimed, Hold, Ledger, Per, Reason,
-    Refusal, Settlement, Window,
-};
+use self::bench::{Bench, rolling, spent, usd};
+use crate::{Balance, Cap, CapRule, Change, Claim, ClaimId, Claimed, Ledger, Per, Reason, Settlement, Window};
 
 /// Makes the ledgers under test, without accounts, with room for at least a hundred.
 pub type Make<'a> = &'a dyn Fn() -> Arc<dyn Ledger>;
@@ -48,89 +48,6 @@ pub async fn all(make: Make<'_>) {
     operators_are_told(make).await;
     new_rules_hold_at_once(make).await;
     caps_hold_under_any_history(make).await;
-}
-
-/// A ledger and the rules that a check claims by.
-struct Bench {
-    ledger: Arc<dyn Ledger>,
-    rules: Vec<Arc<CapRule>>,
-    claims: u32,
-}
-
-fn usd(nanos: u64) -> NanoUsd {
-    NanoUsd(nanos)
-}
-
-fn spent(nanos: u64) -> Settlement {
-    Settlement::reported(usd(nanos))
-}
-
-fn rolling(name: &str, amount: u64) -> CapRule {
-    CapRule::new(name, Per::TENANT, Cap::new(usd(amount), Window::Rolling(HOUR)))
-}
-
-impl Bench {
-    fn new(make: Make<'_>, rules: impl IntoIterator<Item = CapRule>) -> Self {
-        Self { ledger: make(), rules: rules.into_iter().map(Arc::new).collect(), claims: 0 }
-    }
-
-    fn key(&self, rule: usize, tenant: &str) -> AccountKey {
-        AccountKey { tenant: Some(tenant.into()), ..AccountKey::new(Arc::clone(self.rules[rule].name())) }
-    }
-
-    /// Claims from these accounts: rules by their places, with the tenant.
-    async fn reserve(&mut self, accounts: &[(usize, &str)], amount: u64) -> Result<Box<dyn Hold>, Refusal> {
-        self.reserve_expecting(accounts, amount, 0).await
-    }
-
-    async fn reserve_expecting(
-        &mut self,
-        accounts: &[(usize, &str)],
-        amount: u64,
-        expects: u64,
-    ) -> Result<Box<dyn Hold>, Refusal> {
-        self.claims += 1;
-        let keys: Vec<_> = accounts.iter().map(|(rule, tenant)| (*rule, self.key(*rule, tenant))).collect();
-        let claimed = keys.iter().map(|(rule, key)| Claimed { rule: &self.rules[*rule], key: key.names() });
-        let accounts: Vec<_> = claimed.collect();
-        let id = ClaimId::new(CallId(u128::from(self.claims)), 0);
-        self.ledger
-            .reserve(&Claim { id, accounts: &accounts, amount: usd(amount), expects: usd(expects), target: TARGET })
-            .await
-    }
-
-    async fn granted(&mut self, accounts: &[(usize, &str)], amount: u64) -> Box<dyn Hold> {
-        let answer = self.reserve(accounts, amount).await;
-        answer.unwrap_or_else(|refusal| panic!("{amount} was refused where it fits: {refusal:?}"))
-    }
-
-    async fn refused(&mut self, accounts: &[(usize, &str)], amount: u64) -> Refusal {
-        match self.reserve(accounts, amount).await {
-            Ok(_) => panic!("{amount} was granted where it does not fit"),
-            Err(refusal) => refusal,
-        }
-    }
-
-    async fn spend(&mut self, accounts: &[(usize, &str)], amount: u64) {
-        self.granted(accounts, amount).await.settle(Settlement::reported(usd(amount)));
-    }
-
-    fn status(&self, rule: usize, tenant: &str) -> Option<AccountStatus> {
-        self.ledger.look(&self.key(rule, tenant).names())
-    }
-
-    /// What is spent, reserved and owed.
-    #[track_caller]
-    fn assert_is(&self, rule: usize, tenant: &str, expected: [u64; 3], when: &str) {
-        let balance = self.status(rule, tenant).map(|status| status.balances[0]);
-        let found = balance.map_or([0; 3], |Balance { spent, reserved, debt, .. }| [spent.0, reserved.0, debt.0]);
-        assert_eq!(found, expected, "spent, reserved and debt of {tenant} {when}");
-    }
-
-    async fn change(&self, rule: usize, tenant: &str, change: Change) {
-        let key = self.key(rule, tenant);
-        assert!(self.ledger.change(&self.rules[rule], &key.names(), change).await, "{change:?} was not done");
-    }
 }
 
 /// What one call has reserved another cannot have, and each account has its own.
