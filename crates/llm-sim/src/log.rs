@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use llm_core::clock;
+use llm_core::{Usage, clock};
 use tokio::sync::Notify;
 
 use self::bounded::{Bounded, Logged, worth_keeping};
@@ -36,14 +36,23 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 struct Progress {
     tokens: AtomicU64,
+    /// What the whole answer comes to.
+    usage: OnceLock<Usage>,
     ended: OnceLock<(Ended, SystemTime)>,
 }
 
 impl Logged {
     fn now(&self) -> Received {
         let ended = self.progress.ended.get().copied();
+        let tokens_sent = self.progress.tokens.load(Relaxed);
+        let so_far = |usage: &Usage| Usage {
+            output: usage.output.min(tokens_sent),
+            reasoning: usage.reasoning.min(tokens_sent),
+            ..*usage
+        };
         Received {
-            tokens_sent: self.progress.tokens.load(Relaxed),
+            tokens_sent,
+            usage: self.progress.usage.get().map(so_far),
             ended: ended.map(|(ended, _)| ended),
             ended_at: ended.map(|(_, at)| at),
             ..self.received.clone()
@@ -73,6 +82,7 @@ impl Log {
             body,
             body_bytes: arrival.body.len(),
             tokens_sent: 0,
+            usage: None,
             ended: None,
             ended_at: None,
         };
@@ -129,6 +139,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Says what the answer comes to, if it is told to its end.
+    pub(crate) fn answers(&self, usage: Option<Usage>) {
+        if let Some(usage) = usage {
+            // A call is planned once.
+            let _ = self.progress.usage.set(usage);
+        }
+    }
+
     /// Says how many tokens have been sent so far.
     pub(crate) fn sent(&self, tokens: u64) {
         self.progress.tokens.store(tokens, Relaxed);

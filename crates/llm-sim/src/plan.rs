@@ -84,6 +84,15 @@ impl Plan {
         }
     }
 
+    /// What the answer comes to, if it is told to its end.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        match &self.act {
+            Act::Stream { usage, .. } => Some(*usage),
+            Act::Whole { output, .. } => output.usage().copied(),
+            Act::Hang | Act::Cut | Act::Reset | Act::Refuse(_) => None,
+        }
+    }
+
     /// The course of a call that goes as `script` says, if it is an answer at all.
     pub(crate) fn new(model: &ModelConfig, answer: Told<'_>, script: &FaultScript) -> Self {
         let faults = script.faults();

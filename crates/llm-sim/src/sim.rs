@@ -244,6 +244,7 @@ impl Service<LlmRequest> for Sim {
             key: target.key().map(Arc::from),
             ..Arrival::default()
         });
+        entry.answers(begun.plan.usage());
         let price = self.shared.catalog.get(None, target.model()).and_then(|model| model.price.clone());
         let observer = CallObserver::begin(&request, &target, price, entry, begun.is_faulted);
         Box::pin(watch(&request.clone(), respond(request, target, begun), observer))

@@ -203,6 +203,25 @@ async fn http2_works_and_a_stream_reset_is_a_caller_leaving() {
 }
 
 #[tokio::test]
+async fn what_each_call_used_is_in_the_log_as_far_as_it_came() {
+    let server = serve(instant()).await;
+    let ask = async |fault: &str, stream: bool| {
+        let headers = [("x-sim-fault", fault)];
+        send(server.addr(), "POST", CHAT, &headers, &question(json!({ "stream": stream }))).await
+    };
+    let whole = ask("delay 0s", false).await.json();
+    ask("delay 0s", true).await;
+    ask("cut after 4", true).await;
+    ask("error server_error after 6", true).await;
+    ask("status 503", true).await;
+    ask("cut", false).await;
+    let prompt = whole["usage"]["prompt_tokens"].as_u64().unwrap();
+    let used = |output| Some(llm_core::Usage::reported(prompt, output));
+    let log: Vec<_> = server.log().iter().map(|call| call.usage).collect();
+    assert_eq!(log, [used(10), used(10), used(4), used(6), None, None]);
+}
+
+#[tokio::test]
 async fn shutdown_lets_answers_finish_and_drop_does_not() {
     let paced = || SimConfig::new([ModelConfig { tokens_per_second: 500.0, ..ModelConfig::instant("m") }]);
     let body = question(json!({ "stream": true }));

@@ -111,6 +111,7 @@ mod tests {
             body_bytes: body.len(),
             body,
             tokens_sent: 0,
+            usage: None,
             ended: None,
             ended_at: None,
         };

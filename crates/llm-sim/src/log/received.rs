@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use llm_core::Usage;
 
 /// One call that a simulated provider received. Cloning copies a few pointers.
 ///
@@ -28,6 +29,9 @@ pub struct Received {
     pub body_bytes: usize,
     /// How many tokens of the answer had been sent when this was looked up.
     pub tokens_sent: u64,
+    /// What it would be billed for when this was looked up: its prompt, and the output that had been sent. Absent for a
+    /// call that the model did not begin to answer.
+    pub usage: Option<Usage>,
     /// How it ended; absent while it has not.
     pub ended: Option<Ended>,
     /// When it ended.
@@ -58,6 +62,7 @@ impl fmt::Debug for Received {
             .field("key", &self.key)
             .field("body_bytes", &self.body_bytes)
             .field("tokens_sent", &self.tokens_sent)
+            .field("usage", &self.usage)
             .field("ended", &self.ended)
             .field("ended_at", &self.ended_at)
             .finish()

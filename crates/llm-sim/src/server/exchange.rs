@@ -46,6 +46,7 @@ impl Exchange {
     /// Answers a call as planned.
     pub(super) async fn perform(self, request: LlmRequest, begun: Begun) -> Result<Response<SimBody>, Broken> {
         let Begun { plan, limits, request_id, is_faulted } = begun;
+        self.entry.answers(plan.usage());
         player::wait(plan.wait).await;
         match plan.act {
             // The entry lives until the caller leaves.
