@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 use llm_core::{CallId, NanoUsd, Random, TargetRef};
 
 use self::bench::{Bench, rolling, spent, usd};
-use crate::{Balance, Cap, CapRule, Change, Claim, ClaimId, Claimed, Ledger, Per, Reason, Settlement, Window};
+use crate::{Cap, CapRule, Change, Claim, ClaimId, Claimed, Ledger, Per, Reason, Settlement, Window};
 
 /// Makes the ledgers under test, without accounts, with room for at least a hundred.
 pub type Make<'a> = &'a dyn Fn() -> Arc<dyn Ledger>;
