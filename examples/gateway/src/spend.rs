@@ -182,6 +182,7 @@ fn describe_model(spend: &ModelSpend) -> Value {
     json!({
         "provider": provider,
         "model": model,
+        "intent": spend.intent.as_deref(),
         "calls": spend.calls,
         "reported_usd": usd(spend.reported),
         "estimated_usd": usd(spend.estimated),

@@ -89,6 +89,11 @@ async fn operators_see_what_was_spent_to_the_nano_dollar() {
     assert_eq!(all["windows"][0]["resets_in_seconds"], Value::Null);
     let model = &spend["models"][0];
     assert_eq!((&model["provider"], &model["model"], &model["calls"]), (&json!("simulated"), &json!("m"), &json!(3)));
+    assert_eq!(
+        (&model["intent"], model["likely_output"].is_u64()),
+        (&Value::Null, true),
+        "nobody says what calls are about"
+    );
     assert_eq!((&model["reported_usd"], &model["estimated_usd"]), (&usd(acme + zeta), &usd(0)));
 
     let spend = look(&gateway, "/spend?tenant=acme&budget=per-tenant").await;
