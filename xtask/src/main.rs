@@ -38,7 +38,7 @@ Usage: cargo xtask <command>
 Not part of ci:
   bench [PART]... [--quick]   figures beside their targets: wire, frames, intent, layers, pick, gateway,
                               instructions (all by default)
-  simulate NAME               layers compared in a simulation, as a table: trip-rules, load-score
+  simulate NAME               layers compared in a simulation, as a table: trip-rules, load-score, budgets
   train-intent --data PATH [--check]
                               trains the built-in model of intents on prompts, and prints how good it is; with
                               --check it writes nothing, and says whether the weights are those that are there

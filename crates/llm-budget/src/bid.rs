@@ -18,9 +18,9 @@ use crate::{
 /// How often less is asked for. Others ask at the same time, so what was left may be gone.
 const TRIES: u32 = 3;
 
-/// Calls that begin leave one part in so many of what is likely to each stream under way, for when it is longer. Of a cap
-/// that is in short supply two parts in three of those cuts are avoided that there are without it, and nothing is wasted:
-/// `METERED.md` has figures.
+/// Calls that begin leave one part in so many of what is likely to each stream under way, for when it is longer: or they would
+/// take what short answers give back, and long ones would be cut. With a quarter more are cut where answers are longer than
+/// was thought, with a half less of a small cap is used. `METERED.md` says what comes of it.
 const LEFT_TO_STREAMS: u64 = 3;
 
 /// What becomes of a call.

@@ -67,10 +67,11 @@
 //! providers report; a bound is only ever raised by that, to the double at most, so that no caller can make it too low for
 //! others.
 //!
-//! **Streams** are metered unless [told otherwise](BudgetLayer::streams). Of a cap that 64 callers use at once, with answers
-//! of log-normal length, a median of 400 tokens and a ceiling of 3,000, metered streams use 98 %, and 7 of 84 are cut, if
-//! it is said beforehand that 860 tokens are likely, as nine of ten do not exceed them; if all that streams may come to is
-//! set aside they use 68 %, and none is cut (`tests/behaviour/streams.rs` prints both).
+//! **Streams** are metered unless [told otherwise](BudgetLayer::streams): what is likely is set aside, learned by model and
+//! [intent](llm_core::Context::intent), and more while they run; calls that begin leave to each a third of what is likely. Of
+//! $1, enough for 85 answers of log-normal length, 64 callers who all want more use 98 %, and of 84 streams 0.2 are cut; if
+//! all that streams may come to is set aside they use 93 %, 13 at a time instead of 29, and it takes them twice as long;
+//! counting afterwards lets them spend $1.93. `METERED.md` has the table, which `cargo xtask simulate budgets` prints.
 //!
 //! **Invariant**: in every account at every instant `spent + reserved − debt ≤ cap`, under any concurrency, and at rest
 //! nothing is reserved. Only a settlement above its reservation makes debt, and until it is covered the account is closed.
@@ -81,8 +82,8 @@
 //! - the [overdraft](WhenShort::Finish) that was stated;
 //! - what is booked of attempts that a layer above a router did not expect.
 //!
-//! **Rules** are kept in any mix of tenant, user, workflow, job and model ([`Per`]), for rolling windows, days, months or
-//! all time ([`Window`]), hard or soft. [Operators](BudgetHandle) are told at shares of each cap, once a window. A model
+//! **Rules** are kept in any mix of tenant, user, API key, workflow, job and model ([`Per`]), for rolling windows, days,
+//! months or all time ([`Window`]), hard or soft; one may stand [instead of](CapRule::instead_of) another for some callers. [Operators](BudgetHandle) are told at shares of each cap, once a window. A model
 //! without a price is refused where a hard cap applies; soft caps let it pass and do not count it.
 //!
 //! # Clone
