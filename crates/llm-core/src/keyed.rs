@@ -8,10 +8,16 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 pub use papaya::Equivalent;
 use papaya::HashMap;
+use tokio::time::Instant;
+
+/// After how long a search for idle entries is repeated, however few new keys have come: what was busy may be idle at
+/// once, as when a day ends, and those who come then must not wait for a crowd behind them.
+const SEARCH_AGAIN: Duration = Duration::from_secs(1);
 
 /// State for each of many keys, such as targets or callers.
 ///
@@ -27,10 +33,12 @@ pub struct Keyed<K, V> {
     room: Mutex<Room>,
 }
 
-/// How many more insertions do without another search for idle entries, after one that found hardly any.
+/// How many more insertions do without another search for idle entries, after one that found hardly any, and when that
+/// was.
 #[derive(Debug, Default)]
 struct Room {
     not_before: usize,
+    searched: Option<Instant>,
 }
 
 impl<K, V> Keyed<K, V>
@@ -126,7 +134,7 @@ where
         if self.len() < bound {
             return true;
         }
-        if room.not_before > 0 {
+        if room.not_before > 0 && room.searched.is_some_and(|at| at.elapsed() < SEARCH_AGAIN) {
             room.not_before -= 1;
             return false;
         }
@@ -145,7 +153,7 @@ where
         });
         // A search costs as much as there are entries. One that found little is not worth repeating for every new key.
         let is_worth_it = before - self.len() > bound / 8;
-        room.not_before = if is_worth_it { 0 } else { bound / 8 };
+        (room.not_before, room.searched) = if is_worth_it { (0, None) } else { (bound / 8, Some(Instant::now())) };
     }
 }
 
@@ -208,6 +216,19 @@ mod tests {
         assert_eq!(keyed.overflow().load(Relaxed), 2);
         assert_eq!(keyed.len(), 4);
         assert_eq!(count(&keyed, 2), 1, "known keys are as before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_after_a_search_in_vain_there_is_room_again_for_whoever_comes_first() {
+        let keyed = keyed(16);
+        (0..16).for_each(|key| _ = count(&keyed, key));
+        count(&keyed, 100);
+        keyed.for_each(|_, value| value.store(0, Relaxed));
+        count(&keyed, 101);
+        assert_eq!(keyed.overflow().load(Relaxed), 2, "a search for every new key would be too many");
+        tokio::time::advance(SEARCH_AGAIN).await;
+        count(&keyed, 102);
+        assert_eq!((keyed.overflow().load(Relaxed), keyed.len()), (2, 1));
     }
 
     #[test]
