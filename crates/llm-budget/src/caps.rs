@@ -141,6 +141,8 @@ impl CapRule {
     }
 
     /// Only calls of these models: `model`, `provider/model`, or beginnings of either that end in `*`.
+    /// Where no target is chosen yet, a model is the same with its provider before it and without, as far as the catalogue
+    /// knows whose it is, and a route is listed by its own name.
     pub fn models(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         self.scope.concerns.models(names);
         self

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llm_core::{AllowedModels, Caller, ConfigError, OneOrMany, TargetRef};
+use llm_core::{AllowedModels, Caller, ConfigError, OneOrMany};
 
 use crate::whose::Whose;
 
@@ -91,8 +91,7 @@ impl Concerns {
 
     /// Whether it is about this call. A model is listed by any of its names.
     pub(crate) fn includes(&self, whose: &Whose<'_>) -> bool {
-        let names: [TargetRef<'_>; 2] = [whose.called, whose.model];
-        let permits = |models: &AllowedModels| names.iter().any(|name| models.permits_target(*name));
+        let permits = |models: &AllowedModels| whose.names().any(|name| models.permits_target(name));
         self.includes_caller(whose.caller) && self.models.as_ref().is_none_or(permits)
     }
 }

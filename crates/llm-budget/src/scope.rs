@@ -90,12 +90,15 @@ pub(crate) fn holding<R: Scoped>(rules: impl IntoIterator<Item = R>) -> Vec<R> {
     let mut holding: Vec<R> = Vec::new();
     for rule in rules {
         holding.retain(|other| other.scope().name != rule.scope().name);
-        if let Some(name) = &rule.scope().instead_of
-            && let Some(other) = holding.iter_mut().find(|other| other.scope().name == *name)
-        {
-            other.scope_mut().exceptions.push(rule.scope().concerns.clone());
-        }
         holding.push(rule);
+    }
+    // Only then: a rule that does not hold stands for nothing.
+    for at in 0..holding.len() {
+        let (before, behind) = holding.split_at_mut(at);
+        let Scope { concerns, instead_of: Some(name), .. } = behind[0].scope() else { continue };
+        if let Some(other) = before.iter_mut().find(|other| other.scope().name == *name) {
+            other.scope_mut().exceptions.push(concerns.clone());
+        }
     }
     holding
 }

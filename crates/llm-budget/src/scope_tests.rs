@@ -106,3 +106,31 @@ fn of_rules_of_one_name_the_last_holds() {
     let rules = holding([rule(Per::GLOBAL), rule(Per::TENANT)]);
     assert_eq!(rules, [rule(Per::TENANT)]);
 }
+
+#[test]
+fn a_rule_that_another_of_its_name_has_replaced_stands_for_nothing() {
+    let named = |name: &str| CapRule::new(name, Per::TENANT, Cap::new(NanoUsd(1), Window::Lifetime));
+    let rules =
+        holding([named("all"), named("acme").tenants(["acme"]).instead_of("all"), named("acme").tenants(["x"])]);
+    let acme = caller(["acme", "", "", "", ""]);
+    assert!(rules[0].scope().concerns(&whose(&acme)), "or nothing would hold it");
+}
+
+#[test]
+fn before_a_target_is_chosen_a_model_is_listed_with_its_provider_or_without_however_it_is_called() {
+    let caller = Caller::default();
+    let catalog = llm_core::catalog::Catalog::from_toml("[[models]]\nprovider = 'openai'\nname = 'o3'\n").unwrap();
+    let concerns = |listed: &str, called: &str| {
+        let called = TargetRef { provider: "", model: called, key: None };
+        let facts = crate::whose::facts(&catalog, called).map(Arc::as_ref);
+        rule(Per::GLOBAL).models([listed]).scope().concerns(&Whose::new(&caller, called, facts))
+    };
+    for called in ["o3", "openai/o3", "o3-2025-04-16", "openai/o3-2025-04-16"] {
+        for listed in ["o3", "openai/o3", "openai/*", "o*"] {
+            assert!(concerns(listed, called), "{listed} is about {called}");
+        }
+        assert!(!concerns("azure/*", called) && !concerns("o4", called), "{called}");
+    }
+    assert!(concerns("llama3", "ollama/llama3"), "though the catalogue does not know it");
+    assert!(!concerns("o3", "azure/o3-mini"));
+}
