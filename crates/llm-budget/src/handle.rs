@@ -108,7 +108,8 @@ impl BudgetHandle {
 
     /// Listens to what happens to accounts from now on. The notices come from `budget` and are named by the account
     /// (`per-tenant (tenant acme)`): `reached` with a share of a cap, and `refused`, once a window each; `topped_up`,
-    /// `reset`, `frozen`, `unfrozen`.
+    /// `reset`, `frozen`, `unfrozen`. `crowded`, named by the rule, says that there is no room for another account, once a
+    /// minute at most.
     pub fn notices(&self) -> NoticeListener {
         self.shared.ledger.notices()
     }

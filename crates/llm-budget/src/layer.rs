@@ -134,7 +134,8 @@ impl BudgetLayer {
         Self::of(Settings { ledger: Some(ledger), ..self.shared.settings.clone() })
     }
 
-    /// The most accounts of the layer's own ledger, see [`MemoryLedger`]. Defaults to 100,000, about 40 MB.
+    /// The most accounts of the layer's own ledger, and as many again of single workflows and jobs, see [`MemoryLedger`].
+    /// Defaults to 100,000, about 40 MB.
     pub fn most_accounts(self, most: NonZeroUsize) -> Self {
         Self::of(Settings { most_accounts: most, ..self.shared.settings.clone() })
     }

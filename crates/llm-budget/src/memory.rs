@@ -25,11 +25,13 @@ use crate::{
 
 /// Accounts in memory: each has a small lock of its own, so callers wait for each other only where they share one.
 ///
-/// At most so many accounts are kept. At the bound those make room of which nothing would be lost: nothing was spent
-/// within the window, nothing is reserved, nothing was added and they are not frozen. If there is no room even so, calls
-/// that need a new account are refused: a caller with a thousand names cannot make it forget what another has spent. A
-/// soft rule's account that finds no room is left out. An account takes up about 400 bytes with names of usual length, and up to 1.5 KB more where
-/// its window is a rolling one.
+/// At most so many accounts are kept, and as many again of single workflows and jobs, since callers may make up the names of
+/// those: with a thousand of them they crowd out each other, and nobody else. At the bound those make room of which nothing
+/// would be lost: nothing was spent within the window, nothing is reserved, nothing was added and they are not frozen; what
+/// was spent is never forgotten. If there is no room even so, a further workflow or job shares the account of its tenant's
+/// calls without such a name, and calls that need any other new account are refused. A soft rule's account that finds no room
+/// is left out. An account takes up about 400 bytes with names of usual length, and up to 1.5 KB more where its window is a
+/// rolling one.
 ///
 /// Clones are the same ledger.
 #[derive(Clone)]
@@ -38,11 +40,17 @@ pub struct MemoryLedger {
 }
 
 struct Shared {
-    accounts: Keyed<Arc<AccountKey>, Slot>,
+    accounts: Accounts,
+    // Those of workflows and jobs.
+    made_up: Accounts,
     ids: AtomicU64,
     notices: Notices,
     clock: Clock,
+    // The minute of the last notice that there is no room.
+    told: AtomicU64,
 }
+
+type Accounts = Keyed<Arc<AccountKey>, Slot>;
 
 /// The place of an account, or where there is none.
 enum Slot {
@@ -61,21 +69,23 @@ impl MemoryLedger {
         Self {
             shared: Striped::new(Shared {
                 accounts: Keyed::new(most_accounts, Slot::NoRoom),
+                made_up: Keyed::new(most_accounts, Slot::NoRoom),
                 ids: AtomicU64::new(0),
                 notices: Notices::new(),
                 clock: Clock::default(),
+                told: AtomicU64::new(0),
             }),
         }
     }
 
     /// At most so many accounts from now on.
     pub(crate) fn set_most_accounts(&self, most: NonZeroUsize) {
-        self.shared.accounts.set_bound(most);
+        self.shared.both().for_each(|accounts| accounts.set_bound(most));
     }
 
     /// How many accounts there are.
     pub fn len(&self) -> usize {
-        self.shared.accounts.len()
+        self.shared.both().map(Keyed::len).sum()
     }
 
     /// Whether there is none.
@@ -91,11 +101,20 @@ impl Default for MemoryLedger {
 }
 
 impl Shared {
+    fn both(&self) -> impl Iterator<Item = &Accounts> {
+        [&self.accounts, &self.made_up].into_iter()
+    }
+
+    /// Where an account of this name is, if it is anywhere.
+    fn place(&self, key: &AccountRef<'_>) -> &Accounts {
+        if is_made_up(key) { &self.made_up } else { &self.accounts }
+    }
+
     /// The account, which begins if it was not there; `None` if there is no room for it.
     fn account(&self, rule: &Arc<CapRule>, key: &AccountRef<'_>, now: Now) -> Option<Arc<Cell>> {
         let made = OnceCell::new();
         let own = || Arc::clone(made.get_or_init(|| Arc::new(key.to_key())));
-        self.accounts.get_or_insert(
+        self.place(key).get_or_insert(
             key,
             own,
             || Slot::Account(Arc::new(Cell::new(self.ids.fetch_add(1, Relaxed), own(), Arc::clone(rule)))),
@@ -114,7 +133,12 @@ impl Shared {
     fn accounts<'c>(&self, claimed: &'c [Claimed<'_>], now: Now) -> Result<(Cells, Rules<'c>), Refusal> {
         let (mut cells, mut rules) = (Cells::new(), Rules::new());
         for Claimed { rule, key } in claimed {
-            match self.account(rule, key, now) {
+            let account = self.account(rule, key, now).or_else(|| {
+                self.crowd(rule, now);
+                let shared = AccountRef { workflow: None, job: None, ..*key };
+                if is_made_up(key) { self.account(rule, &shared, now) } else { None }
+            });
+            match account {
                 Some(cell) => {
                     cells.push(cell);
                     rules.push(*rule);
@@ -126,9 +150,22 @@ impl Shared {
         Ok((cells, rules))
     }
 
+    /// Tells of an account that there is no room for, once a minute.
+    fn crowd(&self, rule: &CapRule, now: Now) {
+        let minute = now.as_secs() / 60;
+        if self.told.load(Relaxed) != minute && self.told.swap(minute, Relaxed) != minute {
+            let accounts = self.both().map(Keyed::len).sum();
+            self.notices.send(notice::of_crowd(rule.name(), accounts));
+        }
+    }
+
     fn tell(&self, told: impl IntoIterator<Item = Told>) {
         told.into_iter().for_each(|Told { key, news }| self.notices.send(notice::of(&key, news)));
     }
+}
+
+fn is_made_up(key: &AccountRef<'_>) -> bool {
+    key.workflow.is_some() || key.job.is_some()
 }
 
 type Rules<'c> = SmallVec<[&'c Arc<CapRule>; USUAL]>;
@@ -170,13 +207,14 @@ impl Ledger for MemoryLedger {
 
     fn for_each(&self, look: &mut dyn FnMut(AccountStatus)) {
         let now = self.shared.clock.now();
-        self.shared.accounts.for_each(|_, slot| {
+        let mut show = |slot: &Slot| {
             if let Slot::Account(cell) = slot
                 && let Some(status) = cell.status(now)
             {
                 look(status);
             }
-        });
+        };
+        self.shared.both().for_each(|accounts| accounts.for_each(|_, slot| show(slot)));
     }
 
     fn look(&self, key: &AccountRef<'_>) -> Option<AccountStatus> {
@@ -185,7 +223,7 @@ impl Ledger for MemoryLedger {
             Slot::Account(cell) => cell.status(now),
             Slot::NoRoom => None,
         };
-        self.shared.accounts.get(key, status).flatten()
+        self.shared.place(key).get(key, status).flatten()
     }
 
     fn change(&self, rule: &Arc<CapRule>, key: &AccountRef<'_>, change: Change) -> LedgerFuture<bool> {
@@ -210,7 +248,7 @@ impl Ledger for MemoryLedger {
 
 impl fmt::Debug for MemoryLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryLedger").field("accounts", &self.shared.accounts).finish()
+        f.debug_struct("MemoryLedger").field("accounts", &self.len()).finish()
     }
 }
 

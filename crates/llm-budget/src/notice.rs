@@ -39,6 +39,10 @@ pub(crate) fn of_change(key: &AccountKey, change: Change) -> Notice {
     notice(key, kind, severity, numbers)
 }
 
-fn notice(key: &AccountKey, kind: &'static str, severity: Severity, numbers: Vec<(&'static str, f64)>) -> Notice {
+pub(crate) fn of_crowd(rule: &str, accounts: usize) -> Notice {
+    notice(rule, "crowded", Severity::Warning, vec![("accounts", accounts as f64)])
+}
+
+fn notice(key: impl ToString, kind: &'static str, severity: Severity, numbers: Vec<(&'static str, f64)>) -> Notice {
     Notice { source: "budget", key: key.to_string(), kind, severity, numbers }
 }

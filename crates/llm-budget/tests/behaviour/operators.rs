@@ -67,6 +67,32 @@ async fn new_accounts_are_refused_where_there_is_no_room_and_nothing_spent_is_fo
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_that_callers_make_up_crowd_out_each_other_and_nobody_else() {
+    let per_job = CapRule::new("per-job", Per::JOB, Cap::new(mills(50), Window::DAY));
+    let layer = BudgetLayer::new([per_tenant(mills(500)), per_job]).most_accounts(NonZeroUsize::new(4).unwrap());
+    let stage = Stage::of(layer, |layer| layer);
+    let mut notices = stage.handle.notices();
+    let ask = |tenant: &str, job: &str| {
+        let mut request = ask_for("m", tenant, 800);
+        request.context_mut().set_caller(Caller { job: Some(job.into()), ..Caller::tenant(tenant) });
+        request
+    };
+    for job in ["1", "2", "3", "4", "5"] {
+        stage.send(ask("acme", job), answer(800)).await.unwrap_or_else(|error| panic!("{job}: {error}"));
+    }
+    let told = std::iter::from_fn(|| notices.next().now_or_never().flatten());
+    let crowds: Vec<_> = told.filter(|notice| notice.kind == "crowded").collect();
+    let [crowd] = &crowds[..] else { panic!("{crowds:?}") };
+    assert_eq!((&*crowd.key, crowd.numbers[0].1), ("per-job", 5.0));
+    let error = stage.send(ask("acme", "6"), answer(800)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `per-job` has $0.01 left, and $0.04 would be needed", "5 and 6 share");
+    stage.send(ask("acme", "4"), answer(200)).await.unwrap_err();
+    stage.send(ask("zeta", "1"), answer(800)).await.unwrap();
+    let shared = AccountKey { tenant: Some("zeta".into()), ..AccountKey::new("per-job") };
+    assert_eq!(stage.handle.account(&shared).unwrap().balances[0].spent, mills(40));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_layer_that_resumes_goes_on_with_what_was_spent_learned_and_counted_and_calls_under_way_settle_in_it() {
     let before = Stage::new([per_tenant(mills(300))]);
     before.send(ask_for("m", "acme", 1_000), answer(1_000)).await.unwrap();
