@@ -105,21 +105,38 @@ impl AccountRef<'_> {
 impl Hash for AccountRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { rule, tenant, user, key, workflow, job, model } = self;
-        let names = [tenant, user, key, workflow, job];
-        // Which names there are goes in as one number, and not one by one: it is done for every account of every call.
-        let present = names.iter().enumerate().fold(0_u8, |bits, (at, name)| bits | u8::from(name.is_some()) << at);
-        state.write_u8(present | u8::from(model.is_some()) << names.len());
-        rule.hash(state);
-        names.into_iter().flatten().for_each(|name| name.hash(state));
+        // It is done for every account of every call, so which names there are goes in as one number, and they go in
+        // without marks at their ends: keys that are told apart by nothing else are rare, and the comparison does.
+        state.write(rule.as_bytes());
+        let mut present = 0;
+        for (at, name) in [tenant, user, key, workflow, job].into_iter().enumerate() {
+            if let Some(name) = name {
+                state.write(name.as_bytes());
+                present |= 1 << at;
+            }
+        }
         if let Some(model) = model {
             model.hash(state);
         }
+        state.write_u8(present);
     }
 }
 
 impl Equivalent<Arc<AccountKey>> for AccountRef<'_> {
-    fn equivalent(&self, key: &Arc<AccountKey>) -> bool {
-        *self == key.names()
+    fn equivalent(&self, known: &Arc<AccountKey>) -> bool {
+        let AccountKey { rule, tenant, user, key, workflow, job, model } = &**known;
+        let is = |name: Option<&str>, known: &Option<Arc<str>>| match (name, known) {
+            (Some(name), Some(known)) => *name == **known,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        is(self.user, user)
+            && is(self.tenant, tenant)
+            && is(self.key, key)
+            && is(self.workflow, workflow)
+            && is(self.job, job)
+            && *self.rule == **rule
+            && self.model == model.as_ref().map(Target::names)
     }
 }
 
