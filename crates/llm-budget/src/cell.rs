@@ -3,7 +3,7 @@
 //! The lock is a parameter, so that the same code runs on a model checker's.
 
 use std::{
-    ops::DerefMut,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::{
     AccountKey, AccountStatus, CapRule, Change, Reason, Refusal, Settlement,
     account::{Account, Alert, Held, Shortage},
+    books::Books,
     window::Now,
 };
 
@@ -49,6 +50,7 @@ pub(crate) struct Cell<L = Mutex<Kept>> {
     // The order in which the locks of several are taken.
     id: u64,
     pub(crate) key: Arc<AccountKey>,
+    pub(crate) books: Arc<Books>,
     lock: L,
 }
 
@@ -92,9 +94,9 @@ impl Kept {
 }
 
 impl<L: Lock> Cell<L> {
-    pub(crate) fn new(id: u64, key: Arc<AccountKey>, rule: Arc<CapRule>) -> Self {
+    pub(crate) fn new(id: u64, key: Arc<AccountKey>, rule: Arc<CapRule>, books: Arc<Books>) -> Self {
         let account = Account::new(&rule);
-        Self { id, key, lock: L::new(Kept { rule, account, holds: 0, is_retired: false }) }
+        Self { id, key, books, lock: L::new(Kept { rule, account, holds: 0, is_retired: false }) }
     }
 
     /// Makes sure that it is not used any more, if nothing would be lost by that.
@@ -133,34 +135,38 @@ impl<L: Lock> Cell<L> {
     }
 }
 
+/// Where an account belongs among others of its claim: these are in the order of their ids.
+pub(crate) fn place<L>(cells: &[impl Deref<Target = Cell<L>>], cell: &Cell<L>) -> usize {
+    cells.partition_point(|other| other.id < cell.id)
+}
+
 /// Sets what is asked for aside in all of the accounts or in none, in one step: nobody sees it in some of them only, and a
 /// call that is refused has kept nobody else from anything. It is for a call that begins where `rules` are given, which the
 /// accounts go by from now on, and else for one that has reserved something here before.
 ///
-/// Locks are taken in the order of the accounts' ids, whatever order these come in, so that no two calls wait for each
-/// other.
+/// Locks are taken in the order of the accounts, which is that of their [places](place), so that no two calls wait for
+/// each other.
 pub(crate) fn reserve<L: Lock>(
-    cells: &[&Cell<L>],
+    cells: &[impl Deref<Target = Cell<L>>],
     rules: Option<&[&Arc<CapRule>]>,
     asked: Held,
     now: Now,
 ) -> Result<Result<(), (Refusal, Option<Told>)>, Retired> {
-    let mut order: SmallVec<[usize; USUAL]> = (0..cells.len()).collect();
-    order.sort_unstable_by_key(|at| cells[*at].id);
-    let mut locked: SmallVec<[(usize, L::Guard<'_>); USUAL]> = SmallVec::new();
-    for at in order {
-        let mut kept = cells[at].lock.lock();
+    debug_assert!(cells.is_sorted_by_key(|cell| cell.id), "or two calls might wait for each other");
+    let mut locked: SmallVec<[L::Guard<'_>; USUAL]> = SmallVec::new();
+    for (at, cell) in cells.iter().enumerate() {
+        let mut kept = cell.lock.lock();
         if kept.is_retired {
             return Err(Retired);
         }
         if let Some(rules) = rules {
             kept.adopt(rules[at]);
         }
-        locked.push((at, kept));
+        locked.push(kept);
     }
     let mut refused: Option<(usize, Shortage)> = None;
     let mut available = NanoUsd::MAX;
-    for (place, (_, kept)) in locked.iter_mut().enumerate() {
+    for (at, kept) in locked.iter_mut().enumerate() {
         let Kept { rule, account, .. } = &mut **kept;
         let checked = match rules {
             Some(_) => account.check(asked.amount, rule, now),
@@ -172,30 +178,29 @@ pub(crate) fn reserve<L: Lock>(
             let is_longer = refused
                 .is_none_or(|(_, other)| other.wait.is_some_and(|known| shortage.wait.is_none_or(|wait| wait > known)));
             if is_longer {
-                refused = Some((place, shortage));
+                refused = Some((at, shortage));
             }
         }
     }
-    let Some((place, Shortage { left, wait, is_frozen })) = refused else {
-        for (_, kept) in &mut locked {
+    let Some((at, Shortage { left, wait, is_frozen })) = refused else {
+        for kept in &mut locked {
             kept.account.take(asked);
             kept.holds += u32::from(rules.is_some());
         }
         return Ok(Ok(()));
     };
-    let (at, kept) = &mut locked[place];
-    let Kept { rule, account, .. } = &mut **kept;
+    let Kept { rule, account, .. } = &mut *locked[at];
     let reason = if is_frozen { Reason::Frozen } else { Reason::Spent };
     let refusal = Refusal { rule: Arc::clone(rule.name()), reason, left, available, wait };
     let told = account
         .tells_refusal(rule, now)
-        .then(|| Told { key: Arc::clone(&cells[*at].key), news: News::Refused { left } });
+        .then(|| Told { key: Arc::clone(&cells[at].key), news: News::Refused { left } });
     Ok(Err((refusal, told)))
 }
 
 /// Gives back what is reserved in each of the accounts, and books what was spent. Returns what is to be told of it.
-pub(crate) fn settle<'a, L: Lock + 'a>(
-    cells: impl Iterator<Item = &'a Cell<L>>,
+pub(crate) fn settle<L: Lock>(
+    cells: &[impl Deref<Target = Cell<L>>],
     held: Held,
     settlement: &Settlement,
     now: Now,

@@ -104,6 +104,7 @@
 
 mod account;
 mod bid;
+mod books;
 mod call;
 mod caps;
 mod cell;

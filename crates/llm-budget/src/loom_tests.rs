@@ -38,27 +38,34 @@ impl Accounts {
         };
         let rules: Vec<Arc<CapRule>> = caps.into_iter().enumerate().map(rule).collect();
         let cell = |(at, rule): (usize, &Arc<CapRule>)| {
-            Cell::new(at as u64, Arc::new(AccountKey::new(Arc::clone(rule.name()))), Arc::clone(rule))
+            Cell::new(at as u64, Arc::new(AccountKey::new(Arc::clone(rule.name()))), Arc::clone(rule), Arc::default())
         };
         let cells = rules.iter().enumerate().map(cell).collect();
         Shared::new(Self { cells, rules })
     }
 
-    fn of(&self, accounts: &[usize]) -> Vec<&Cell<Checked<Kept>>> {
-        accounts.iter().map(|at| &self.cells[*at]).collect()
+    /// Those of a claim that names them in this order, with their rules.
+    fn of(&self, accounts: &[usize]) -> (Vec<&Cell<Checked<Kept>>>, Vec<&Arc<CapRule>>) {
+        let (mut cells, mut rules) = (Vec::new(), Vec::new());
+        for at in accounts {
+            let place = place(&cells, &self.cells[*at]);
+            cells.insert(place, &self.cells[*at]);
+            rules.insert(place, &self.rules[*at]);
+        }
+        (cells, rules)
     }
 
     fn reserve(&self, accounts: &[usize], amount: u64) -> bool {
-        let rules: Vec<_> = accounts.iter().map(|at| &self.rules[*at]).collect();
-        reserve(&self.of(accounts), Some(&rules), held(amount), NOW).expect("none is retired").is_ok()
+        let (cells, rules) = self.of(accounts);
+        reserve(&cells, Some(&rules), held(amount), NOW).expect("none is retired").is_ok()
     }
 
     fn extend(&self, accounts: &[usize], amount: u64) -> bool {
-        reserve(&self.of(accounts), None, held(amount), NOW).expect("none is retired").is_ok()
+        reserve(&self.of(accounts).0, None, held(amount), NOW).expect("none is retired").is_ok()
     }
 
     fn settle(&self, accounts: &[usize], reserved: u64, spent: u64) {
-        settle(self.of(accounts).into_iter(), held(reserved), &Settlement::reported(NanoUsd(spent)), NOW);
+        settle(&self.of(accounts).0, held(reserved), &Settlement::reported(NanoUsd(spent)), NOW);
     }
 
     /// What is spent, reserved and owed; and the invariant.
@@ -155,8 +162,7 @@ fn an_account_is_forgotten_or_used_but_never_both() {
         let accounts = Accounts::new([100, 100, 100]);
         let forget = task(&accounts, |accounts| accounts.cells[SHARED].retire(NOW));
         let call = task(&accounts, |accounts| {
-            let rules = [&accounts.rules[1], &accounts.rules[SHARED]];
-            let cells = accounts.of(&[1, SHARED]);
+            let (cells, rules) = accounts.of(&[1, SHARED]);
             // Of nothing: also a call that reserves nothing may spend something.
             match reserve(&cells, Some(&rules), held(0), NOW) {
                 Ok(answer) => {

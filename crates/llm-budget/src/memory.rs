@@ -10,16 +10,15 @@ use std::{
     },
 };
 
-use llm_core::{Keyed, NanoUsd, NoticeListener, Notices, Striped};
+use llm_core::{Keyed, NanoUsd, NoticeListener};
 use smallvec::SmallVec;
 
 use crate::{
     AccountKey, AccountRef, AccountStatus, CapRule, Change, Claim, Claimed, Hold, Ledger, LedgerFuture, Reason,
     Refusal, Settlement,
     account::Held,
-    cell::{self, Cell, Retired, Told, USUAL},
-    clock::Clock,
-    notice,
+    books::Books,
+    cell::{self, Cell, Retired, USUAL},
     window::Now,
 };
 
@@ -36,7 +35,7 @@ use crate::{
 /// Clones are the same ledger.
 #[derive(Clone)]
 pub struct MemoryLedger {
-    shared: Striped<Shared>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
@@ -44,8 +43,7 @@ struct Shared {
     // Those of workflows and jobs.
     made_up: Accounts,
     ids: AtomicU64,
-    notices: Notices,
-    clock: Clock,
+    books: Arc<Books>,
     // The minute of the last notice that there is no room.
     told: AtomicU64,
 }
@@ -67,12 +65,11 @@ impl MemoryLedger {
     /// A ledger without accounts, that will keep at most so many. [`MOST_ACCOUNTS`](Self::MOST_ACCOUNTS) are usual.
     pub fn new(most_accounts: NonZeroUsize) -> Self {
         Self {
-            shared: Striped::new(Shared {
+            shared: Arc::new(Shared {
                 accounts: Keyed::new(most_accounts, Slot::NoRoom),
                 made_up: Keyed::new(most_accounts, Slot::NoRoom),
                 ids: AtomicU64::new(0),
-                notices: Notices::new(),
-                clock: Clock::default(),
+                books: Arc::default(),
                 told: AtomicU64::new(0),
             }),
         }
@@ -117,7 +114,10 @@ impl Shared {
         self.place(key).get_or_insert(
             key,
             own,
-            || Slot::Account(Arc::new(Cell::new(self.ids.fetch_add(1, Relaxed), own(), Arc::clone(rule)))),
+            || {
+                let (id, books) = (self.ids.fetch_add(1, Relaxed), Arc::clone(&self.books));
+                Slot::Account(Arc::new(Cell::new(id, own(), Arc::clone(rule), books)))
+            },
             // One that somebody has at hand is about to be used, by the same claim perhaps: two accounts of one claim must
             // not make room for each other by turns.
             |slot| matches!(slot, Slot::Account(cell) if Arc::strong_count(cell) == 1 && cell.retire(now)),
@@ -129,7 +129,7 @@ impl Shared {
         )
     }
 
-    /// The accounts of a claim that there are or can be.
+    /// The accounts of a claim that there are or can be, in the order in which they are locked.
     fn accounts<'c>(&self, claimed: &'c [Claimed<'_>], now: Now) -> Result<(Cells, Rules<'c>), Refusal> {
         let (mut cells, mut rules) = (Cells::new(), Rules::new());
         for Claimed { rule, key } in claimed {
@@ -140,8 +140,9 @@ impl Shared {
             });
             match account {
                 Some(cell) => {
-                    cells.push(cell);
-                    rules.push(*rule);
+                    let place = cell::place(&cells, &cell);
+                    cells.insert(place, cell);
+                    rules.insert(place, *rule);
                 }
                 None if rule.is_hard() => return Err(refused(rule.name(), Reason::NoRoom)),
                 None => {}
@@ -155,12 +156,8 @@ impl Shared {
         let minute = now.as_secs() / 60;
         if self.told.load(Relaxed) != minute && self.told.swap(minute, Relaxed) != minute {
             let accounts = self.both().map(Keyed::len).sum();
-            self.notices.send(notice::of_crowd(rule.name(), accounts));
+            self.books.tell_crowd(rule.name(), accounts);
         }
-    }
-
-    fn tell(&self, told: impl IntoIterator<Item = Told>) {
-        told.into_iter().for_each(|Told { key, news }| self.notices.send(notice::of(&key, news)));
     }
 }
 
@@ -175,29 +172,25 @@ fn refused(rule: &Arc<str>, reason: Reason) -> Refusal {
     Refusal { rule: Arc::clone(rule), reason, left, available, wait: None }
 }
 
-fn borrowed(cells: &Cells) -> SmallVec<[&Cell; USUAL]> {
-    cells.iter().map(|cell| &**cell).collect()
-}
-
 impl Ledger for MemoryLedger {
     fn reserve(&self, claim: &Claim<'_>) -> LedgerFuture<Result<Box<dyn Hold>, Refusal>> {
-        let now = self.shared.clock.now();
+        let now = self.shared.books.now();
         let held = Held { amount: claim.amount, expects: claim.expects };
         let answer = loop {
             let (cells, rules) = match self.shared.accounts(claim.accounts, now) {
                 Ok(found) => found,
                 Err(refusal) => break Err(refusal),
             };
-            let reserved = cell::reserve(&borrowed(&cells), Some(&rules), held, now);
+            let reserved = cell::reserve(&cells, Some(&rules), held, now);
             match reserved {
                 // One of them was forgotten in between, and is made anew.
                 Err(Retired) => {}
                 Ok(Ok(())) => {
-                    let hold = MemoryHold { shared: self.shared.clone(), cells, held, is_settled: false };
+                    let hold = MemoryHold { cells, held, is_settled: false };
                     break Ok(Box::new(hold) as Box<dyn Hold>);
                 }
                 Ok(Err((refusal, told))) => {
-                    self.shared.tell(told);
+                    self.shared.books.tell(told);
                     break Err(refusal);
                 }
             }
@@ -206,7 +199,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn for_each(&self, look: &mut dyn FnMut(AccountStatus)) {
-        let now = self.shared.clock.now();
+        let now = self.shared.books.now();
         let mut show = |slot: &Slot| {
             if let Slot::Account(cell) = slot
                 && let Some(status) = cell.status(now)
@@ -218,7 +211,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn look(&self, key: &AccountRef<'_>) -> Option<AccountStatus> {
-        let now = self.shared.clock.now();
+        let now = self.shared.books.now();
         let status = |slot: &Slot| match slot {
             Slot::Account(cell) => cell.status(now),
             Slot::NoRoom => None,
@@ -227,7 +220,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn change(&self, rule: &Arc<CapRule>, key: &AccountRef<'_>, change: Change) -> LedgerFuture<bool> {
-        let now = self.shared.clock.now();
+        let now = self.shared.books.now();
         let is_done = loop {
             match self.shared.account(rule, key, now).map(|cell| cell.change(rule, change)) {
                 Some(Err(Retired)) => {}
@@ -236,13 +229,13 @@ impl Ledger for MemoryLedger {
             }
         };
         if is_done {
-            self.shared.notices.send(notice::of_change(&key.to_key(), change));
+            self.shared.books.tell_change(&key.to_key(), change);
         }
         LedgerFuture::ready(is_done)
     }
 
     fn notices(&self) -> NoticeListener {
-        self.shared.notices.listen()
+        self.shared.books.listen()
     }
 }
 
@@ -254,10 +247,15 @@ impl fmt::Debug for MemoryLedger {
 
 /// What a call has reserved, and where: it looks nothing up any more.
 struct MemoryHold {
-    shared: Striped<Shared>,
     cells: Cells,
     held: Held,
     is_settled: bool,
+}
+
+impl MemoryHold {
+    fn books(&self) -> Option<&Books> {
+        self.cells.first().map(|cell| &*cell.books)
+    }
 }
 
 impl Hold for MemoryHold {
@@ -270,28 +268,27 @@ impl Hold for MemoryHold {
             let rule = self.cells.first().map_or_else(|| "".into(), |cell| Arc::clone(&cell.key.rule));
             return LedgerFuture::ready(Err(refused(&rule, Reason::Settled)));
         }
-        let now = self.shared.clock.now();
-        let answer = cell::reserve(&borrowed(&self.cells), None, Held { amount: more, ..Held::default() }, now)
-            .expect("an account in which something is reserved is never forgotten");
-        LedgerFuture::ready(match answer {
-            Ok(()) => {
-                self.held.amount = self.held.amount.saturating_add(more);
-                Ok(())
-            }
-            Err((refusal, told)) => {
-                self.shared.tell(told);
-                Err(refusal)
-            }
-        })
+        // Where no account had room, nobody refuses.
+        let answer = self.books().map_or(Ok(()), |books| {
+            let answer = cell::reserve(&self.cells, None, Held { amount: more, ..Held::default() }, books.now());
+            answer.expect("an account in which something is reserved is never forgotten").map_err(|(refusal, told)| {
+                books.tell(told);
+                refusal
+            })
+        });
+        if answer.is_ok() {
+            self.held.amount = self.held.amount.saturating_add(more);
+        }
+        LedgerFuture::ready(answer)
     }
 
     fn settle(&mut self, settlement: Settlement) {
         if std::mem::replace(&mut self.is_settled, true) {
             return;
         }
-        let cells = self.cells.iter().map(|cell| &**cell);
-        let told = cell::settle(cells, self.held, &settlement, self.shared.clock.now());
-        self.shared.tell(told);
+        if let Some(books) = self.books() {
+            books.tell(cell::settle(&self.cells, self.held, &settlement, books.now()));
+        }
     }
 }
 
