@@ -184,11 +184,10 @@ impl Account {
             return;
         }
         for (spending, cap) in self.spendings.iter_mut().zip(rule.caps()) {
-            spending.spent.add(booked, &cap.window, now);
-            let (spent, allowed) = (spending.spent.total(&cap.window, now).spent, spending.allowed(cap));
-            for (at, share) in rule.alerts().iter().enumerate() {
-                let was_told = spending.told.get(at).is_some_and(|until| now < *until);
-                if was_told || !share.is_reached(spent, allowed) {
+            let (spent, allowed) = (spending.spent.add(booked, &cap.window, now).spent, spending.allowed(cap));
+            let reached = rule.alerts().iter().take_while(|share| share.is_reached(spent, allowed));
+            for (at, share) in reached.enumerate() {
+                if spending.told.get(at).is_some_and(|until| now < *until) {
                     continue;
                 }
                 let until = spending.spent.until_next(&cap.window, now);

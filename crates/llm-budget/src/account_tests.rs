@@ -178,6 +178,15 @@ fn each_share_is_told_once_a_window() {
 }
 
 #[test]
+fn shares_are_told_in_ascending_order_whatever_order_they_are_stated_in() {
+    let mut bench = Bench::new(rule(100).alert_at([90, 20, 50, 20].into_iter().flat_map(Percent::new)));
+    bench.settle(0, 30);
+    assert_eq!(bench.told, [20]);
+    bench.settle(0, 65);
+    assert_eq!(bench.told, [20, 50, 90]);
+}
+
+#[test]
 fn in_a_rolling_window_a_share_is_told_again_after_its_length() {
     let mut bench = Bench::new(rule(100).alert_at(Percent::new(50)));
     bench.settle(0, 60);

@@ -107,6 +107,9 @@ impl CapRule {
     /// The shares of each cap at which somebody is told, once a window. Defaults to [`ALERTS`](Self::ALERTS).
     pub fn alert_at(mut self, shares: impl IntoIterator<Item = Percent>) -> Self {
         self.alerts = shares.into_iter().collect();
+        // Ascending, so that those after one that is not reached need not be looked at.
+        self.alerts.sort_unstable();
+        self.alerts.dedup();
         self
     }
 
@@ -187,7 +190,7 @@ impl CapRule {
         self.strictness
     }
 
-    /// The shares at which somebody is told.
+    /// The shares at which somebody is told, in ascending order.
     pub fn alerts(&self) -> &[Percent] {
         &self.alerts
     }

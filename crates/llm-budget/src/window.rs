@@ -124,7 +124,8 @@ impl Spent {
         self.total(window, now).spent == NanoUsd::ZERO
     }
 
-    pub(crate) fn add(&mut self, booked: Booked, window: &Window, now: Now) {
+    /// Adds what was spent, and says how much counts now.
+    pub(crate) fn add(&mut self, booked: Booked, window: &Window, now: Now) -> Booked {
         self.forget(window, now);
         self.total.add(booked);
         match window {
@@ -138,6 +139,7 @@ impl Spent {
             }
             Window::Day(_) | Window::Month(_) | Window::Lifetime => {}
         }
+        self.total
     }
 
     /// Until when what is said of this window need not be said again: its end, or a window's length from now.
@@ -190,34 +192,34 @@ impl Spent {
 
     fn forget_calendar(&mut self, zone: &TimeZone, unit: Unit, now: Now) {
         if now >= self.ends {
-            self.total = Booked::default();
-            (_, self.ends) = Window::calendar(zone, unit, now);
+            self.begin_calendar(zone, unit, now);
         }
+    }
+
+    #[cold]
+    fn begin_calendar(&mut self, zone: &TimeZone, unit: Unit, now: Now) {
+        self.total = Booked::default();
+        (_, self.ends) = Window::calendar(zone, unit, now);
     }
 }
 
-fn part_length(length: Duration) -> Duration {
-    (length / PARTS).max(Duration::from_millis(1))
+/// In nanoseconds, as all that follows: they are enough for five centuries, and quickly divided.
+fn part_length(length: Duration) -> u64 {
+    nanos(length / PARTS).max(1_000_000)
 }
 
 fn part_of(length: Duration, now: Now) -> u64 {
-    u64::try_from(now.as_nanos() / part_length(length).as_nanos()).unwrap_or(u64::MAX)
+    nanos(now) / part_length(length)
 }
 
 /// When a part of a rolling window has left it.
 fn expiry(length: Duration, part: u64) -> Now {
-    let part_length = part_length(length);
-    let begins = u32::try_from(part).ok().map_or_else(
-        || {
-            let nanos = u128::from(part) * part_length.as_nanos();
-            Duration::new(
-                u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX),
-                u32::try_from(nanos % 1_000_000_000).expect("less than a second"),
-            )
-        },
-        |part| part_length * part,
-    );
-    begins.saturating_add(part_length).saturating_add(length)
+    let part_ends = part.saturating_add(1).saturating_mul(part_length(length));
+    Duration::from_nanos(part_ends).saturating_add(length)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
