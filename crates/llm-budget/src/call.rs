@@ -77,14 +77,20 @@ impl InFlight {
         if let Covered::Call { trail, before } = &self.covered {
             let attempts = trail.attempts();
             let made = attempts.iter().filter(|attempt| attempt.was_made() && !before.contains(&attempt.number));
-            let mut is_told = false;
+            let (mut is_told, mut is_given_up) = (false, false);
             for attempt in made {
-                // The one that is being given up with this call may not have been told of its end yet.
-                let usage = attempt.usage.as_ref().or(attempt.end.is_none().then_some(usage).filter(|_| !is_told));
-                if let Some(usage) = usage {
-                    is_told = true;
-                    settlement.add(self.cost_of(attempt, usage), usage);
-                }
+                let usage = match &attempt.usage {
+                    Some(usage) => usage,
+                    // The one that is given up with this call is not told of its end before this, where a layer in between
+                    // has wrapped its stream. There is one: of hedges the loser is gone before the winner is handed on.
+                    None if attempt.end.is_none() && !is_given_up => {
+                        is_given_up = true;
+                        usage
+                    }
+                    None => continue,
+                };
+                is_told = true;
+                settlement.add(self.cost_of(attempt, usage), usage);
             }
             if is_told {
                 return settlement;

@@ -1,13 +1,15 @@
 //! Unusual places: above whatever calls again, or answers without a provider.
 
+use futures_util::StreamExt;
 use llm_budget::{BudgetLayer, Covers};
 use llm_core::{
-    Again, AttemptEnd, Body, Context, Error, ErrorKind, LlmRequest, LlmResponse, NanoUsd, Output, Target, Usage,
+    Again, AttemptEnd, Body, Context, Error, ErrorKind, Head, LlmRequest, LlmResponse, NanoUsd, Output, Payload,
+    Target, Usage,
 };
 use std::time::Duration;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::stage::{Stage, TOKEN, ask, mills, per_tenant};
+use crate::stage::{Stage, TOKEN, ask, mills, per_tenant, words};
 
 /// What an edge writes of an attempt.
 fn attempt(context: &Context, model: &str, end: AttemptEnd, usage: Usage, cost: Option<u64>) {
@@ -86,6 +88,35 @@ async fn an_unpaid_answer_costs_what_was_paid_before_it() {
     let hit = service_fn(|_: LlmRequest| async move { Ok::<_, Error>(answering(20).map(Body::unpaid)) });
     stage.layer.layer(hit).oneshot(untargeted()).await.unwrap();
     assert_eq!(stage.spent(), NanoUsd(100 * TOKEN));
+}
+
+/// Whoever watches a stream that another layer has wrapped is told of its being dropped before those within are.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_given_up_after_a_failover_costs_what_came_though_its_edge_has_not_told_yet() {
+    let stage = Stage::new([per_tenant(mills(2_000))]);
+    let wrapped = service_fn(|mut request: LlmRequest| async move {
+        let context = request.context_mut();
+        let failed = AttemptEnd::Failed(ErrorKind::RateLimited);
+        attempt(context, "m", failed, Usage::estimated(0, 0), Some(0));
+        context.begin_attempt(Again::Failover, Duration::ZERO);
+        context.trail().begin(context.attempt(), Some(&Target::new("openai", "m")));
+        let body = words(5).into_body().answering(&request, "m");
+        let (trail, number) = (request.context().trail(), request.context().attempt().number);
+        let body = body.on_end(move |outcome| {
+            trail.update(number, |record| record.usage = Some(outcome.progress().usage()));
+        });
+        Ok::<_, Error>(LlmResponse::new(Head::default(), body.wrap(|body| body)))
+    });
+    let mut request = untargeted();
+    if let Payload::Chat(chat) = request.payload_mut() {
+        chat.stream = true;
+    }
+    let mut body = stage.layer.layer(wrapped).oneshot(request).await.unwrap().body;
+    for _ in 0..4 {
+        body.next().await.unwrap().unwrap();
+    }
+    drop(body);
+    assert_eq!((stage.spent(), stage.reserved()), (NanoUsd(4 * TOKEN), mills(0)), "three words, by estimate");
 }
 
 #[tokio::test(start_paused = true)]
