@@ -109,13 +109,22 @@ impl Choices {
 pub(crate) struct Prompt {
     payload: Arc<Payload>,
     family: TokenFamily,
+    // All answers together. The provider is told, so it makes no more, whatever a text seems to come to.
+    most_output: u64,
     // Counted when it is first needed, and then never again.
     tokens: OnceLock<u64>,
 }
 
 impl Prompt {
     pub(crate) fn new(request: &LlmRequest, model: &str) -> Self {
-        Self { payload: request.shared_payload(), family: TokenFamily::of(model), tokens: OnceLock::new() }
+        let payload = request.shared_payload();
+        let (asked, answers) = match &*payload {
+            Payload::Chat(chat) => (chat.max_output_tokens, chat.n.map_or(1, |n| u64::from(n.get()))),
+            Payload::Embed(_) | Payload::CountTokens(_) => (None, 1),
+        };
+        let ceiling = [asked, request.context().output_ceiling()].into_iter().flatten().min();
+        let most_output = ceiling.map_or(u64::MAX, |ceiling| ceiling.saturating_mul(answers));
+        Self { payload, family: TokenFamily::of(model), most_output, tokens: OnceLock::new() }
     }
 
     fn tokens(&self) -> u64 {
@@ -174,7 +183,8 @@ impl Progress {
     /// The tokens used: what the provider reported, or else an estimate from what was sent and received.
     ///
     /// A report of no output for an answer that had some is no report, and one from the middle of an answer that was
-    /// then cut or abandoned does not count for less than what came after it. A call that no provider took on used
+    /// then cut or abandoned does not count for less than what came after it. An estimate is never above the most output that
+    /// was asked for. A call that no provider took on used
     /// nothing. Before the end this is the usage so far.
     pub fn usage(&self) -> Usage {
         // Worked out when somebody asks: most who watch a call only want to know how it ended.
@@ -199,7 +209,8 @@ impl Progress {
             return Usage::estimated(0, 0);
         }
         let family = self.prompt.as_ref().map(|prompt| prompt.family).unwrap_or_default();
-        let estimated = self.text.likely(family);
+        let most = self.prompt.as_ref().map_or(u64::MAX, |prompt| prompt.most_output);
+        let estimated = self.text.likely(family).min(most);
         let is_believable = !reported.is_zero() && (reported.output > 0 || estimated == 0);
         let is_final = billed == Billed::Whole || self.report_is_final;
         if is_believable && (is_final || estimated <= reported.output) {

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, future::poll_fn};
 use llm_core::{
     Body, Commit, Error, ErrorKind, Event, FinishReason, Frame, Head, HoldBack, LlmRequest, LlmResponse, Observer,
-    Outcome, Output, Progress, Provenance, Stage, TokenEstimate, Usage, watch, watch_end,
+    Outcome, Output, Payload, Progress, Provenance, Stage, TokenEstimate, Usage, watch, watch_end,
 };
 use proptest::prelude::*;
 use tower::{Service, ServiceExt, service_fn};
@@ -280,6 +280,27 @@ async fn usage_is_the_report_or_else_an_estimate() {
     assert!((10..30).contains(&spent[1].input) && (4..10).contains(&spent[1].output), "{:?}", spent[1]);
     assert_eq!(spent[2].provenance, Provenance::Estimated, "no output for an answer that had some is no report");
     assert_eq!(spent[2].input, 19);
+}
+
+#[tokio::test]
+async fn an_estimate_is_not_above_the_most_output_that_was_asked_for() {
+    let output = async |request: &LlmRequest| {
+        let frames = [Ok(Frame::text("The moon pulls the sea."))];
+        let body = Body::stream(futures_util::stream::iter(frames)).answering(request, "gpt-4o");
+        let (told, output) = std::sync::mpsc::channel();
+        body.on_end(move |outcome| told.send(outcome.progress().usage().output).unwrap()).collect().await.unwrap_err();
+        output.recv().unwrap()
+    };
+    let asked = |most| LlmRequest::chat("m").user("Why?").max_output_tokens(most).stream().build();
+    assert!((4..10).contains(&output(&asked(20)).await));
+    assert_eq!(output(&asked(3)).await, 3);
+    let mut lowered = asked(20);
+    lowered.context_mut().lower_output_ceiling(2);
+    assert_eq!(output(&lowered).await, 2);
+    if let Payload::Chat(chat) = lowered.payload_mut() {
+        chat.n = std::num::NonZeroU32::new(2);
+    }
+    assert_eq!(output(&lowered).await, 4, "of each answer");
 }
 
 #[tokio::test]
