@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llm_breaker::BreakerLayer;
+use llm_breaker::{BreakerHandle, BreakerLayer};
 use llm_budget::{AccountKey, Balance, BudgetHandle, BudgetLayer};
 use llm_core::{BoxLlmService, CallId, Error, LlmRequest, LlmResponse, NanoUsd, Trail, catalog::Catalog};
 use llm_retry::{HedgeLayer, Jitter, RetryLayer, RetryRules, hedge::After, hedge::HedgeQuota};
@@ -16,15 +16,37 @@ use crate::recorder::Recorder;
 pub(crate) struct Full {
     pub(crate) recorder: Recorder,
     pub(crate) budget: BudgetHandle,
+    pub(crate) breaker: BreakerHandle,
     pub(crate) service: BoxLlmService,
 }
 
 impl Full {
+    /// With the budget in its usual place.
     pub(crate) fn new(
-        providers: impl IntoIterator<Item = (&'static str, BoxLlmService)>,
+        providers: Vec<(&'static str, BoxLlmService)>,
         catalog: &Arc<Catalog>,
         budget: BudgetLayer,
         hedge: Option<HedgeLayer>,
+    ) -> Self {
+        Self::stacked(providers, catalog, budget, hedge, false)
+    }
+
+    /// With the budget above the router.
+    pub(crate) fn budget_on_top(
+        providers: Vec<(&'static str, BoxLlmService)>,
+        catalog: &Arc<Catalog>,
+        budget: BudgetLayer,
+        hedge: Option<HedgeLayer>,
+    ) -> Self {
+        Self::stacked(providers, catalog, budget, hedge, true)
+    }
+
+    fn stacked(
+        providers: Vec<(&'static str, BoxLlmService)>,
+        catalog: &Arc<Catalog>,
+        budget: BudgetLayer,
+        hedge: Option<HedgeLayer>,
+        on_top: bool,
     ) -> Self {
         let (mut targets, mut dispatch) = (Targets::new(Arc::clone(catalog)), Dispatch::new());
         for (name, provider) in providers {
@@ -33,20 +55,21 @@ impl Full {
         }
         let (recorder, breaker) = (Recorder::default(), BreakerLayer::new());
         let budget = budget.catalog(Arc::clone(catalog)).ledger(Arc::new(recorder.clone()));
-        let handle = budget.handle();
-        let router = RouterLayer::new(targets).health(Arc::new(breaker.handle()));
+        let (handle, health) = (budget.handle(), breaker.handle());
+        let router = RouterLayer::new(targets).health(Arc::new(health.clone()));
         let beside = router.handle();
         let hedge =
             hedge.map(|hedge| hedge.alternatives(move |target: &_, request: &_| beside.beside(target, request)));
         let service = ServiceBuilder::new()
+            .option_layer(on_top.then(|| budget.clone()))
             .layer(router)
             .option_layer(hedge)
             .layer(RetryLayer::new().rules(at_once()).jitter(Jitter::None).quota(None))
-            .layer(budget)
+            .option_layer((!on_top).then_some(budget))
             .layer(breaker)
             .layer(TimeoutLayer::new())
             .service(dispatch);
-        Self { recorder, budget: handle, service: BoxLlmService::new(service) }
+        Self { recorder, budget: handle, breaker: health, service: BoxLlmService::new(service) }
     }
 
     pub(crate) async fn call(&self, request: LlmRequest) -> Result<LlmResponse, Error> {

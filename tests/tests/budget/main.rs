@@ -5,6 +5,8 @@
 mod attempts;
 mod crowd;
 mod full;
+mod histories;
 mod leavers;
 mod recorder;
 mod stage;
+mod together;

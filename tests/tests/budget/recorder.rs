@@ -78,6 +78,11 @@ impl Recorder {
         self.books().lines.iter().filter(|line| line.settled.is_none()).count()
     }
 
+    /// What was settled above its reservation, in the account that had the most of it.
+    pub(crate) fn excess(&self) -> NanoUsd {
+        self.books().accounts.values().map(|account| account.excess).max().unwrap_or_default()
+    }
+
     /// Checks that nothing was wrong at any time and that nothing is reserved, and returns what all calls came to.
     pub(crate) fn at_rest(&self) -> NanoUsd {
         let books = self.books();
