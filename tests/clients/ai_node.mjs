@@ -26,8 +26,8 @@ import {
   WRONG_KEYS,
   callsBegun,
   check,
+  checkBehind,
   checkOnce,
-  checkResilient,
   counts,
   expect,
   expectAllDown,
@@ -287,7 +287,7 @@ checkOnce("retries only where they may help", async (at) => {
   expect((await callsBegun()) - before, 3, "the number of requests to sim-429");
 });
 
-checkResilient("failures that the gateway mends", async (at) => {
+checkBehind("failures that the gateway mends", async (at) => {
   for (const name of MENDED) {
     const model = await resetCircuit(at(name));
     const answer = await expectCalls(model, 1, 3, () => generateText(askResilient(model)));
@@ -297,7 +297,7 @@ checkResilient("failures that the gateway mends", async (at) => {
   }
 });
 
-checkResilient("streams that the gateway mends", async (at) => {
+checkBehind("streams that the gateway mends", async (at) => {
   for (const name of MENDED) {
     const model = await resetCircuit(at(name));
     const all = await expectCalls(model, 1, 3, () => read(streamResilient(model)));
@@ -307,7 +307,7 @@ checkResilient("streams that the gateway mends", async (at) => {
   }
 });
 
-checkResilient("failures that nobody mends", async (at) => {
+checkBehind("failures that nobody mends", async (at) => {
   // The SDK does not heed that the gateway has tried as often as makes sense: it goes by the status alone. What bounds
   // the attempts is the circuit, which the eighth failure opens.
   const model = await resetCircuit(at("sim-500"));
@@ -321,7 +321,7 @@ checkResilient("failures that nobody mends", async (at) => {
   }
 });
 
-checkResilient("answers that do not come", async (at) => {
+checkBehind("answers that do not come", async (at) => {
   for (const [name, streams, kind] of LATE) {
     const model = await resetCircuit(at(name));
     const call = async () =>
@@ -333,7 +333,7 @@ checkResilient("answers that do not come", async (at) => {
   }
 });
 
-checkResilient("circuit that opens", async (at) => {
+checkBehind("circuit that opens", async (at) => {
   const model = await resetCircuit(at("sim-down"));
   const call = () => generateText(askResilient(model));
   await failUntilOpen(model, call);
@@ -345,7 +345,7 @@ checkResilient("circuit that opens", async (at) => {
   expectOpenCircuit(all.errors[0].responseHeaders);
 });
 
-checkResilient("circuit that closes", async (at) => {
+checkBehind("circuit that closes", async (at) => {
   const model = await resetCircuit(at("sim-comes-back"));
   await failUntilOpen(model, () => generateText(askResilient(model)));
   // Refused at first, the SDK waits for as long as it is told, and is the first whom the circuit lets through.

@@ -26,8 +26,8 @@ from checks import (
     WRONG_KEYS,
     calls_begun,
     check,
+    check_behind,
     check_once,
-    check_resilient,
     counts,
     expect,
     expect_all_down,
@@ -369,7 +369,7 @@ def retries_only_where_they_may_help(at):
         expect(calls_begun() - before, wanted, f"the number of requests to {model}")
 
 
-@check_resilient
+@check_behind
 def failures_that_the_gateway_mends(at):
     for name in MENDED:
         model = reset_circuit(at(name))
@@ -379,7 +379,7 @@ def failures_that_the_gateway_mends(at):
         expect_answer(raw.parse())
 
 
-@check_resilient
+@check_behind
 def streams_that_the_gateway_mends(at):
     for name in MENDED:
         model = reset_circuit(at(name))
@@ -390,7 +390,7 @@ def streams_that_the_gateway_mends(at):
             expect(events.count(once), 1, f"the number of {once} of {model}")
 
 
-@check_resilient
+@check_behind
 def failures_that_nobody_mends(at):
     # The gateway has tried as often as makes sense, and says so. The client heeds it.
     model = reset_circuit(at("sim-500"))
@@ -401,7 +401,7 @@ def failures_that_nobody_mends(at):
         expect_headers(error.response.headers, kind="server", origin="upstream", should_retry="false")
 
 
-@check_resilient
+@check_behind
 def retries_of_the_client_count(at):
     # As a client calls that has retried once, or twice, already.
     model = reset_circuit(at("sim-500"))
@@ -411,7 +411,7 @@ def retries_of_the_client_count(at):
         expect_calls(model, 1, attempts, call)
 
 
-@check_resilient
+@check_behind
 def answers_that_do_not_come(at):
     for name, stream, kind in LATE:
         model = reset_circuit(at(name))
@@ -422,7 +422,7 @@ def answers_that_do_not_come(at):
         expect_given_up(model, 3)
 
 
-@check_resilient
+@check_behind
 def circuit_that_opens(at):
     model = reset_circuit(at("sim-down"))
     fail_until_open(model, lambda: raises(anthropic.InternalServerError, lambda: ask(model, LEAVING)))
@@ -433,7 +433,7 @@ def circuit_that_opens(at):
         expect_open_circuit(error.response.headers)
 
 
-@check_resilient
+@check_behind
 def circuit_that_closes(at):
     model = reset_circuit(at("sim-comes-back"))
     fail_until_open(model, lambda: raises(anthropic.InternalServerError, lambda: ask(model, LEAVING)))
@@ -441,7 +441,7 @@ def circuit_that_closes(at):
     expect_answer(expect_calls(model, 2, 1, lambda: ask(model, RETRYING)))
 
 
-@check_resilient
+@check_behind
 def circuit_opened_by_hand(at):
     # Nobody knows for how long. The client comes back twice after times of its own, and the provider is left alone.
     model = open_circuit(at("sim-down"))

@@ -57,8 +57,8 @@ export function checkOnce(name, made) {
   checks.push([name, made, WITHIN]);
 }
 
-// Registers a check of RESILIENT, to be made with each of its providers that are not within it.
-export function checkResilient(name, made) {
+// Registers a check, to be made with each provider that is not within the gateway.
+export function checkBehind(name, made) {
   const behind = PROVIDERS.filter((provider) => provider !== WITHIN);
   checks.push(...behind.map((provider) => [`${name} (${provider})`, made, provider]));
 }

@@ -71,8 +71,8 @@ def check_once(function):
     return function
 
 
-def check_resilient(function):
-    """Registers a check of RESILIENT, to be made with each of its providers that are not within it."""
+def check_behind(function):
+    """Registers a check, to be made with each provider that is not within the gateway."""
     _CHECKS.append((function, [provider for provider in PROVIDERS if provider != WITHIN]))
     return function
 

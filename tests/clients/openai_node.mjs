@@ -25,8 +25,8 @@ import {
   WRONG_KEYS,
   callsBegun,
   check,
+  checkBehind,
   checkOnce,
-  checkResilient,
   counts,
   expect,
   expectAllDown,
@@ -323,7 +323,7 @@ checkOnce("retries only where they may help", async (at) => {
   }
 });
 
-checkResilient("failures that the gateway mends", async (at) => {
+checkBehind("failures that the gateway mends", async (at) => {
   for (const name of MENDED) {
     const model = await resetCircuit(at(name));
     const call = () => askWith(leaving, model).withResponse();
@@ -334,7 +334,7 @@ checkResilient("failures that the gateway mends", async (at) => {
   }
 });
 
-checkResilient("streams that the gateway mends", async (at) => {
+checkBehind("streams that the gateway mends", async (at) => {
   for (const name of MENDED) {
     const model = await resetCircuit(at(name));
     const chunks = await expectCalls(model, 1, 3, async () => {
@@ -352,7 +352,7 @@ checkResilient("streams that the gateway mends", async (at) => {
   }
 });
 
-checkResilient("failures that nobody mends", async (at) => {
+checkBehind("failures that nobody mends", async (at) => {
   // The gateway has tried as often as makes sense, and says so. The client heeds it.
   const model = await resetCircuit(at("sim-500"));
   for (const stream of [false, true]) {
@@ -362,7 +362,7 @@ checkResilient("failures that nobody mends", async (at) => {
   }
 });
 
-checkResilient("retries of the client count", async (at) => {
+checkBehind("retries of the client count", async (at) => {
   // As a client calls that has retried once, or twice, already.
   const model = await resetCircuit(at("sim-500"));
   for (const [retries, attempts] of [["1", 2], ["2", 1]]) {
@@ -372,7 +372,7 @@ checkResilient("retries of the client count", async (at) => {
   }
 });
 
-checkResilient("answers that do not come", async (at) => {
+checkBehind("answers that do not come", async (at) => {
   for (const [name, stream, kind] of LATE) {
     const model = await resetCircuit(at(name));
     const call = () => refused(OpenAI.InternalServerError, 504, () => askWith(retrying, model, { stream }));
@@ -382,7 +382,7 @@ checkResilient("answers that do not come", async (at) => {
   }
 });
 
-checkResilient("circuit that opens", async (at) => {
+checkBehind("circuit that opens", async (at) => {
   const model = await resetCircuit(at("sim-down"));
   await failUntilOpen(model, () => askWith(leaving, model));
   for (const stream of [false, true]) {
@@ -393,7 +393,7 @@ checkResilient("circuit that opens", async (at) => {
   }
 });
 
-checkResilient("circuit that closes", async (at) => {
+checkBehind("circuit that closes", async (at) => {
   const model = await resetCircuit(at("sim-comes-back"));
   await failUntilOpen(model, () => askWith(leaving, model));
   // Refused at first, the client waits for as long as it is told, and is the first whom the circuit lets through.
@@ -401,7 +401,7 @@ checkResilient("circuit that closes", async (at) => {
   assert.ok(answer.choices[0].message.content, "the answer is empty");
 });
 
-checkResilient("circuit opened by hand", async (at) => {
+checkBehind("circuit opened by hand", async (at) => {
   // Nobody knows for how long. The client comes back twice after times of its own, and the provider is left alone.
   const model = await openCircuit(at("sim-down"));
   const call = () => refused(OpenAI.InternalServerError, 503, () => askWith(retrying, model));

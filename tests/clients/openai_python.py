@@ -28,8 +28,8 @@ from checks import (
     WRONG_KEYS,
     calls_begun,
     check,
+    check_behind,
     check_once,
-    check_resilient,
     counts,
     expect,
     expect_all_down,
@@ -432,7 +432,7 @@ def retries_only_where_they_may_help(at):
         expect(calls_begun() - before, requests, f"the number of requests to {model}")
 
 
-@check_resilient
+@check_behind
 def failures_that_the_gateway_mends(at):
     for name in MENDED:
         model = reset_circuit(at(name))
@@ -444,7 +444,7 @@ def failures_that_the_gateway_mends(at):
         expect_usage(answer.usage)
 
 
-@check_resilient
+@check_behind
 def streams_that_the_gateway_mends(at):
     for name in MENDED:
         model = reset_circuit(at(name))
@@ -457,7 +457,7 @@ def streams_that_the_gateway_mends(at):
         expect(finish_reasons, ["stop"], f"the finish reasons of {model}")
 
 
-@check_resilient
+@check_behind
 def failures_that_nobody_mends(at):
     # The gateway has tried as often as makes sense, and says so. The client heeds it.
     model = reset_circuit(at("sim-500"))
@@ -467,7 +467,7 @@ def failures_that_nobody_mends(at):
         expect_headers(error.response.headers, kind="server", origin="upstream", should_retry="false")
 
 
-@check_resilient
+@check_behind
 def retries_of_the_client_count(at):
     # As a client calls that has retried once, or twice, already.
     model = reset_circuit(at("sim-500"))
@@ -477,7 +477,7 @@ def retries_of_the_client_count(at):
         expect_calls(model, 1, attempts, call)
 
 
-@check_resilient
+@check_behind
 def answers_that_do_not_come(at):
     for name, stream, kind in LATE:
         model = reset_circuit(at(name))
@@ -487,7 +487,7 @@ def answers_that_do_not_come(at):
         expect_given_up(model, 3)
 
 
-@check_resilient
+@check_behind
 def circuit_that_opens(at):
     model = reset_circuit(at("sim-down"))
     fail_until_open(model, lambda: raises(openai.InternalServerError, lambda: ask(model, LEAVING)))
@@ -498,7 +498,7 @@ def circuit_that_opens(at):
         expect_open_circuit(error.response.headers)
 
 
-@check_resilient
+@check_behind
 def circuit_that_closes(at):
     model = reset_circuit(at("sim-comes-back"))
     fail_until_open(model, lambda: raises(openai.InternalServerError, lambda: ask(model, LEAVING)))
@@ -507,7 +507,7 @@ def circuit_that_closes(at):
     assert answer.choices[0].message.content, "the answer is empty"
 
 
-@check_resilient
+@check_behind
 def circuit_opened_by_hand(at):
     # Nobody knows for how long. The client comes back twice after times of its own, and the provider is left alone.
     model = open_circuit(at("sim-down"))
