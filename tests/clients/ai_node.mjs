@@ -7,7 +7,12 @@ import { APICallError, Output, RetryError, embedMany, generateText, isStepCount,
 import { z } from "zod";
 
 import {
+  BUDGETED,
+  BUDGETED_ADMIN,
+  BUDGETS,
+  BUSY_KEY,
   DOWN,
+  FEW_KEY,
   GATEWAY,
   GOOD_KEY,
   KEYED,
@@ -15,14 +20,19 @@ import {
   MALFORMED,
   MENDED,
   PNG,
+  POOR_KEY,
   RESILIENT,
+  RICH_KEY,
   ROUTED,
   ROUTED_ADMIN,
   SENSITIVE,
+  SINGLE_KEY,
   SMALL_KEY,
   SMART,
   SORRY,
   SUPPORT_CHAT,
+  THRIFTY,
+  TOKEN,
   WRONG_KEYS,
   callsBegun,
   check,
@@ -32,18 +42,30 @@ import {
   expect,
   expectAllDown,
   expectAsked,
+  expectBilled,
   expectCalls,
+  expectCut,
   expectDegraded,
   expectGivenUp,
   expectHeaders,
   expectLeft,
+  expectLimit,
   expectOpenCircuit,
+  expectPartPaid,
+  expectSetAside,
+  expectSpent,
+  expectSpentBudget,
   expectSubstitute,
+  expectUnpriced,
   failUntilOpen,
   failure,
+  forgetSpending,
+  leftOfBudget,
   reconfigured,
   resetCircuit,
   run,
+  topUp,
+  useUp,
 } from "./checks.mjs";
 
 const QUESTION = "Why is the sky blue?";
@@ -64,6 +86,9 @@ const streamResilient = (model, options = {}) => streamText({ onError: () => {},
 const routed = connect(ROUTED, GOOD_KEY);
 const askRouted = (model, options = {}) => ask(model, { model: routed.chat(model), ...options });
 const streamRouted = (model, options = {}) => streamText({ onError: () => {}, ...askRouted(model, options) });
+// Of the gateway with budgets, with any of its keys.
+const askBudgeted = (key, model, options = {}) => ask(model, { model: connect(BUDGETED, key).chat(model), ...options });
+const streamBudgeted = (key, model, options) => streamText({ onError: () => {}, ...askBudgeted(key, model, options) });
 
 // Reads a stream to its end.
 async function read(streaming) {
@@ -457,6 +482,125 @@ checkOnce("configuration read again in mid stream", async () => {
     assert.ok(all.text, "the answer is empty");
     expect([all.errors, all.finishReasons], [[], ["stop"]], "the errors and finish reasons");
   });
+});
+
+// Calls, whole and as a stream, and returns the errors.
+const failures = (key, model, options) => [
+  () => failure(() => generateText(askBudgeted(key, model, options))),
+  async () => (await read(streamBudgeted(key, model, options))).errors[0],
+];
+
+checkBehind("budget that is spent", async (at) => {
+  await forgetSpending("poor");
+  const [model, options] = [at("sim-chat"), { maxOutputTokens: 30, maxRetries: 2 }];
+  const spend = () => generateText(askBudgeted(POOR_KEY, model, options));
+  await expectSpent("poor", (await expectBilled([model], [1], spend)).usage.totalTokens);
+  for (const call of failures(POOR_KEY, model, options)) {
+    // The SDK goes by the status, and does not come back.
+    const error = await expectBilled([model], [0], call);
+    expectCallError(error, 402, false, model);
+    expect(error.data.error.code, "budget_exceeded", "the code");
+    expectSpentBudget(error.message, error.responseHeaders);
+  }
+  assert.ok((await generateText(askBudgeted(RICH_KEY, model))).text, "another tenant's answer is empty");
+  await topUp("poor", "0.0001");
+  assert.ok((await spend()).text, "the answer is empty");
+});
+
+checkBehind("stream that the budget cuts", async (at) => {
+  const model = at("sim-long");
+  await forgetSpending("poor");
+  const all = await expectBilled([model], [1], () => read(streamBudgeted(POOR_KEY, model, { maxRetries: 2 })));
+  assert.ok(all.text, "nothing came before the error");
+  expect([all.errors.length, all.finishReasons], [1, ["error"]], "the number of errors, and the finish reasons");
+  expectCut(`${all.errors[0]?.message}`);
+  await expectPartPaid("poor", model);
+});
+
+checkBehind("leaving half-way is paid for", async (at) => {
+  const model = at("sim-slow");
+  await forgetSpending("rich");
+  const controller = new AbortController();
+  let chunks = 0;
+  for await (const part of streamBudgeted(RICH_KEY, model, { abortSignal: controller.signal }).fullStream) {
+    if (part.type !== "text-delta" || ++chunks !== 4) continue;
+    await expectSetAside("rich");
+    controller.abort();
+  }
+  assert.ok(chunks >= 4, `the stream ended after ${chunks} chunks`);
+  await expectPartPaid("rich", model);
+});
+
+checkBehind("model without a price", async (at) => {
+  const model = at("sim-unpriced");
+  for (const call of failures(RICH_KEY, model, { maxRetries: 2 })) {
+    const error = await expectBilled([model], [0], call);
+    expectCallError(error, 402, false, model);
+    expectUnpriced(model, error.message, error.responseHeaders);
+  }
+});
+
+checkBehind("what is left of a budget", async (at) => {
+  await forgetSpending("rich");
+  const answer = await generateText(askBudgeted(RICH_KEY, at("sim-chat")));
+  const used = answer.usage.totalTokens;
+  const left = leftOfBudget("rich", answer.response.headers);
+  expect(left, BUDGETS.rich[1] - used * TOKEN, "what is left after an answer");
+  const [headers, all] = await readRaw(streamBudgeted(RICH_KEY, at("sim-chat")));
+  assert.ok(leftOfBudget("rich", headers) < left, "nothing was set aside when the stream began");
+  await expectSpent("rich", used + all.usage.totalTokens);
+});
+
+checkOnce("cheap model instead of a dear one", async () => {
+  await forgetSpending("poor");
+  const call = () => generateText(askBudgeted(POOR_KEY, "thrifty", { maxOutputTokens: 30 }));
+  const { response, usage } = await expectBilled(THRIFTY, [0, 1], call);
+  const told = [response.headers["x-llm-target"], response.headers["x-llm-attempts"]];
+  expect(told, [THRIFTY[1], "1"], "the target and the attempts");
+  await expectSpent("poor", usage.totalTokens);
+});
+
+checkOnce("what is left of a limit", async () => {
+  const model = THRIFTY[1];
+  const told = (headers) => ["limit", "remaining"].map((what) => headers[`x-ratelimit-${what}-requests`]);
+  const whole = async () => (await generateText(askBudgeted(FEW_KEY, model))).response.headers;
+  const inStream = async () => (await readRaw(streamBudgeted(FEW_KEY, model)))[0];
+  for (const [call, left] of [[whole, "1"], [inStream, "0"]]) {
+    expect(told(await call()), ["2", left], "the limit and what is left of it");
+  }
+  for (const call of failures(FEW_KEY, model)) {
+    const error = await expectBilled([model], [0], call);
+    expectCallError(error, 429, true, model);
+    expectLimit("few-calls", 30, error.message, error.responseHeaders);
+    expect(told(error.responseHeaders), ["2", "0"], "the limit and what is left of it");
+  }
+});
+
+checkOnce("limit that is waited for", async () => {
+  const [model, options] = [THRIFTY[1], { maxRetries: 2 }];
+  await useUp(BUSY_KEY);
+  const whole = async () => (await generateText(askBudgeted(BUSY_KEY, model, options))).text;
+  const inStream = async () => (await read(streamBudgeted(BUSY_KEY, model, options))).text;
+  for (const call of [whole, inStream]) {
+    // Left to itself the SDK would be back too early.
+    assert.ok(await expectBilled([model], [1], call, 2), "the answer is empty");
+  }
+});
+
+checkOnce("one stream at a time", async () => {
+  const controller = new AbortController();
+  let ended;
+  await new Promise((begun) => {
+    const options = { onChunk: begun, abortSignal: controller.signal };
+    ended = read(streamBudgeted(SINGLE_KEY, "over-openai/sim-slow", options));
+  });
+  const error = await failure(() => generateText(askBudgeted(SINGLE_KEY, THRIFTY[1])));
+  expectCallError(error, 429, true, "the call");
+  expectLimit("one-at-a-time", null, error.message, error.responseHeaders);
+  controller.abort();
+  await ended;
+  await counts(0, BUDGETED_ADMIN);
+  assert.ok((await generateText(askBudgeted(SINGLE_KEY, THRIFTY[1]))).text, "the answer is empty");
 });
 
 checkOnce("provider out of reach", async () => {

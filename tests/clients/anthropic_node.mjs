@@ -6,7 +6,12 @@ import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 
 import {
+  BUDGETED,
+  BUDGETED_ADMIN,
+  BUDGETS,
+  BUSY_KEY,
   DOWN,
+  FEW_KEY,
   GATEWAY,
   GOOD_KEY,
   KEYED,
@@ -14,14 +19,19 @@ import {
   MALFORMED,
   MENDED,
   PNG,
+  POOR_KEY,
   RESILIENT,
+  RICH_KEY,
   ROUTED,
   ROUTED_ADMIN,
   SENSITIVE,
+  SINGLE_KEY,
   SMALL_KEY,
   SMART,
   SORRY,
   SUPPORT_CHAT,
+  THRIFTY,
+  TOKEN,
   WRONG_KEYS,
   callsBegun,
   check,
@@ -31,22 +41,34 @@ import {
   expect,
   expectAllDown,
   expectAsked,
+  expectBilled,
   expectCalls,
+  expectCut,
   expectDegraded,
   expectGivenUp,
   expectHeaders,
   expectLeft,
+  expectLimit,
   expectOpenCircuit,
+  expectPartPaid,
+  expectSetAside,
+  expectSpent,
+  expectSpentBudget,
   expectSubstitute,
   expectTimeout,
+  expectUnpriced,
   failUntilOpen,
   failure,
+  forgetSpending,
+  leftOfBudget,
   openCircuit,
   raises,
   reconfigured,
   refused,
   resetCircuit,
   run,
+  topUp,
+  useUp,
 } from "./checks.mjs";
 
 const QUESTION = [{ role: "user", content: "Why is the sky blue?" }];
@@ -70,6 +92,10 @@ const leaving = connect({ baseURL: RESILIENT });
 const retrying = connect({ baseURL: RESILIENT, maxRetries: 2 });
 // Of the gateway with routes, and with retries of its own.
 const routing = connect({ baseURL: ROUTED, apiKey: GOOD_KEY, maxRetries: 2 });
+// Of the gateway with budgets: of any key, and of either tenant with retries of their own.
+const connectBudgeted = (apiKey, maxRetries = 0) => connect({ baseURL: BUDGETED, apiKey, maxRetries });
+const rich = connectBudgeted(RICH_KEY, 2);
+const poor = connectBudgeted(POOR_KEY, 2);
 
 const asked = (model, options) => ({ model, messages: QUESTION, max_tokens: 1_000, ...options });
 const askWith = (asking, model, options = {}, requestOptions = {}) =>
@@ -91,6 +117,7 @@ async function askRaw(asking, model, { stream, ...options } = {}, headers = {}) 
 
 const textOf = (message) => message.content.map((block) => (block.type === "text" ? block.text : "")).join("");
 const callsOf = (message) => message.content.filter((block) => block.type === "tool_use");
+const tokensOf = (message) => message.usage.input_tokens + message.usage.output_tokens;
 
 function expectAnswer(message) {
   expect([message.type, message.role, message.stop_reason], ["message", "assistant", "end_turn"], "the message");
@@ -482,6 +509,133 @@ checkOnce("configuration read again in mid stream", async () => {
     await counts(1, ROUTED_ADMIN);
     expectAnswer(await ended);
   });
+});
+
+// What an error's details say of which refusal of the gateway's it is: the client keeps the body.
+const codeOf = (error) => error.error.error.details?.error_code;
+
+checkBehind("budget that is spent", async (at) => {
+  await forgetSpending("poor");
+  const model = at("sim-chat");
+  const spend = (stream = false) => askWith(poor, model, { max_tokens: 30, stream });
+  await expectSpent("poor", tokensOf(await expectBilled([model], [1], () => spend())));
+  for (const stream of [false, true]) {
+    // The client is told not to come back, and does not.
+    const call = () => refused(Anthropic.PaymentRequiredError, 402, () => spend(stream));
+    const error = await expectBilled([model], [0], call);
+    expect([error.type, codeOf(error)], ["billing_error", "budget_exceeded"], "the type and code");
+    expectSpentBudget(error.message, error.headers);
+  }
+  // Counting is free.
+  const { input_tokens: counted } = await poor.messages.countTokens({ model, messages: QUESTION });
+  assert.ok(counted > 0, "the prompt has no tokens");
+  expectAnswer(await askWith(rich, model));
+  await topUp("poor", "0.0001");
+  assert.ok(textOf(await spend()), "the answer is empty");
+});
+
+checkBehind("stream that the budget cuts", async (at) => {
+  const model = at("sim-long");
+  const readEvents = async (came) => {
+    for await (const event of await askWith(poor, model, { stream: true })) came.push(event.type);
+  };
+  const readText = (came) =>
+    poor.messages
+      .stream(asked(model))
+      .on("text", (piece) => came.push(piece))
+      .finalMessage();
+  for (const readAll of [readEvents, readText]) {
+    await forgetSpending("poor");
+    const came = [];
+    // A stream has no status by then, so the client has no class for the error, but its type.
+    const error = await expectBilled([model], [1], () => raises(Anthropic.APIError, () => readAll(came)));
+    expectCut(error.message);
+    expect([error.type, codeOf(error)], ["billing_error", "budget_exceeded"], "the type and code");
+    assert.ok(came.length > 3, "too little came before the error");
+    // There is no stop reason, and nothing is called done.
+    const ends = ["content_block_stop", "message_delta", "message_stop"].filter((end) => came.includes(end));
+    expect(ends, [], "the ends");
+    await expectPartPaid("poor", model);
+  }
+});
+
+checkBehind("leaving half-way is paid for", async (at) => {
+  const model = at("sim-slow");
+  await forgetSpending("rich");
+  const stream = await askWith(rich, model, { stream: true, max_tokens: 10_000 });
+  let events = 0;
+  for await (const _event of stream) {
+    if (++events < 6) continue;
+    await expectSetAside("rich");
+    break;
+  }
+  stream.controller.abort();
+  await expectPartPaid("rich", model);
+});
+
+checkBehind("model without a price", async (at) => {
+  const model = at("sim-unpriced");
+  for (const stream of [false, true]) {
+    const call = () => refused(Anthropic.PaymentRequiredError, 402, () => askWith(rich, model, { stream }));
+    const error = await expectBilled([model], [0], call);
+    expect([error.type, codeOf(error)], ["billing_error", "budget_exceeded"], "the type and code");
+    expectUnpriced(model, error.message, error.headers);
+  }
+});
+
+checkBehind("what is left of a budget", async (at) => {
+  await forgetSpending("rich");
+  const [headers, message] = await askRaw(rich, at("sim-chat"));
+  const used = tokensOf(message);
+  const left = leftOfBudget("rich", headers);
+  expect(left, BUDGETS.rich[1] - used * TOKEN, "what is left after an answer");
+  const [headersOfStream, streamed] = await askRaw(rich, at("sim-chat"), { stream: true });
+  assert.ok(leftOfBudget("rich", headersOfStream) < left, "nothing was set aside when the stream began");
+  await expectSpent("rich", used + tokensOf(streamed));
+});
+
+checkOnce("cheap model instead of a dear one", async () => {
+  await forgetSpending("poor");
+  const [headers, message] = await expectBilled(THRIFTY, [0, 1], () => askRaw(poor, "thrifty", { max_tokens: 30 }));
+  const told = [headers.get("x-llm-target"), headers.get("x-llm-attempts")];
+  expect(told, [THRIFTY[1], "1"], "the target and the attempts");
+  await expectSpent("poor", tokensOf(message));
+});
+
+checkOnce("what is left of a limit", async () => {
+  const [model, few] = [THRIFTY[1], connectBudgeted(FEW_KEY)];
+  const told = (headers) => ["limit", "remaining"].map((what) => headers.get(`anthropic-ratelimit-requests-${what}`));
+  for (const [stream, left] of [[false, "1"], [true, "0"]]) {
+    const [headers] = await askRaw(few, model, { stream });
+    expect(told(headers), ["2", left], "the limit and what is left of it");
+  }
+  for (const stream of [false, true]) {
+    const call = () => refused(Anthropic.RateLimitError, 429, () => askWith(few, model, { stream }));
+    const error = await expectBilled([model], [0], call);
+    expect([error.type, codeOf(error)], ["rate_limit_error", "limit_exceeded"], "the type and code");
+    expectLimit("few-calls", 30, error.message, error.headers);
+    expect(told(error.headers), ["2", "0"], "the limit and what is left of it");
+  }
+});
+
+checkOnce("limit that is waited for", async () => {
+  const [model, busy] = [THRIFTY[1], connectBudgeted(BUSY_KEY, 2)];
+  await useUp(BUSY_KEY);
+  for (const stream of [false, true]) {
+    // Left to itself the client would be back too early, twice.
+    const [, message] = await expectBilled([model], [1], () => askRaw(busy, model, { stream }), 2);
+    expectAnswer(message);
+  }
+});
+
+checkOnce("one stream at a time", async () => {
+  const single = connectBudgeted(SINGLE_KEY);
+  const stream = await askWith(single, "over-openai/sim-slow", { stream: true, max_tokens: 10_000 });
+  const error = await refused(Anthropic.RateLimitError, 429, () => askWith(single, THRIFTY[1]));
+  expectLimit("one-at-a-time", null, error.message, error.headers);
+  stream.controller.abort();
+  await counts(0, BUDGETED_ADMIN);
+  expectAnswer(await askWith(single, THRIFTY[1]));
 });
 
 checkOnce("provider out of reach", async () => {

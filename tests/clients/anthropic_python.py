@@ -7,7 +7,12 @@ import anthropic
 import pydantic
 
 from checks import (
+    BUDGETED,
+    BUDGETED_ADMIN,
+    BUDGETS,
+    BUSY_KEY,
     DOWN,
+    FEW_KEY,
     GATEWAY,
     GOOD_KEY,
     KEYED,
@@ -15,14 +20,19 @@ from checks import (
     MALFORMED,
     MENDED,
     PNG,
+    POOR_KEY,
     RESILIENT,
+    RICH_KEY,
     ROUTED,
     ROUTED_ADMIN,
     SENSITIVE,
+    SINGLE_KEY,
     SMALL_KEY,
     SMART,
     SORRY,
     SUPPORT_CHAT,
+    THRIFTY,
+    TOKEN,
     WRONG_KEYS,
     calls_begun,
     check,
@@ -32,15 +42,25 @@ from checks import (
     expect,
     expect_all_down,
     expect_asked,
+    expect_billed,
     expect_calls,
+    expect_cut,
     expect_degraded,
     expect_given_up,
     expect_headers,
     expect_left,
+    expect_limit,
     expect_open_circuit,
+    expect_part_paid,
+    expect_set_aside,
+    expect_spent,
+    expect_spent_budget,
     expect_substitute,
     expect_timeout,
+    expect_unpriced,
     fail_until_open,
+    forget_spending,
+    left_of_budget,
     open_circuit,
     raises,
     reconfigured,
@@ -48,6 +68,8 @@ from checks import (
     reset_circuit,
     run,
     seen_of,
+    top_up,
+    use_up,
 )
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -81,6 +103,9 @@ LEAVING = connect(RESILIENT)
 RETRYING = connect(RESILIENT, max_retries=anthropic.DEFAULT_MAX_RETRIES)
 # Of the gateway with routes, and with retries of its own.
 ROUTING = connect(ROUTED, api_key=GOOD_KEY, max_retries=anthropic.DEFAULT_MAX_RETRIES)
+# Of the gateway with budgets: of either tenant, with retries of their own.
+RICH = connect(BUDGETED, api_key=RICH_KEY, max_retries=anthropic.DEFAULT_MAX_RETRIES)
+POOR = connect(BUDGETED, api_key=POOR_KEY, max_retries=anthropic.DEFAULT_MAX_RETRIES)
 
 
 def ask(model, client=CLIENT, **options):
@@ -116,6 +141,10 @@ def text_of(message):
 
 def calls_of(message):
     return [block for block in message.content if block.type == "tool_use"]
+
+
+def tokens_of(message):
+    return message.usage.input_tokens + message.usage.output_tokens
 
 
 def expect_answer(message):
@@ -562,6 +591,131 @@ def configuration_read_again_in_mid_stream(_):
             message = stream.get_final_message()
     expect_answer(message)
     expect(text, text_of(message), "the text in pieces")
+
+
+@check_behind
+def budget_that_is_spent(at):
+    forget_spending("poor")
+    model = at("sim-chat")
+    spend = lambda stream=False: ask(model, POOR, max_tokens=30, stream=stream)
+    expect_spent("poor", tokens_of(expect_billed([model], [1], spend)))
+    for stream in [False, True]:
+        # The client is told not to come back, and does not.
+        call = lambda: refused(anthropic.PaymentRequiredError, 402, lambda: spend(stream))
+        error = expect_billed([model], [0], call)
+        expect((error.type, error.error_code), ("billing_error", "budget_exceeded"), "the type and code")
+        expect_spent_budget(error.message, error.response.headers)
+    # Counting is free.
+    assert POOR.messages.count_tokens(model=model, messages=QUESTION).input_tokens > 0, "the prompt has no tokens"
+    expect_answer(ask(model, RICH))
+    top_up("poor", "0.0001")
+    assert text_of(spend()), "the answer is empty"
+
+
+@check_behind
+def stream_that_the_budget_cuts(at):
+    model = at("sim-long")
+
+    def read_events(events):
+        for event in ask(model, POOR, stream=True):
+            events.append(event.type)
+
+    def read_text(pieces):
+        with POOR.messages.stream(model=model, messages=QUESTION, max_tokens=1_000) as stream:
+            for piece in stream.text_stream:
+                pieces.append(piece)
+
+    for read_all in [read_events, read_text]:
+        forget_spending("poor")
+        came = []
+        # The status of a stream is good by then, so the client has no class for the error, but its type.
+        call = lambda: raises(anthropic.APIStatusError, lambda: read_all(came))
+        error = expect_billed([model], [1], call)
+        expect_cut(error.message)
+        expect((error.type, error.error_code), ("billing_error", "budget_exceeded"), "the type and code")
+        assert len(came) > 3, "too little came before the error"
+        # There is no stop reason, and nothing is called done.
+        expect({"content_block_stop", "message_delta", "message_stop"} & set(came), set(), "the set of ends")
+        expect_part_paid("poor", model)
+
+
+@check_behind
+def leaving_half_way_is_paid_for(at):
+    forget_spending("rich")
+    with RICH.messages.stream(model=at("sim-slow"), messages=QUESTION, max_tokens=10_000) as stream:
+        for number, _text in enumerate(stream.text_stream):
+            if number == 3:
+                break
+        expect_set_aside("rich")
+    expect_part_paid("rich", at("sim-slow"))
+
+
+@check_behind
+def model_without_a_price(at):
+    model = at("sim-unpriced")
+    for stream in [False, True]:
+        call = lambda: refused(anthropic.PaymentRequiredError, 402, lambda: ask(model, RICH, stream=stream))
+        error = expect_billed([model], [0], call)
+        expect((error.type, error.error_code), ("billing_error", "budget_exceeded"), "the type and code")
+        expect_unpriced(model, error.message, error.response.headers)
+
+
+@check_behind
+def what_is_left_of_a_budget(at):
+    forget_spending("rich")
+    headers, message = ask_raw(at("sim-chat"), RICH)
+    used = tokens_of(message)
+    _budget, cap = BUDGETS["rich"]
+    left = left_of_budget("rich", headers)
+    expect(left, cap - used * TOKEN, "what is left after an answer")
+    headers, message = read_raw(at("sim-chat"), RICH)
+    assert left_of_budget("rich", headers) < left, "nothing was set aside when the stream began"
+    expect_spent("rich", used + tokens_of(message))
+
+
+@check_once
+def cheap_model_instead_of_a_dear_one(_):
+    forget_spending("poor")
+    call = lambda: ask_raw("thrifty", POOR, max_tokens=30)
+    headers, message = expect_billed(THRIFTY, [0, 1], call)
+    expect((headers["x-llm-target"], headers["x-llm-attempts"]), (THRIFTY[1], "1"), "the target and the attempts")
+    expect_spent("poor", tokens_of(message))
+
+
+@check_once
+def what_is_left_of_a_limit(_):
+    model, client = THRIFTY[1], connect(BUDGETED, api_key=FEW_KEY)
+    told = lambda headers: [headers[f"anthropic-ratelimit-requests-{what}"] for what in ["limit", "remaining"]]
+    for ask_or_read, left in [(ask_raw, "1"), (read_raw, "0")]:
+        headers, _message = ask_or_read(model, client)
+        expect(told(headers), ["2", left], "the limit and what is left of it")
+    for stream in [False, True]:
+        call = lambda: refused(anthropic.RateLimitError, 429, lambda: ask(model, client, stream=stream))
+        error = expect_billed([model], [0], call)
+        expect((error.type, error.error_code), ("rate_limit_error", "limit_exceeded"), "the type and code")
+        expect_limit("few-calls", 30, error.message, error.response.headers)
+        expect(told(error.response.headers), ["2", "0"], "the limit and what is left of it")
+
+
+@check_once
+def limit_that_is_waited_for(_):
+    model, client = THRIFTY[1], connect(BUDGETED, api_key=BUSY_KEY, max_retries=anthropic.DEFAULT_MAX_RETRIES)
+    use_up(BUSY_KEY)
+    for ask_or_read in [ask_raw, read_raw]:
+        # Left to itself the client would be back too early, twice.
+        _headers, message = expect_billed([model], [1], lambda: ask_or_read(model, client), requests=2)
+        expect_answer(message)
+
+
+@check_once
+def one_stream_at_a_time(_):
+    client = connect(BUDGETED, api_key=SINGLE_KEY)
+    with client.messages.stream(model="over-openai/sim-slow", messages=QUESTION, max_tokens=10_000) as stream:
+        next(iter(stream.text_stream))
+        error = refused(anthropic.RateLimitError, 429, lambda: ask(THRIFTY[1], client))
+        expect_limit("one-at-a-time", None, error.message, error.response.headers)
+    counts(admin=BUDGETED_ADMIN)
+    expect_answer(ask(THRIFTY[1], client))
 
 
 @check_once

@@ -1,7 +1,8 @@
 // What the Node scripts share: the list of checks, and the servers around the SDK under test.
 //
 //     node SCRIPT.mjs GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS
-//         ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS PROVIDER...
+//         ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS
+//         BUDGETED BUDGETED_ADMIN BUDGETED_CALLS PROVIDER...
 //
 // The arguments, and what a script prints, are those of checks.py.
 
@@ -10,7 +11,8 @@ import { readFile, writeFile } from "node:fs/promises";
 
 export const [GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, ...more] =
   process.argv.slice(2);
-export const [ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, ...PROVIDERS] = more;
+export const [ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, ...evenMore] = more;
+export const [BUDGETED, BUDGETED_ADMIN, BUDGETED_CALLS, ...PROVIDERS] = evenMore;
 export const GOOD_KEY = "acme-test-key";
 // Good for the models of ROUTED's local provider only.
 export const SMALL_KEY = "acme-small-key";
@@ -41,6 +43,21 @@ export const MALFORMED = {
   "x-llm-workflow": "x".repeat(65),
   "x-llm-tags": Array(17).fill("tag").join(","),
 };
+// Keys of BUDGETED. The first tenant has money for everything, and the second for one answer of 30 tokens.
+export const RICH_KEY = "rich-test-key";
+export const POOR_KEY = "poor-test-key";
+// More of the first tenant's: for two calls, for one every three seconds once twenty are used up, and for one at a time.
+export const FEW_KEY = "few-test-key";
+export const BUSY_KEY = "busy-test-key";
+export const SINGLE_KEY = "single-test-key";
+// The budgets of the tenants, and how much is in them, in nano-dollars, as are all amounts here.
+export const BUDGETS = { rich: ["per-tenant", 1_000_000_000], poor: ["pocket-money", 64_000] };
+// What a token costs.
+export const TOKEN = 1_000;
+// The budgets' window of an hour is kept by the minute.
+const LONGEST_RESET = 3_660;
+// The targets of BUDGETED's route `thrifty`, of which `poor` can pay the second.
+export const THRIFTY = ["over-openai/sim-dear", "over-anthropic/sim-chat"];
 // A red dot, 1 x 1.
 export const PNG =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
@@ -171,25 +188,25 @@ async function control(name, action) {
   await fetchJson(`${RESILIENT_ADMIN}/circuits`, { key: ADMIN_KEY, order: { provider, model, action } });
 }
 
-// Makes a call, expects so many requests to RESILIENT and attempts at its provider, and returns what it returns.
-export async function expectCalls(model, requests, attempts, call) {
-  const begun = await callsBegun(RESILIENT_ADMIN);
-  const seen = (await seenOf(model, RESILIENT_CALLS)).length;
-  const returned = await call();
-  expect((await callsBegun(RESILIENT_ADMIN)) - begun, requests, `the number of requests for ${model}`);
-  expect((await seenOf(model, RESILIENT_CALLS)).length - seen, attempts, `the number of attempts at ${model}`);
-  return returned;
-}
-
 // Makes a call, expects so many requests to ROUTED and attempts at each target, and returns what it returns.
-export async function expectAsked(targets, attempts, call, requests = 1) {
-  const count = () => Promise.all(targets.map(async (target) => (await seenOf(target, ROUTED_CALLS)).length));
-  const [begun, before] = [await callsBegun(ROUTED_ADMIN), await count()];
+export async function expectAsked(targets, attempts, call, requests = 1, admin = ROUTED_ADMIN, calls = ROUTED_CALLS) {
+  const count = () => Promise.all(targets.map(async (target) => (await seenOf(target, calls)).length));
+  const [begun, before] = [await callsBegun(admin), await count()];
   const returned = await call();
-  expect((await callsBegun(ROUTED_ADMIN)) - begun, requests, "the number of requests");
+  expect((await callsBegun(admin)) - begun, requests, `the number of requests for ${targets.join(", ")}`);
   const asked = (await count()).map((after, at) => after - before[at]);
   expect(asked, attempts, `the number of attempts at ${targets.join(", ")}`);
   return returned;
+}
+
+// The same of RESILIENT and one model.
+export function expectCalls(model, requests, attempts, call) {
+  return expectAsked([model], [attempts], call, requests, RESILIENT_ADMIN, RESILIENT_CALLS);
+}
+
+// The same of BUDGETED.
+export function expectBilled(targets, attempts, call, requests = 1) {
+  return expectAsked(targets, attempts, call, requests, BUDGETED_ADMIN, BUDGETED_CALLS);
 }
 
 // Has ROUTED read a configuration with `next` in place of `old` for the time of a call, and then the one as it was.
@@ -272,4 +289,119 @@ export function expectOpenCircuit(headers) {
   expectHeaders(headers, { kind: "circuit_open", origin: "gateway", shouldRetry: "true" });
   const seconds = Number(new Headers(headers).get("retry-after"));
   assert.ok(0 < seconds && seconds <= 120, `the circuit is open for ${seconds} s`);
+}
+
+// Has an operator of BUDGETED reset the account of a tenant, whatever other checks have spent.
+export function forgetSpending(tenant) {
+  return changeAccount(tenant, { action: "reset" });
+}
+
+// Has an operator of BUDGETED add to the account of a tenant.
+export function topUp(tenant, usd) {
+  return changeAccount(tenant, { action: "top_up", usd });
+}
+
+async function changeAccount(tenant, change) {
+  const [budget] = BUDGETS[tenant];
+  // Calls that are still open would be settled later.
+  await counts(0, BUDGETED_ADMIN);
+  await fetchJson(`${BUDGETED_ADMIN}/spend`, { key: ADMIN_KEY, order: { budget, tenant, ...change } });
+}
+
+// What a tenant of BUDGETED has spent, has set aside and owes, once this many calls are open.
+async function spending(tenant, areOpen = 0) {
+  await counts(areOpen, BUDGETED_ADMIN);
+  const { accounts } = await fetchJson(`${BUDGETED_ADMIN}/spend?tenant=${tenant}`, { key: ADMIN_KEY });
+  expect([accounts.length, accounts[0]?.windows.length], [1, 1], `the number of accounts of ${tenant} and their windows`);
+  const [window] = accounts[0].windows;
+  return [window.spent_usd, window.reserved_usd, window.debt_usd].map(nanos);
+}
+
+const nanos = (dollars) => Math.round(Number(dollars) * 1_000_000_000);
+
+// Expects a tenant to have paid for exactly so many tokens, and nothing to be set aside.
+export async function expectSpent(tenant, tokens) {
+  expect(await spending(tenant), [tokens * TOKEN, 0, 0], `what ${tenant} has spent, has set aside and owes`);
+}
+
+// Expects a tenant to have one call under way, for which money is set aside, and nothing spent yet.
+export async function expectSetAside(tenant) {
+  const [spent, reserved, debt] = await spending(tenant, 1);
+  expect([spent, debt], [0, 0], `what ${tenant} has spent and owes`);
+  assert.ok(reserved > 0, "nothing is set aside");
+}
+
+// Expects a tenant to have paid for what came of a stream that ended half-way, and its provider to have noticed.
+export async function expectPartPaid(tenant, model) {
+  const [spent, reserved, debt] = await spending(tenant);
+  expect([reserved, debt], [0, 0], `what ${tenant} has set aside and owes`);
+  const seen = (await seenOf(model, BUDGETED_CALLS)).at(-1);
+  expect(seen.ended, "caller left", `the end of ${model} as the provider saw it`);
+  // The whole of it would be two thousand tokens.
+  assert.ok(0 < spent && spent < 500 * TOKEN && seen.tokens < 500, `${spent} was spent on ${seen.tokens} tokens`);
+}
+
+// What is left of a tenant's budget, as the headers of an answer tell.
+export function leftOfBudget(tenant, headers) {
+  const told = new Headers(headers).get("x-llm-budget");
+  const [, name, left, cap, reset] = told?.match(/^"([^"]*)";left="([^"]*)";cap="([^"]*)";reset=([0-9]+)$/) ?? [];
+  expect([name, nanos(cap)], BUDGETS[tenant], `the budget and its cap in ${told}`);
+  assert.ok(Number(reset) <= LONGEST_RESET, `all of it is there again in ${reset} s`);
+  return nanos(left);
+}
+
+// Expects an error to say that the budget of `poor` is spent, and until when, and not to come back before.
+export function expectSpentBudget(message, headers) {
+  const [budget, cap] = BUDGETS.poor;
+  assert.ok(message.includes(`the budget \`${budget}\` has $`), `the error does not name the budget: ${message}`);
+  expectHeaders(headers, { kind: "budget_exceeded", origin: "gateway", shouldRetry: "false" });
+  expect(new Headers(headers).get("x-llm-attempts"), "0", "the number of attempts that the gateway tells of");
+  const seconds = Number(new Headers(headers).get("retry-after"));
+  assert.ok(0 < seconds && seconds <= LONGEST_RESET, `it is there again in ${seconds} s`);
+  const left = leftOfBudget("poor", headers);
+  assert.ok(0 < left && left < cap, "what is left is all or nothing");
+}
+
+// Expects an error within a stream to say that the budget of `poor` has cut it.
+export function expectCut(message) {
+  const [budget] = BUDGETS.poor;
+  const sentence = `the answer was cut: the budget \`${budget}\` has $`;
+  assert.ok(message.includes(sentence), `the error says: ${message}`);
+}
+
+// Expects an error to say that a model has no price, and whom that keeps from using it.
+export function expectUnpriced(model, message, headers) {
+  const [budget] = BUDGETS.rich;
+  const sentence = `the price of \`${model}\` is not known, and the budget \`${budget}\` needs it`;
+  assert.ok(message.includes(sentence), `the error says: ${message}`);
+  expectHeaders(headers, { kind: "budget_exceeded", origin: "gateway", shouldRetry: "false" });
+  expect(new Headers(headers).get("retry-after"), null, "the wait that would not help");
+}
+
+// Expects an error to say which limit is reached, and that waiting helps, and for how long if anybody knows.
+export function expectLimit(limit, longestWait, message, headers) {
+  assert.ok(message.includes(`the limit \`${limit}\` is reached`), `the error does not name the limit: ${message}`);
+  expectHeaders(headers, { kind: "limit_exceeded", origin: "gateway", shouldRetry: "true" });
+  expect(new Headers(headers).get("x-llm-attempts"), "0", "the number of attempts that the gateway tells of");
+  const wait = new Headers(headers).get("retry-after");
+  if (longestWait === null) {
+    expect(wait, null, "the wait that nobody knows");
+  } else {
+    assert.ok(0 < Number(wait) && Number(wait) <= longestWait, `the wait is ${wait} s`);
+  }
+}
+
+// Makes calls of BUDGETED with a key until it has reached its limit.
+export async function useUp(key) {
+  const body = JSON.stringify({ model: "simulated/sim-chat", messages: [{ role: "user", content: "Why?" }] });
+  const headers = { "x-api-key": key, "content-type": "application/json" };
+  for (let calls = 0; calls < 100; calls++) {
+    // Counting is free, and a call like any other.
+    const answer = await fetch(`${BUDGETED}/v1/messages/count_tokens`, { method: "POST", headers, body });
+    await answer.arrayBuffer();
+    if (answer.ok) continue;
+    expect(answer.status, 429, "the status of a call too many");
+    return;
+  }
+  throw new Error("a hundred calls have not reached the limit");
 }

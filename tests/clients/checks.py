@@ -1,28 +1,34 @@
 """What the Python scripts share: the list of checks, and the servers around the SDK under test.
 
     python SCRIPT.py GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS
-        ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS PROVIDER...
+        ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS
+        BUDGETED BUDGETED_ADMIN BUDGETED_CALLS PROVIDER...
 
 GATEWAY takes any key, and tells of its calls at ADMIN. Its PROVIDERs serve the models of gateway.toml; a call of
 `PROVIDER/sim-chat` goes to one of them. What the provider behind it saw of a model is told by CALLS. This gateway calls
 a provider once, whatever comes of it. KEYED is a gateway that knows only `acme-test-key`. RESILIENT retries and has
 circuits; its models are those of resilient.toml, at the PROVIDERs that are not within the gateway. ROUTED has the routes
-of routed.toml, and reads ROUTED_FILE again when its process gets a SIGHUP.
+of routed.toml, and reads ROUTED_FILE again when its process gets a SIGHUP. BUDGETED has the limits, budgets and models of
+budget.toml, at the PROVIDERs that are not within the gateway.
 
 A script prints a line a check, `ok NAME` or `FAILED NAME: reason`, and exits with 1 when one has failed.
 """
 
 import contextlib
+import decimal
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
 
 GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, *_MORE = sys.argv[1:]
-ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, *PROVIDERS = _MORE
+ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, *_MORE = _MORE
+BUDGETED, BUDGETED_ADMIN, BUDGETED_CALLS, *PROVIDERS = _MORE
 GOOD_KEY = "acme-test-key"
 # Good for the models of ROUTED's local provider only.
 SMALL_KEY = "acme-small-key"
@@ -53,6 +59,21 @@ MALFORMED = {
     "x-llm-workflow": "x" * 65,
     "x-llm-tags": ",".join(["tag"] * 17),
 }
+# Keys of BUDGETED. The first tenant has money for everything, and the second for one answer of 30 tokens.
+RICH_KEY = "rich-test-key"
+POOR_KEY = "poor-test-key"
+# More of the first tenant's: for two calls, for one every three seconds once twenty are used up, and for one at a time.
+FEW_KEY = "few-test-key"
+BUSY_KEY = "busy-test-key"
+SINGLE_KEY = "single-test-key"
+# The budgets of the tenants, and how much is in them, in nano-dollars, as are all amounts here.
+BUDGETS = {"rich": ("per-tenant", 1_000_000_000), "poor": ("pocket-money", 64_000)}
+# What a token costs.
+TOKEN = 1_000
+# The budgets' window of an hour is kept by the minute.
+LONGEST_RESET = 3_660
+# The targets of BUDGETED's route `thrifty`, of which `poor` can pay the second.
+THRIFTY = ["over-openai/sim-dear", "over-anthropic/sim-chat"]
 # A red dot, 1 x 1.
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 
@@ -180,24 +201,25 @@ def _control(model, action):
     _fetch(f"{RESILIENT_ADMIN}/circuits", ADMIN_KEY, order)
 
 
-def expect_calls(model, requests, attempts, call):
-    """Makes a call, expects so many requests to RESILIENT and attempts at its provider, and returns what it returns."""
-    begun, seen = calls_begun(RESILIENT_ADMIN), len(seen_of(model, RESILIENT_CALLS))
-    returned = call()
-    expect(calls_begun(RESILIENT_ADMIN) - begun, requests, f"the number of requests for {model}")
-    expect(len(seen_of(model, RESILIENT_CALLS)) - seen, attempts, f"the number of attempts at {model}")
-    return returned
-
-
-def expect_asked(targets, attempts, call, requests=1):
+def expect_asked(targets, attempts, call, requests=1, admin=ROUTED_ADMIN, calls=ROUTED_CALLS):
     """Makes a call, expects so many requests to ROUTED and attempts at each target, and returns what it returns."""
-    count = lambda: [len(seen_of(target, ROUTED_CALLS)) for target in targets]
-    begun, before = calls_begun(ROUTED_ADMIN), count()
+    count = lambda: [len(seen_of(target, calls)) for target in targets]
+    begun, before = calls_begun(admin), count()
     returned = call()
-    expect(calls_begun(ROUTED_ADMIN) - begun, requests, "the number of requests")
+    expect(calls_begun(admin) - begun, requests, f"the number of requests for {', '.join(targets)}")
     asked = [after - seen for after, seen in zip(count(), before, strict=True)]
     expect(asked, attempts, f"the number of attempts at {', '.join(targets)}")
     return returned
+
+
+def expect_calls(model, requests, attempts, call):
+    """The same of RESILIENT and one model."""
+    return expect_asked([model], [attempts], call, requests, RESILIENT_ADMIN, RESILIENT_CALLS)
+
+
+def expect_billed(targets, attempts, call, requests=1):
+    """The same of BUDGETED."""
+    return expect_asked(targets, attempts, call, requests, BUDGETED_ADMIN, BUDGETED_CALLS)
 
 
 @contextlib.contextmanager
@@ -275,3 +297,116 @@ def expect_open_circuit(headers):
     """Expects the headers of an error to tell of an open circuit, and how long it is open for."""
     expect_headers(headers, kind="circuit_open", origin="gateway", should_retry="true")
     assert 0 < int(headers["retry-after"]) <= 120, f"the circuit is open for {headers['retry-after']} s"
+
+
+def forget_spending(tenant):
+    """Has an operator of BUDGETED reset the account of a tenant, whatever other checks have spent."""
+    _change_account(tenant, action="reset")
+
+
+def top_up(tenant, usd):
+    """Has an operator of BUDGETED add to the account of a tenant."""
+    _change_account(tenant, action="top_up", usd=usd)
+
+
+def _change_account(tenant, **order):
+    budget, _cap = BUDGETS[tenant]
+    # Calls that are still open would be settled later.
+    counts(admin=BUDGETED_ADMIN)
+    _fetch(f"{BUDGETED_ADMIN}/spend", ADMIN_KEY, {"budget": budget, "tenant": tenant, **order})
+
+
+def spending(tenant, are_open=0):
+    """What a tenant of BUDGETED has spent, has set aside and owes, once this many calls are open."""
+    counts(are_open, BUDGETED_ADMIN)
+    [account] = _fetch(f"{BUDGETED_ADMIN}/spend?tenant={tenant}", ADMIN_KEY)["accounts"]
+    [window] = account["windows"]
+    return tuple(_nanos(window[f"{what}_usd"]) for what in ["spent", "reserved", "debt"])
+
+
+def _nanos(dollars):
+    return int(decimal.Decimal(dollars) * 1_000_000_000)
+
+
+def expect_spent(tenant, tokens):
+    """Expects a tenant to have paid for exactly so many tokens, and nothing to be set aside."""
+    expect(spending(tenant), (tokens * TOKEN, 0, 0), f"what {tenant} has spent, has set aside and owes")
+
+
+def expect_set_aside(tenant):
+    """Expects a tenant to have one call under way, for which money is set aside, and nothing spent yet."""
+    spent, reserved, debt = spending(tenant, are_open=1)
+    expect((spent, debt), (0, 0), f"what {tenant} has spent and owes")
+    assert reserved > 0, "nothing is set aside"
+
+
+def expect_part_paid(tenant, model):
+    """Expects a tenant to have paid for what came of a stream that ended half-way, and its provider to have noticed."""
+    spent, reserved, debt = spending(tenant)
+    expect((reserved, debt), (0, 0), f"what {tenant} has set aside and owes")
+    seen = seen_of(model, BUDGETED_CALLS)[-1]
+    expect(seen["ended"], "caller left", f"the end of {model} as the provider saw it")
+    # The whole of it would be two thousand tokens.
+    assert 0 < spent < 500 * TOKEN and seen["tokens"] < 500, f"{spent} was spent on {seen['tokens']} tokens"
+
+
+def left_of_budget(tenant, headers):
+    """What is left of a tenant's budget, as the headers of an answer tell."""
+    budget, cap = BUDGETS[tenant]
+    told = re.fullmatch(r'"([^"]*)";left="([^"]*)";cap="([^"]*)";reset=([0-9]+)', headers["x-llm-budget"])
+    assert told, f"what is left cannot be read: {headers['x-llm-budget']}"
+    expect((told[1], _nanos(told[3])), (budget, cap), "the budget and its cap")
+    assert int(told[4]) <= LONGEST_RESET, f"all of it is there again in {told[4]} s"
+    return _nanos(told[2])
+
+
+def expect_spent_budget(message, headers):
+    """Expects an error to say that the budget of `poor` is spent, and until when, and not to come back before."""
+    budget, cap = BUDGETS["poor"]
+    assert f"the budget `{budget}` has $" in message, f"the error does not name the budget: {message}"
+    expect_headers(headers, kind="budget_exceeded", origin="gateway", should_retry="false")
+    expect(headers["x-llm-attempts"], "0", "the number of attempts that the gateway tells of")
+    assert 0 < int(headers["retry-after"]) <= LONGEST_RESET, f"it is there again in {headers['retry-after']} s"
+    assert 0 < left_of_budget("poor", headers) < cap, "what is left is all or nothing"
+
+
+def expect_cut(message):
+    """Expects an error within a stream to say that the budget of `poor` has cut it."""
+    budget, _cap = BUDGETS["poor"]
+    assert f"the answer was cut: the budget `{budget}` has $" in message, f"the error says: {message}"
+
+
+def expect_unpriced(model, message, headers):
+    """Expects an error to say that a model has no price, and whom that keeps from using it."""
+    budget, _cap = BUDGETS["rich"]
+    sentence = f"the price of `{model}` is not known, and the budget `{budget}` needs it"
+    assert sentence in message, f"the error says: {message}"
+    expect_headers(headers, kind="budget_exceeded", origin="gateway", should_retry="false")
+    assert "retry-after" not in headers, "the price is not known later on either"
+
+
+def expect_limit(limit, longest_wait, message, headers):
+    """Expects an error to say which limit is reached, and that waiting helps, and for how long if anybody knows."""
+    assert f"the limit `{limit}` is reached" in message, f"the error does not name the limit: {message}"
+    expect_headers(headers, kind="limit_exceeded", origin="gateway", should_retry="true")
+    expect(headers["x-llm-attempts"], "0", "the number of attempts that the gateway tells of")
+    if longest_wait is None:
+        assert "retry-after" not in headers, "the gateway knows what nobody knows"
+    else:
+        assert 0 < int(headers["retry-after"]) <= longest_wait, f"the wait is {headers['retry-after']} s"
+
+
+def use_up(key):
+    """Makes calls of BUDGETED with a key until it has reached its limit."""
+    body = json.dumps({"model": "simulated/sim-chat", "messages": [{"role": "user", "content": "Why?"}]}).encode()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {"x-api-key": key, "content-type": "application/json"}
+    for _ in range(100):
+        try:
+            # Counting is free, and a call like any other.
+            address = f"{BUDGETED}/v1/messages/count_tokens"
+            opener.open(urllib.request.Request(address, headers=headers, data=body), timeout=30).close()
+        except urllib.error.HTTPError as error:
+            expect(error.code, 429, "the status of a call too many")
+            return
+    raise AssertionError("a hundred calls have not reached the limit")

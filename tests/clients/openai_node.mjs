@@ -6,7 +6,12 @@ import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 import {
+  BUDGETED,
+  BUDGETED_ADMIN,
+  BUDGETS,
+  BUSY_KEY,
   DOWN,
+  FEW_KEY,
   GATEWAY,
   GOOD_KEY,
   KEYED,
@@ -14,14 +19,19 @@ import {
   MALFORMED,
   MENDED,
   PNG,
+  POOR_KEY,
   RESILIENT,
+  RICH_KEY,
   ROUTED,
   ROUTED_ADMIN,
   SENSITIVE,
+  SINGLE_KEY,
   SMALL_KEY,
   SMART,
   SORRY,
   SUPPORT_CHAT,
+  THRIFTY,
+  TOKEN,
   WRONG_KEYS,
   callsBegun,
   check,
@@ -31,22 +41,34 @@ import {
   expect,
   expectAllDown,
   expectAsked,
+  expectBilled,
   expectCalls,
+  expectCut,
   expectDegraded,
   expectGivenUp,
   expectHeaders,
   expectLeft,
+  expectLimit,
   expectOpenCircuit,
+  expectPartPaid,
+  expectSetAside,
+  expectSpent,
+  expectSpentBudget,
   expectSubstitute,
   expectTimeout,
+  expectUnpriced,
   failUntilOpen,
   failure,
+  forgetSpending,
+  leftOfBudget,
   openCircuit,
   raises,
   reconfigured,
   refused,
   resetCircuit,
   run,
+  topUp,
+  useUp,
 } from "./checks.mjs";
 
 const QUESTION = [{ role: "user", content: "Why is the sky blue?" }];
@@ -78,6 +100,10 @@ const leaving = connect({ baseURL: `${RESILIENT}/v1` });
 const retrying = connect({ baseURL: `${RESILIENT}/v1`, maxRetries: 2 });
 // Of the gateway with routes, and with retries of its own.
 const routing = connect({ baseURL: `${ROUTED}/v1`, apiKey: GOOD_KEY, maxRetries: 2 });
+// Of the gateway with budgets: of any key, and of either tenant with retries of their own.
+const connectBudgeted = (apiKey, maxRetries = 0) => connect({ baseURL: `${BUDGETED}/v1`, apiKey, maxRetries });
+const rich = connectBudgeted(RICH_KEY, 2);
+const poor = connectBudgeted(POOR_KEY, 2);
 
 const askWith = (asking, model, options = {}, requestOptions = {}) =>
   asking.chat.completions.create({ model, messages: QUESTION, ...options }, requestOptions);
@@ -537,6 +563,124 @@ checkOnce("configuration read again in mid stream", async () => {
   const all = await read(seen);
   assert.ok(all.text, "the answer is empty");
   expect(all.finishReasons, ["stop"], "the finish reasons");
+});
+
+checkBehind("budget that is spent", async (at) => {
+  await forgetSpending("poor");
+  const model = at("sim-chat");
+  const spend = (stream = false) => askWith(poor, model, { max_tokens: 30, stream });
+  await expectSpent("poor", (await expectBilled([model], [1], () => spend())).usage.total_tokens);
+  for (const stream of [false, true]) {
+    // The client has no class for this status. It is told not to come back, and does not.
+    const error = await expectBilled([model], [0], () => refused(OpenAI.APIError, 402, () => spend(stream)));
+    expect([error.type, error.code], ["insufficient_quota", "budget_exceeded"], "the type and code");
+    expectSpentBudget(error.message, error.headers);
+  }
+  assert.ok((await askWith(rich, model)).choices[0].message.content, "another tenant's answer is empty");
+  await topUp("poor", "0.0001");
+  assert.ok((await spend()).choices[0].message.content, "the answer is empty");
+});
+
+checkBehind("stream that the budget cuts", async (at) => {
+  const model = at("sim-long");
+  await forgetSpending("poor");
+  const chunks = [];
+  const readUntilError = async () => {
+    for await (const chunk of await askWith(poor, model, { stream: true })) chunks.push(chunk);
+  };
+  const error = await expectBilled([model], [1], () => raises(OpenAI.APIError, readUntilError));
+  expectCut(error.message);
+  expect([error.type, error.code], ["insufficient_quota", "budget_exceeded"], "the type and code");
+  const { text, finishReasons, usages } = await read(chunks);
+  assert.ok(text, "nothing came before the error");
+  expect([finishReasons, usages], [[], []], "the finish reasons and usages");
+  await expectPartPaid("poor", model);
+
+  // The error is the last event: nothing is called done.
+  await forgetSpending("poor");
+  const raw = await askWith(poor, model, { stream: true }).asResponse();
+  const last = (await raw.text()).split("\n").filter(Boolean).at(-1);
+  assert.ok(last.startsWith('data: {"error":'), `the last event is ${last}`);
+});
+
+checkBehind("leaving half-way is paid for", async (at) => {
+  const model = at("sim-slow");
+  await forgetSpending("rich");
+  const stream = await askWith(rich, model, { stream: true });
+  let chunks = 0;
+  for await (const _chunk of stream) {
+    if (++chunks < 4) continue;
+    await expectSetAside("rich");
+    break;
+  }
+  stream.controller.abort();
+  await expectPartPaid("rich", model);
+});
+
+checkBehind("model without a price", async (at) => {
+  const model = at("sim-unpriced");
+  for (const stream of [false, true]) {
+    const call = () => refused(OpenAI.APIError, 402, () => askWith(rich, model, { stream }));
+    const error = await expectBilled([model], [0], call);
+    expect([error.type, error.code], ["insufficient_quota", "budget_exceeded"], "the type and code");
+    expectUnpriced(model, error.message, error.headers);
+  }
+});
+
+checkBehind("what is left of a budget", async (at) => {
+  await forgetSpending("rich");
+  const [headers, answer] = await askRaw(rich, at("sim-chat"));
+  const used = answer.usage.total_tokens;
+  const left = leftOfBudget("rich", headers);
+  expect(left, BUDGETS.rich[1] - used * TOKEN, "what is left after an answer");
+  const options = { stream: true, stream_options: { include_usage: true } };
+  const [headersOfStream, chunks] = await askRaw(rich, at("sim-chat"), options);
+  assert.ok(leftOfBudget("rich", headersOfStream) < left, "nothing was set aside when the stream began");
+  await expectSpent("rich", used + (await read(chunks)).usages[0].total_tokens);
+});
+
+checkOnce("cheap model instead of a dear one", async () => {
+  await forgetSpending("poor");
+  const [headers, answer] = await expectBilled(THRIFTY, [0, 1], () => askRaw(poor, "thrifty", { max_tokens: 30 }));
+  const told = [headers.get("x-llm-target"), headers.get("x-llm-attempts")];
+  expect(told, [THRIFTY[1], "1"], "the target and the attempts");
+  await expectSpent("poor", answer.usage.total_tokens);
+});
+
+checkOnce("what is left of a limit", async () => {
+  const [model, few] = [THRIFTY[1], connectBudgeted(FEW_KEY)];
+  const told = (headers) => ["limit", "remaining"].map((what) => headers.get(`x-ratelimit-${what}-requests`));
+  for (const [stream, left] of [[false, "1"], [true, "0"]]) {
+    const [headers] = await askRaw(few, model, { stream });
+    expect(told(headers), ["2", left], "the limit and what is left of it");
+  }
+  for (const stream of [false, true]) {
+    const call = () => refused(OpenAI.RateLimitError, 429, () => askWith(few, model, { stream }));
+    const error = await expectBilled([model], [0], call);
+    expect([error.type, error.code], ["rate_limit_error", "limit_exceeded"], "the type and code");
+    expectLimit("few-calls", 30, error.message, error.headers);
+    expect(told(error.headers), ["2", "0"], "the limit and what is left of it");
+  }
+});
+
+checkOnce("limit that is waited for", async () => {
+  const [model, busy] = [THRIFTY[1], connectBudgeted(BUSY_KEY, 2)];
+  await useUp(BUSY_KEY);
+  for (const stream of [false, true]) {
+    // Left to itself the client would be back too early, twice.
+    const [headers] = await expectBilled([model], [1], () => askRaw(busy, model, { stream }), 2);
+    expect(headers.get("x-llm-target"), model, "the target");
+  }
+});
+
+checkOnce("one stream at a time", async () => {
+  const single = connectBudgeted(SINGLE_KEY);
+  const stream = await askWith(single, "over-openai/sim-slow", { stream: true });
+  const error = await refused(OpenAI.RateLimitError, 429, () => askWith(single, THRIFTY[1]));
+  expectLimit("one-at-a-time", null, error.message, error.headers);
+  stream.controller.abort();
+  await counts(0, BUDGETED_ADMIN);
+  assert.ok((await askWith(single, THRIFTY[1])).choices[0].message.content, "the answer is empty");
 });
 
 checkOnce("provider out of reach", async () => {

@@ -9,7 +9,12 @@ import pydantic
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from checks import (
+    BUDGETED,
+    BUDGETED_ADMIN,
+    BUDGETS,
+    BUSY_KEY,
     DOWN,
+    FEW_KEY,
     GATEWAY,
     GOOD_KEY,
     KEYED,
@@ -17,14 +22,19 @@ from checks import (
     MALFORMED,
     MENDED,
     PNG,
+    POOR_KEY,
     RESILIENT,
+    RICH_KEY,
     ROUTED,
     ROUTED_ADMIN,
     SENSITIVE,
+    SINGLE_KEY,
     SMALL_KEY,
     SMART,
     SORRY,
     SUPPORT_CHAT,
+    THRIFTY,
+    TOKEN,
     WRONG_KEYS,
     calls_begun,
     check,
@@ -34,21 +44,33 @@ from checks import (
     expect,
     expect_all_down,
     expect_asked,
+    expect_billed,
     expect_calls,
+    expect_cut,
     expect_degraded,
     expect_given_up,
     expect_headers,
     expect_left,
+    expect_limit,
     expect_open_circuit,
+    expect_part_paid,
+    expect_set_aside,
+    expect_spent,
+    expect_spent_budget,
     expect_substitute,
     expect_timeout,
+    expect_unpriced,
     fail_until_open,
+    forget_spending,
+    left_of_budget,
     open_circuit,
     raises,
     reconfigured,
     refused,
     reset_circuit,
     run,
+    top_up,
+    use_up,
 )
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
@@ -95,6 +117,9 @@ LEAVING = connect(RESILIENT)
 RETRYING = connect(RESILIENT, max_retries=openai.DEFAULT_MAX_RETRIES)
 # Of the gateway with routes, and with retries of its own.
 ROUTING = connect(ROUTED, GOOD_KEY, max_retries=openai.DEFAULT_MAX_RETRIES)
+# Of the gateway with budgets: of either tenant, with retries of their own.
+RICH = connect(BUDGETED, RICH_KEY, max_retries=openai.DEFAULT_MAX_RETRIES)
+POOR = connect(BUDGETED, POOR_KEY, max_retries=openai.DEFAULT_MAX_RETRIES)
 
 
 def ask(model, client=CLIENT, **options):
@@ -640,6 +665,131 @@ def configuration_read_again_in_mid_stream(_):
         text, finish_reasons, _usages = read(beginning + list(stream))
     assert text, "the answer is empty"
     expect(finish_reasons, ["stop"], "the finish reasons")
+
+
+@check_behind
+def budget_that_is_spent(at):
+    forget_spending("poor")
+    model = at("sim-chat")
+    spend = lambda stream=False: ask(model, POOR, max_tokens=30, stream=stream)
+    expect_spent("poor", expect_billed([model], [1], spend).usage.total_tokens)
+    for stream in [False, True]:
+        # The client has no class for this status. It is told not to come back, and does not.
+        call = lambda: refused(openai.APIStatusError, 402, lambda: spend(stream))
+        error = expect_billed([model], [0], call)
+        expect((error.type, error.code), ("insufficient_quota", "budget_exceeded"), "the type and code")
+        expect_spent_budget(error.message, error.response.headers)
+    assert ask(model, RICH).choices[0].message.content, "another tenant's answer is empty"
+    top_up("poor", "0.0001")
+    assert spend().choices[0].message.content, "the answer is empty"
+
+
+@check_behind
+def stream_that_the_budget_cuts(at):
+    model = at("sim-long")
+
+    def read_until_error(chunks):
+        for chunk in ask(model, POOR, stream=True):
+            chunks.append(chunk)
+
+    forget_spending("poor")
+    chunks = []
+    call = lambda: raises(openai.APIError, lambda: read_until_error(chunks))
+    error = expect_billed([model], [1], call)
+    expect_cut(error.message)
+    expect((error.type, error.code), ("insufficient_quota", "budget_exceeded"), "the type and code")
+    text, finish_reasons, usages = read(chunks)
+    assert text, "nothing came before the error"
+    expect((finish_reasons, usages), ([], []), "the finish reasons and usages")
+    expect_part_paid("poor", model)
+
+    # The error is the last event: nothing is called done.
+    forget_spending("poor")
+    create = POOR.chat.completions.with_streaming_response.create
+    with create(model=model, messages=QUESTION, stream=True) as raw:
+        events = [line for line in raw.iter_lines() if line]
+    assert events[-1].startswith('data: {"error":'), f"the last event is {events[-1]}"
+
+
+@check_behind
+def leaving_half_way_is_paid_for(at):
+    forget_spending("rich")
+    stream = ask(at("sim-slow"), RICH, stream=True)
+    for number, _chunk in enumerate(stream):
+        if number == 3:
+            break
+    expect_set_aside("rich")
+    stream.close()
+    expect_part_paid("rich", at("sim-slow"))
+
+
+@check_behind
+def model_without_a_price(at):
+    model = at("sim-unpriced")
+    for stream in [False, True]:
+        call = lambda: refused(openai.APIStatusError, 402, lambda: ask(model, RICH, stream=stream))
+        error = expect_billed([model], [0], call)
+        expect((error.type, error.code), ("insufficient_quota", "budget_exceeded"), "the type and code")
+        expect_unpriced(model, error.message, error.response.headers)
+
+
+@check_behind
+def what_is_left_of_a_budget(at):
+    forget_spending("rich")
+    headers, answer = ask_raw(at("sim-chat"), RICH)
+    used = answer.usage.total_tokens
+    _budget, cap = BUDGETS["rich"]
+    left = left_of_budget("rich", headers)
+    expect(left, cap - used * TOKEN, "what is left after an answer")
+    headers, chunks = ask_raw(at("sim-chat"), RICH, stream=True, stream_options={"include_usage": True})
+    assert left_of_budget("rich", headers) < left, "nothing was set aside when the stream began"
+    expect_spent("rich", used + read(chunks)[2][0].total_tokens)
+
+
+@check_once
+def cheap_model_instead_of_a_dear_one(_):
+    forget_spending("poor")
+    call = lambda: ask_raw("thrifty", POOR, max_tokens=30)
+    headers, answer = expect_billed(THRIFTY, [0, 1], call)
+    expect((headers["x-llm-target"], headers["x-llm-attempts"]), (THRIFTY[1], "1"), "the target and the attempts")
+    expect_spent("poor", answer.usage.total_tokens)
+
+
+@check_once
+def what_is_left_of_a_limit(_):
+    model, client = THRIFTY[1], connect(BUDGETED, FEW_KEY)
+    told = lambda headers: [headers[f"x-ratelimit-{what}-requests"] for what in ["limit", "remaining"]]
+    for stream, left in [(False, "1"), (True, "0")]:
+        headers, _answer = ask_raw(model, client, stream=stream)
+        expect(told(headers), ["2", left], "the limit and what is left of it")
+    for stream in [False, True]:
+        call = lambda: refused(openai.RateLimitError, 429, lambda: ask(model, client, stream=stream))
+        error = expect_billed([model], [0], call)
+        expect((error.type, error.code), ("rate_limit_error", "limit_exceeded"), "the type and code")
+        expect_limit("few-calls", 30, error.message, error.response.headers)
+        expect(told(error.response.headers), ["2", "0"], "the limit and what is left of it")
+
+
+@check_once
+def limit_that_is_waited_for(_):
+    model, client = THRIFTY[1], connect(BUDGETED, BUSY_KEY, max_retries=openai.DEFAULT_MAX_RETRIES)
+    use_up(BUSY_KEY)
+    for stream in [False, True]:
+        # Left to itself the client would be back too early, twice.
+        headers, _answer = expect_billed([model], [1], lambda: ask_raw(model, client, stream=stream), requests=2)
+        expect(headers["x-llm-target"], model, "the target")
+
+
+@check_once
+def one_stream_at_a_time(_):
+    client = connect(BUDGETED, SINGLE_KEY)
+    stream = ask("over-openai/sim-slow", client, stream=True)
+    next(iter(stream))
+    error = refused(openai.RateLimitError, 429, lambda: ask(THRIFTY[1], client))
+    expect_limit("one-at-a-time", None, error.message, error.response.headers)
+    stream.close()
+    counts(admin=BUDGETED_ADMIN)
+    assert ask(THRIFTY[1], client).choices[0].message.content, "the answer is empty"
 
 
 @check_once
