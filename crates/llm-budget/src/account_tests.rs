@@ -1,5 +1,8 @@
 //! Accounts by their caps, and against a naive model.
 
+use std::ops::RangeInclusive;
+
+use jiff::{Timestamp, tz::TimeZone};
 use proptest::prelude::*;
 
 use super::*;
@@ -217,58 +220,140 @@ fn another_rule_takes_over_what_was_spent_in_the_same_window() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Reserve(u64),
-    Settle { which: usize, spent: u64 },
+    Begin {
+        amount: u64,
+        expects: u64,
+    },
+    More {
+        which: usize,
+        amount: u64,
+    },
+    Settle {
+        which: usize,
+        spent: u64,
+        estimated: u64,
+    },
     TopUp(u64),
     Reset,
+    /// Another rule of the same name, with another cap for the same window.
+    Rule(u64),
+    /// Over midnight and the ends of months, too.
     Wait(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0_u64..60).prop_map(Step::Reserve),
-        4 => (any::<usize>(), 0_u64..80).prop_map(|(which, spent)| Step::Settle { which, spent }),
+        6 => (0_u64..60, 0_u64..20).prop_map(|(amount, expects)| Step::Begin { amount, expects }),
+        3 => (any::<usize>(), 0_u64..30).prop_map(|(which, amount)| Step::More { which, amount }),
+        6 => (any::<usize>(), 0_u64..80, 0_u64..80)
+            .prop_map(|(which, spent, estimated)| Step::Settle { which, spent, estimated: estimated.min(spent) }),
         1 => (0_u64..20).prop_map(Step::TopUp),
         1 => Just(Step::Reset),
-        2 => (0_u64..4_000).prop_map(Step::Wait),
+        1 => (0_u64..250).prop_map(Step::Rule),
+        4 => prop_oneof![0_u64..4_000, 40_000_u64..100_000, 0_u64..4_000_000].prop_map(Step::Wait),
     ];
     prop::collection::vec(step, 0..80)
 }
 
+fn windows() -> impl Strategy<Value = Window> {
+    let tokyo = || TimeZone::fixed(jiff::tz::offset(9));
+    prop::sample::select(vec![
+        Window::Rolling(HOUR),
+        Window::Rolling(24 * HOUR),
+        Window::DAY,
+        Window::Day(tokyo()),
+        Window::MONTH,
+        Window::Month(tokyo()),
+        Window::Lifetime,
+    ])
+}
+
+/// What counts of what was spent and when, as people reckon: of a rolling window at least what is in it, and at most what
+/// is in a sixtieth more.
+fn counts(spent: &[(Now, u64)], window: &Window, now: Now) -> RangeInclusive<u64> {
+    let date = |at: Now, zone: &TimeZone| {
+        let seconds = at.as_secs().try_into().unwrap();
+        Timestamp::from_second(seconds).unwrap().to_zoned(zone.clone()).date()
+    };
+    let sum = |counts: &dyn Fn(Now) -> bool| spent.iter().filter(|(at, _)| counts(*at)).map(|(_, spent)| spent).sum();
+    let exactly = |sum| sum..=sum;
+    match window {
+        Window::Rolling(length) => {
+            let within = |span: Duration| sum(&|at| at + span > now);
+            within(*length)..=within(*length + *length / 60)
+        }
+        Window::Day(zone) => exactly(sum(&|at| date(at, zone) == date(now, zone))),
+        Window::Month(zone) => exactly(sum(&|at| date(at, zone).first_of_month() == date(now, zone).first_of_month())),
+        Window::Lifetime => exactly(sum(&|_| true)),
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// Reservations are made before the window ends and settled after it, among other things.
     #[test]
-    fn spent_and_reserved_less_debt_never_exceed_the_cap(steps in steps(), amount in 0_u64..200) {
+    fn spent_and_reserved_less_debt_never_exceed_the_cap(steps in steps(), amount in 0_u64..200, window in windows()) {
+        let rule = |amount| CapRule::new("rule", Per::GLOBAL, Cap::new(usd(amount), window.clone()));
         let mut bench = Bench::new(rule(amount));
-        let (mut open, mut made_debt) = (Vec::new(), 0_u64);
+        let (mut open, mut spent, mut estimated): (Vec<Held>, Vec<_>, Vec<_>) = Default::default();
+        // What settlements above their reservations and lower caps have made.
+        let mut most_debt = 0_u64;
         for step in steps {
+            let before = bench.balance();
+            let expected: u64 = open.iter().map(|held| held.expects.0).sum();
             match step {
-                Step::Reserve(amount) => {
-                    let before = bench.balance();
-                    let answer = bench.reserve(amount);
-                    let fits = before.debt == usd(0) && amount <= before.left().0;
-                    prop_assert_eq!(answer.is_ok(), fits);
+                Step::Begin { amount, expects } => {
+                    let fits = before.debt == usd(0) && amount + expected <= before.left().0;
+                    prop_assert_eq!(bench.account.check(usd(amount), &bench.rule, bench.now).is_ok(), fits);
                     if fits {
-                        open.push(amount);
+                        open.push(Held { amount: usd(amount), expects: usd(expects) });
+                        bench.account.take(open[open.len() - 1]);
                     }
                 }
-                Step::Settle { which, spent } if !open.is_empty() => {
-                    let reserved = open.swap_remove(which % open.len());
-                    made_debt += spent.saturating_sub(reserved);
-                    bench.settle(reserved, spent);
+                Step::More { which, amount } if !open.is_empty() => {
+                    let at = which % open.len();
+                    let fits = before.debt == usd(0) && amount <= before.left().0;
+                    prop_assert_eq!(bench.account.check_more(usd(amount), &bench.rule, bench.now).is_ok(), fits);
+                    if fits {
+                        open[at].amount = open[at].amount.saturating_add(usd(amount));
+                        bench.account.take(Held { amount: usd(amount), expects: usd(0) });
+                    }
                 }
-                Step::Settle { .. } => {}
+                Step::Settle { which, spent: cost, estimated: by_estimate } if !open.is_empty() => {
+                    let held = open.swap_remove(which % open.len());
+                    most_debt += cost.saturating_sub(held.amount.0);
+                    spent.push((bench.now, cost));
+                    estimated.push((bench.now, by_estimate));
+                    let reported = usd(cost - by_estimate);
+                    let settlement = Settlement { reported, ..Settlement::estimated(usd(by_estimate)) };
+                    bench.account.settle(held, &settlement, &bench.rule, bench.now, |_| {});
+                }
+                Step::More { .. } | Step::Settle { .. } => {}
                 Step::TopUp(amount) => bench.account.top_up(usd(amount)),
-                Step::Reset => bench.account.reset(&bench.rule.clone()),
+                Step::Reset => {
+                    bench.account.reset(&bench.rule.clone());
+                    spent.clear();
+                    estimated.clear();
+                }
+                Step::Rule(amount) => {
+                    bench.account.adopt(&bench.rule.clone(), &rule(amount));
+                    bench.rule = rule(amount);
+                    most_debt += bench.balance().debt.0;
+                }
                 Step::Wait(seconds) => bench.now += Duration::from_secs(seconds),
             }
             let balance = bench.balance();
             prop_assert!(balance.spent.0 + balance.reserved.0 - balance.debt.0 <= balance.cap.0);
-            prop_assert!(balance.debt.0 <= made_debt, "only settlements make debt");
-            prop_assert_eq!(balance.reserved.0, open.iter().sum::<u64>());
+            prop_assert!(balance.debt.0 <= most_debt, "only settlements and lower caps make debt");
+            prop_assert_eq!(balance.reserved.0, open.iter().map(|held| held.amount.0).sum::<u64>());
+            prop_assert!(counts(&spent, &window, bench.now).contains(&balance.spent.0), "{balance:?}");
+            prop_assert!(counts(&estimated, &window, bench.now).contains(&balance.estimated.0), "{balance:?}");
         }
-        for reserved in open {
-            bench.settle(reserved, 0);
+        for held in open {
+            bench.account.settle(held, &Settlement::default(), &bench.rule, bench.now, |_| {});
         }
         prop_assert_eq!(bench.balance().reserved, usd(0), "at rest nothing is reserved");
+        prop_assert_eq!(bench.account.expected, usd(0), "nor expected");
     }
 }

@@ -116,12 +116,11 @@ impl Bid {
 
     /// Asks for no more than there is, if that is of use.
     fn lower(&mut self, refusal: &Refusal) -> bool {
-        // A stream that is not likely to come to its end is better not begun.
-        let may_try = self.tries > 0 && self.plan.metered.is_none();
-        let Some(fits) = self.plan.quote.output_for(refusal.available).filter(|_| may_try) else { return false };
+        let Some(fits) = self.plan.quote.output_for(refusal.available).filter(|_| self.tries > 0) else { return false };
         self.tries -= 1;
         let is_less = self.shared.lower(&mut self.plan.quote, self.request.context_mut(), fits);
-        self.output = self.plan.quote.most_output();
+        // Also of a stream all is set aside now: what is likely did not fit.
+        self.output = self.output.min(self.plan.quote.most_output());
         is_less
     }
 

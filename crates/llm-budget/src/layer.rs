@@ -154,7 +154,8 @@ impl BudgetLayer {
     }
 
     /// Lowers the ceiling of a call to what is left, instead of refusing it, if that is at least so many tokens. Off by
-    /// default: an answer that is cut short at the ceiling may be worth less than none.
+    /// default: an answer that is cut short at the ceiling may be worth less than none. A stream for which what is likely is
+    /// not left has all of what is left set aside for it then, and is not cut.
     pub fn fit_output(self, at_least: impl Into<Option<NonZeroU64>>) -> Self {
         Self::of(Settings { fit_output: at_least.into(), ..self.shared.settings.clone() })
     }

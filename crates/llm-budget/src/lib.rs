@@ -69,9 +69,10 @@
 //!
 //! **Streams** are metered unless [told otherwise](BudgetLayer::streams): what is likely is set aside, learned by model and
 //! [intent](llm_core::Context::intent), and more while they run; calls that begin leave to each a third of what is likely. Of
-//! $1, enough for 85 answers of log-normal length, 64 callers who all want more use 98 %, and of 84 streams 0.2 are cut; if
-//! all that streams may come to is set aside they use 93 %, 13 at a time instead of 29, and it takes them twice as long;
-//! counting afterwards lets them spend $1.93. `METERED.md` has the table, which `cargo xtask simulate budgets` prints.
+//! $1, enough for 85 answers of log-normal length, 64 callers who all want more use 98 %, and of 83 streams none is cut, or at
+//! most one once it is known how long answers are. If all that streams may come to is set aside they use 93 %, 13 at a time
+//! instead of 29, and it takes them twice as long; counting afterwards lets them spend $1.79. These are means of ten crowds:
+//! `METERED.md` has the table, which `cargo xtask simulate budgets` prints.
 //!
 //! **Invariant**: in every account at every instant `spent + reserved − debt ≤ cap`, under any concurrency, and at rest
 //! nothing is reserved. Only a settlement above its reservation makes debt, and until it is covered the account is closed.

@@ -1,10 +1,10 @@
 //! Any history of calls, against a naive model: what is reserved, spent and owed at every step.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
-use llm_budget::{Balance, BudgetHandle, Cap, CapRule, Per, Window};
-use llm_core::{Body, Caller, Error, ErrorKind, LlmRequest, NanoUsd, Usage};
+use llm_budget::{Balance, BudgetHandle, BudgetLayer, Cap, CapRule, Metered, Per, Streams, Window};
+use llm_core::{Again, Body, Caller, Error, ErrorKind, LlmRequest, NanoUsd, Usage};
 use llm_test::Answer;
 use proptest::prelude::*;
 
@@ -26,6 +26,12 @@ enum Step {
     Read { which: usize, frames: usize },
     /// Nobody wants the rest of a stream.
     Leave { which: usize },
+    /// An attempt that is billed and fails, and another one, as a layer above would make it.
+    Retry { tenant: usize, billed: u64, output: u64 },
+    /// Two attempts at the same time, of which the first whose head comes is read and the other is dropped.
+    Hedge { tenant: usize, output: u64 },
+    /// A layer with the same rules takes the place of this one.
+    Resume,
     /// Time passes, over midnight perhaps.
     Wait { hours: u64 },
 }
@@ -42,6 +48,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(tenant, output, is_cut)| Step::Stream { tenant, output, is_cut }),
         8 => (any::<usize>(), 1_usize..600).prop_map(|(which, frames)| Step::Read { which, frames }),
         2 => any::<usize>().prop_map(|which| Step::Leave { which }),
+        2 => (tenant(), 0_u64..500, 0_u64..900)
+            .prop_map(|(tenant, billed, output)| Step::Retry { tenant, billed, output }),
+        2 => (tenant(), 0_u64..900).prop_map(|(tenant, output)| Step::Hedge { tenant, output }),
+        1 => Just(Step::Resume),
         1 => (0_u64..30).prop_map(|hours| Step::Wait { hours }),
     ];
     prop::collection::vec(step, 1..60)
@@ -57,12 +67,20 @@ fn balances(handle: &BudgetHandle) -> Vec<(String, Balance)> {
     accounts.into_iter().map(|status| (status.key.to_string(), status.balances[0])).collect()
 }
 
+/// Everybody is held to one cap and each tenant to another, but for one that has its own.
+fn layer() -> BudgetLayer {
+    let per_tenant = |name: &str, amount| CapRule::new(name, Per::TENANT, Cap::new(mills(amount), Window::DAY));
+    let all = CapRule::new("all", Per::GLOBAL, Cap::new(mills(1_500), Window::Lifetime));
+    let rules = [per_tenant("day", 300), per_tenant("large", 600).tenants(["2"]).instead_of("day"), all];
+    // Little enough for streams to ask for more.
+    let metered = Metered::default().likely_output(NonZeroU64::new(200).unwrap());
+    BudgetLayer::new(rules).streams(Streams::Metered(metered))
+}
+
 /// What stands above a cap can only be what was settled above its reservation: answers that are longer than their
 /// ceiling, and what a provider bills although it failed.
 async fn play(steps: Vec<Step>) {
-    let day = CapRule::new("day", Per::TENANT, Cap::new(mills(300), Window::DAY));
-    let all = CapRule::new("all", Per::GLOBAL, Cap::new(mills(1_500), Window::Lifetime));
-    let stage = Stage::new([day, all]);
+    let mut stage = Stage::of(layer(), |layer| layer);
     let mut open: Vec<(Body, u64, bool)> = Vec::new();
     let (mut reported, mut excess) = (0_u64, 0_u64);
     for step in steps {
@@ -116,10 +134,30 @@ async fn play(steps: Vec<Step>) {
                 reported += now.saturating_sub(known).0;
             }
             Step::Read { .. } | Step::Leave { .. } => {}
+            Step::Retry { tenant, billed, output } => {
+                let mut request = of(tenant, ask());
+                let failed = Error::new(ErrorKind::Interrupted, "cut").with_usage(Usage::reported(1, billed));
+                let error = stage.send(request.clone(), Answer::fail(failed)).await.unwrap_err();
+                if error.kind() == ErrorKind::Interrupted {
+                    reported += billed * TOKEN;
+                    request.context_mut().begin_attempt(Again::Retry, Duration::ZERO);
+                    reported += stage.send(request, answer(output)).await.map_or(0, |_| output * TOKEN);
+                }
+            }
+            Step::Hedge { tenant, output } => {
+                let request = of(tenant, ask());
+                let mut late = Box::pin(stage.send(request.clone(), Answer::hang()));
+                assert!(late.as_mut().now_or_never().is_none_or(|answer| answer.is_err()));
+                let mut hedge = request;
+                hedge.context_mut().begin_attempt(Again::Hedge, Duration::ZERO);
+                reported += stage.send(hedge, answer(output)).await.map_or(0, |_| output * TOKEN);
+            }
+            Step::Resume => stage = Stage::resuming(layer(), &stage),
             Step::Wait { hours } => tokio::time::sleep(Duration::from_secs(hours * 3_600)).await,
         }
         let balances = balances(&stage.handle);
         for (name, balance) in &balances {
+            assert_eq!(name.starts_with("large"), name.ends_with("tenant 2)"), "{name} is held to the other one");
             let Balance { cap, spent, reserved, debt, .. } = balance;
             assert!(spent.0 + reserved.0 - debt.0 <= cap.0, "{name}: {balance:?}");
             assert!(debt.0 <= excess, "{name} owes what no settlement made: {balance:?}");
@@ -128,7 +166,11 @@ async fn play(steps: Vec<Step>) {
             let named = balances.iter().filter(|(known, _)| known.starts_with(name));
             named.map(|(_, balance)| balance.reserved.0).sum::<u64>()
         };
-        assert_eq!(reserved("all"), reserved("day"), "every reservation stands in both of its accounts");
+        assert_eq!(
+            reserved("all"),
+            reserved("day") + reserved("large"),
+            "every reservation stands in both of its accounts"
+        );
         let all = balances.iter().find(|(name, _)| name == "all").map(|(_, balance)| *balance);
         let (spent, by_estimate) = all.map_or((0, 0), |balance| (balance.spent.0, balance.estimated.0));
         let models = stage.handle.models();

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ceilings;
 mod histories;
 mod operators;
 mod place;
 mod slow;
 mod stage;
 mod streams;
+mod written;
 
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 
 use futures_util::{FutureExt, future::join_all};
-use llm_budget::{BudgetLayer, Cap, CapRule, Per, Window};
+use llm_budget::{Cap, CapRule, Per, Window};
 use llm_core::{AttemptEnd, CacheTtl, Caller, Error, ErrorKind, LlmRequest, NanoUsd, Part, Payload, Target, Usage};
 use llm_test::{Answer, Gate, Probe};
 use stage::{Stage, TOKEN, answer, ask, ask_for, frames, mills, per_tenant, streamed, used, whole, words};
@@ -222,56 +224,6 @@ async fn counting_tokens_costs_nothing_and_no_paid_answer_costs_nothing() {
     });
     stage.layer.layer(cache).oneshot(ask()).await.unwrap();
     assert_eq!((stage.spent(), stage.reserved()), (mills(0), mills(0)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_without_a_ceiling_is_sent_with_the_assumed_one() {
-    let unlimited = || {
-        let mut request = LlmRequest::chat("m").user("Why?").build();
-        *request.context_mut() = ask().context().clone();
-        request
-    };
-    let stage = Stage::new([per_tenant(mills(2_000))]);
-    assert_eq!(stage.sent(unlimited()).await.context().output_ceiling(), Some(4_096));
-    assert_eq!(stage.sent(ask()).await.context().output_ceiling(), None, "its own ceiling holds");
-    let generous = BudgetLayer::new([per_tenant(mills(2_000))]).assumed_output(NonZeroU64::new(9_000).unwrap());
-    let generous = Stage::of(generous, |layer| layer);
-    assert_eq!(generous.sent(unlimited()).await.context().output_ceiling(), Some(5_000), "the model has no more");
-    let refused = generous.send(ask_for("m", "acme", 50_000), answer(1)).await.unwrap_err();
-    assert!(refused.message().ends_with("$2.50 would be needed"), "what is stated is what is sent: {refused}");
-    let layer = BudgetLayer::new([per_tenant(mills(2_000))]).assumed_output(NonZeroU64::new(100).unwrap());
-    let stage = Stage::of(layer, |layer| layer);
-    assert_eq!(stage.sent(unlimited()).await.context().output_ceiling(), Some(100));
-    let free = Stage::new([per_tenant(mills(2_000)).tenants(["other"])]);
-    assert_eq!(free.sent(unlimited()).await.context().output_ceiling(), None, "no rule concerns it");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_ceiling_is_lowered_to_what_is_left_where_that_is_wanted_and_worth_it() {
-    let layer = BudgetLayer::new([per_tenant(mills(200))]).fit_output(NonZeroU64::new(500).unwrap());
-    let stage = Stage::of(layer, |layer| layer);
-    stage.send(ask(), answer(2_000)).await.unwrap();
-    let sent = stage.sent(ask()).await;
-    assert_eq!(sent.context().output_ceiling(), Some(2_000), "$0.10 are left");
-    stage.send(ask_for("m", "acme", 1_502), answer(1_502)).await.unwrap();
-    stage.send(ask(), answer(1)).await.unwrap_err();
-    assert_eq!(stage.handle.counts().lowered, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_call_may_come_to_no_more_tokens_and_money_than_stated() {
-    let most = |tokens| NonZeroU64::new(tokens).unwrap();
-    let stage = Stage::of(BudgetLayer::new([]).most_tokens(most(1_000)), |layer| layer);
-    let error = stage.send(ask_for("m", "acme", 1_000), answer(1)).await.unwrap_err();
-    assert_eq!(error.message(), "the call may come to 1009 tokens, more than the 1000 of one call");
-    stage.send(ask_for("m", "acme", 991), answer(1)).await.unwrap();
-    let stage = Stage::of(BudgetLayer::new([]).most_cost(mills(10)), |layer| layer);
-    let error = stage.send(ask_for("m", "acme", 201), answer(1)).await.unwrap_err();
-    assert_eq!(error.message(), "the call may cost $0.01005, more than the $0.01 of one call");
-    stage.send(ask_for("m", "acme", 200), answer(1)).await.unwrap();
-    assert!(stage.send(ask_for("unpriced", "acme", 1), answer(1)).await.unwrap_err().message().contains("ceiling"));
-    let fitting = Stage::of(BudgetLayer::new([]).most_cost(mills(10)).fit_output(most(1)), |layer| layer);
-    assert_eq!(fitting.sent(ask()).await.context().output_ceiling(), Some(200));
 }
 
 #[tokio::test(start_paused = true)]

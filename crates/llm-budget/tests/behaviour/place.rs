@@ -9,7 +9,7 @@ use llm_core::{
 use std::time::Duration;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::stage::{Stage, TOKEN, ask, mills, per_tenant, words};
+use crate::stage::{Stage, TOKEN, ask, mills, per_tenant, streamed, whole, words};
 
 /// What an edge writes of an attempt.
 fn attempt(context: &Context, model: &str, end: AttemptEnd, usage: Usage, cost: Option<u64>) {
@@ -149,4 +149,32 @@ async fn a_name_without_one_price_is_refused_where_no_target_was_chosen() {
     request.context_mut().set_caller(ask().context().caller().clone());
     let error = stage.layer.layer(retrying()).oneshot(request).await.unwrap_err();
     assert!(error.message().starts_with("the price of `fast` is not known"), "{error}");
+}
+
+/// Fails once after a provider has worked, and then streams from the same model.
+fn streaming() -> impl Service<LlmRequest, Response = LlmResponse, Error = Error, Future: Send> + Clone {
+    service_fn(|mut request: LlmRequest| async move {
+        let context = request.context_mut();
+        let failed = AttemptEnd::Failed(ErrorKind::Interrupted);
+        attempt(context, "m", failed, Usage::estimated(5, 100), Some(100 * TOKEN));
+        context.begin_attempt(Again::Retry, Duration::ZERO);
+        attempt(context, "m", AttemptEnd::Complete, Usage::reported(10, 30), None);
+        Ok(LlmResponse::new(Default::default(), whole(30).into_body()))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_covers_is_settled_at_its_end_and_told_apart_by_who_said_it() {
+    for (covers, reported, estimated) in [(Covers::Call, 30, 100), (Covers::Attempt, 30, 0)] {
+        let stage = Stage::of(BudgetLayer::new([per_tenant(mills(2_000))]), |layer| layer.covers(covers));
+        let response = stage.layer.layer(streaming()).oneshot(streamed(3_000)).await.unwrap();
+        assert_eq!(stage.spent(), mills(0));
+        response.body.collect().await.unwrap();
+        let balance = stage.balance("acme");
+        let expected = (NanoUsd((reported + estimated) * TOKEN), NanoUsd(estimated * TOKEN));
+        assert_eq!((balance.spent, balance.estimated), expected, "{covers:?}");
+        let spend = stage.handle.models().swap_remove(0);
+        assert_eq!((spend.reported.0, spend.estimated.0), (reported * TOKEN, estimated * TOKEN));
+        assert_eq!(spend.output_tokens, reported + estimated);
+    }
 }

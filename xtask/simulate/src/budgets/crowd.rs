@@ -19,7 +19,7 @@ const LENGTHS: (u64, u64) = (400, 860);
 const FRAME: u64 = 16;
 const INTERVAL: Duration = Duration::from_millis(320);
 /// How long who is refused waits before it tries again.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(3);
 
 const CAP: NanoUsd = NanoUsd(1_000_000_000);
 const MODEL: &str = "[[models]]\nname = 'm'\ninput = 2.5\noutput = 25.0";
