@@ -7,6 +7,7 @@ mod harness;
 use harness::{
     ADMIN, ADMIN_KEY, Answer, Gateway,
     doors::{CHAT, Door, MESSAGES},
+    operators,
 };
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -35,21 +36,6 @@ async fn ask(gateway: &Gateway, key: &str, door: Door, more: &str) -> Answer {
     Answer::read(gateway.send(request).await).await
 }
 
-/// Asks the admin listener.
-async fn operate(gateway: &Gateway, method: Method, path: &str, body: &Value) -> Answer {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut request = gateway.request(method, "/", body);
-    *request.uri_mut() = gateway.admin_url().await.replace("/status", path).parse().unwrap();
-    request.headers_mut().insert("authorization", format!("Bearer {ADMIN_KEY}").parse().unwrap());
-    Answer::read(gateway.send(request).await).await
-}
-
-async fn look(gateway: &Gateway, path: &str) -> Value {
-    let answer = operate(gateway, Method::GET, path, &Value::Null).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-    answer.json()
-}
-
 /// What an answer says it used, both ways.
 fn tokens(answer: &Answer) -> u64 {
     let usage = answer.json()["usage"].clone();
@@ -57,12 +43,8 @@ fn tokens(answer: &Answer) -> u64 {
     count(["prompt_tokens", "input_tokens"]) + count(["completion_tokens", "output_tokens"])
 }
 
-/// Dollars of so many tokens, as they are shown.
 fn usd(tokens: u64) -> Value {
-    let digits = format!("{:09}", tokens * 1_000);
-    let (whole, fraction) = digits.split_at(digits.len() - 9);
-    let fraction = format!("{:0<2}", fraction.trim_end_matches('0'));
-    format!("{}.{fraction}", whole.parse::<u64>().unwrap_or(0)).into()
+    operators::usd(tokens).into()
 }
 
 const CAPS: &str = "[budget]\n\
@@ -80,7 +62,7 @@ async fn operators_see_what_was_spent_to_the_nano_dollar() {
         used[at] += tokens(&answer);
     }
     let [acme, zeta] = used;
-    let spend = look(&gateway, "/spend").await;
+    let spend = gateway.look("/spend").await;
     let accounts = spend["accounts"].as_array().unwrap();
     assert_eq!((accounts.len(), &spend["more"]), (3, &json!(0)));
     let all = accounts.iter().find(|account| account["budget"] == "all").unwrap();
@@ -96,7 +78,7 @@ async fn operators_see_what_was_spent_to_the_nano_dollar() {
     );
     assert_eq!((&model["reported_usd"], &model["estimated_usd"]), (&usd(acme + zeta), &usd(0)));
 
-    let spend = look(&gateway, "/spend?tenant=acme&budget=per-tenant").await;
+    let spend = gateway.look("/spend?tenant=acme&budget=per-tenant").await;
     let [account] = &spend["accounts"].as_array().unwrap()[..] else { panic!("{spend}") };
     assert_eq!(
         (&account["tenant"], &account["user"], &account["frozen"]),
@@ -109,8 +91,8 @@ async fn operators_see_what_was_spent_to_the_nano_dollar() {
         assert_eq!((&window["reserved_usd"], &window["debt_usd"]), (&usd(0), &usd(0)));
         assert!(window["resets_in_seconds"].as_u64().unwrap() > 0);
     }
-    assert_eq!(look(&gateway, "/spend?tenant=nobody").await["accounts"], json!([]));
-    let unknown = operate(&gateway, Method::GET, "/spend?tenants=acme", &Value::Null).await;
+    assert_eq!(gateway.look("/spend?tenant=nobody").await["accounts"], json!([]));
+    let unknown = gateway.operate(Method::GET, "/spend?tenants=acme", &Value::Null).await;
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST, "{}", unknown.text());
 }
 
@@ -126,7 +108,7 @@ async fn operators_top_up_freeze_and_reset_an_account() {
         more
     };
     let obeyed = async |order: Value| {
-        let answer = operate(&gateway, Method::POST, "/spend", &order).await;
+        let answer = gateway.operate(Method::POST, "/spend", &order).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         answer.json()["account"].clone()
     };
@@ -158,11 +140,11 @@ async fn an_order_that_would_do_nothing_is_refused_with_a_sentence() {
         (json!({ "tenant": "acme", "action": "reset" }), 400, "`budget`"),
         (json!({ "budget": "other", "action": "reset" }), 404, "other"),
     ] {
-        let answer = operate(&gateway, Method::POST, "/spend", &order).await;
+        let answer = gateway.operate(Method::POST, "/spend", &order).await;
         assert_eq!(answer.status, status, "{order}: {}", answer.text());
         assert!(answer.text().contains(word), "{order}: {}", answer.text());
     }
-    assert_eq!(look(&gateway, "/spend").await["accounts"], json!([]), "nothing has begun");
+    assert_eq!(gateway.look("/spend").await["accounts"], json!([]), "nothing has begun");
 }
 
 const LIMIT: &str = "[server]\nremaining_headers = true\n\
@@ -215,7 +197,7 @@ async fn operators_see_who_has_used_what_of_its_limits() {
     for key in [ACME, ACME, ACME, ZETA] {
         ask(&gateway, key, CHAT, "").await;
     }
-    let limits = look(&gateway, "/limits").await;
+    let limits = gateway.look("/limits").await;
     let limit = &limits["limits"][0];
     assert_eq!((&limit["limit"], &limit["callers"], &limit["admitted"]), (&json!("per-tenant"), &json!(2), &json!(3)));
     assert_eq!((&limit["refused"]["requests"], &limit["refused"]["tokens"]), (&json!(1), &json!(0)));
@@ -225,7 +207,7 @@ async fn operators_see_who_has_used_what_of_its_limits() {
         (&limits["callers"][0]["requests_left"], &limits["callers"][1]["requests_left"]),
         (&json!(0), &json!(1))
     );
-    let limits = look(&gateway, "/limits?tenant=zeta").await;
+    let limits = gateway.look("/limits?tenant=zeta").await;
     let [caller] = &limits["callers"].as_array().unwrap()[..] else { panic!("{limits}") };
     assert_eq!(caller["tenant"], "zeta");
 }
@@ -237,7 +219,7 @@ async fn what_the_layers_have_to_say_is_logged_and_kept() {
     let gateway = start(caps).await;
     ask(&gateway, ACME, CHAT, "").await;
     let notices = loop {
-        let notices = look(&gateway, "/notices").await["notices"].as_array().unwrap().clone();
+        let notices = gateway.look("/notices").await["notices"].as_array().unwrap().clone();
         if notices.len() >= 2 {
             break notices;
         }

@@ -4,6 +4,7 @@
 
 pub(crate) mod doors;
 pub(crate) mod http2;
+pub(crate) mod operators;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod raw;
