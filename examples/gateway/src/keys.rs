@@ -143,6 +143,11 @@ impl Keys {
         self.0.values().flatten().any(|(_, known)| known.caller.tenant.as_deref() == Some(name))
     }
 
+    /// Whether a key stands for the user, of whatever tenant.
+    pub(crate) fn has_user(&self, name: &str) -> bool {
+        self.0.values().flatten().any(|(_, known)| known.caller.user.as_deref() == Some(name))
+    }
+
     /// Whether a key is called that.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.0.values().flatten().any(|(_, known)| known.caller.key.as_deref() == Some(name))

@@ -46,6 +46,7 @@ impl Plan {
         gateway.server.check(gateway.keys.is_empty())?;
         let keys = Keys::new(&gateway.keys)?;
         check_names(&stack, &keys)?;
+        let listed = listed_models(&stack);
         if let Some(admin) = &gateway.admin {
             admin.check()?;
         }
@@ -56,6 +57,7 @@ impl Plan {
         };
         let stack = stack.map_err(|error| ConfigError::at(error.path(), error.message()))?;
         check_models(&gateway.keys, &stack)?;
+        check_listed(&listed, &stack)?;
         Ok(Self { gateway, stack, keys, admin_key, may_move })
     }
 }
@@ -72,6 +74,10 @@ fn check_names(stack: &StackConfig, keys: &Keys) -> Result<(), ConfigError> {
     let tenants = held.iter().flat_map(|held| named(held, "tenants", held.tenants));
     if let Some((place, tenant)) = in_routes.chain(classified).chain(tenants).find(|(_, name)| !keys.has_tenant(name)) {
         return Err(ConfigError::at(place, format!("no key stands for the tenant `{tenant}`")));
+    }
+    let mut users = held.iter().flat_map(|held| named(held, "users", held.users));
+    if let Some((place, user)) = users.find(|(_, name)| !keys.has_user(name)) {
+        return Err(ConfigError::at(place, format!("no key stands for the user `{user}`")));
     }
     let mut names = held.iter().flat_map(|held| named(held, "keys", held.keys));
     if let Some((place, name)) = names.find(|(_, name)| !keys.has_name(name)) {
@@ -92,7 +98,11 @@ struct Held<'c> {
     place: String,
     per: &'c OneOrMany<String>,
     tenants: Option<&'c OneOrMany<String>>,
+    users: Option<&'c OneOrMany<String>>,
     keys: Option<&'c OneOrMany<String>>,
+    models: Option<&'c OneOrMany<String>>,
+    /// A limit is looked at before it is known where a call goes, and a cap when it is.
+    is_routed: bool,
 }
 
 fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
@@ -101,14 +111,20 @@ fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
         place: format!("limit.rules[{at}]"),
         per: &rule.per,
         tenants: rule.tenants.as_ref(),
+        users: rule.users.as_ref(),
         keys: rule.keys.as_ref(),
+        models: rule.models.as_ref(),
+        is_routed: false,
     });
     let caps = stack.budget.as_option().into_iter().flat_map(|budget| budget.caps.iter().enumerate());
     let caps = caps.map(|(at, cap)| Held {
         place: format!("budget.caps[{at}]"),
         per: &cap.per,
         tenants: cap.tenants.as_ref(),
+        users: cap.users.as_ref(),
         keys: cap.keys.as_ref(),
+        models: cap.models.as_ref(),
+        is_routed: true,
     });
     limits.chain(caps).collect()
 }
@@ -116,6 +132,33 @@ fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
 fn named<'c>(held: &Held<'_>, field: &str, names: Option<&'c OneOrMany<String>>) -> Vec<(String, &'c str)> {
     let place = format!("{}.{field}", held.place);
     names.into_iter().flat_map(|names| names.iter()).map(|name| (place.clone(), &**name)).collect()
+}
+
+/// The models that limits and caps are about: where each stands, its name, and whether calls have been routed there.
+fn listed_models(stack: &StackConfig) -> Vec<(String, String, bool)> {
+    let held = held_to(stack);
+    let models = held.iter().flat_map(|held| {
+        let models = named(held, "models", held.models).into_iter();
+        models.map(|(place, name)| (place, name.to_owned(), held.is_routed))
+    });
+    models.collect()
+}
+
+/// A name that no call goes by would hold nobody to anything.
+fn check_listed(listed: &[(String, String, bool)], stack: &Stack) -> Result<(), ConfigError> {
+    let is_route = |name: &str| stack.models().iter().any(|model| model.name == name && model.provider == "router");
+    for (place, name, is_routed) in listed.iter().filter(|(_, name, _)| !name.ends_with('*')) {
+        let is_in_catalog = stack.catalog().get(None, name).is_some();
+        let message = if !is_in_catalog && !stack.serves(name) {
+            format!("there is no route or model `{name}`")
+        } else if *is_routed && !is_in_catalog && is_route(name) {
+            format!("`{name}` is a route: caps are about the models that calls are made to")
+        } else {
+            continue;
+        };
+        return Err(ConfigError::at(place.clone(), message));
+    }
+    Ok(())
 }
 
 /// A name that nobody serves would permit nothing. What ends in an asterisk may be the beginning of names to come.

@@ -2,20 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llm_budget::{AccountStatus, Balance, limit::LimitStatus};
+use llm_budget::{AccountStatus, Balance, Per, limit::LimitStatus};
 use llm_core::{LlmRequest, Quota, RateLimits};
 use llm_serve::{Remaining, RemainingBudget};
 use llm_stack::Handles;
 
 /// What is left to whoever sent `request`: of several limits on the same, and of several amounts of a budget, what is left
-/// of the one that leaves the least.
+/// of the one that leaves the least. How much tenants have spent together is no business of any of them.
 pub(crate) fn of(handles: &Handles, request: &LlmRequest) -> Remaining {
     let limits = handles.limit.as_ref().map(|limit| limit.of(request)).unwrap_or_default();
-    let budgets = handles.budget.as_ref().map(|budget| budget.accounts_of(request.context().caller()));
-    Remaining {
-        rate_limits: rate_limits(&limits),
-        budgets: budgets.unwrap_or_default().iter().filter_map(budget).collect(),
-    }
+    let caller = request.context().caller();
+    let budgets = handles.budget.as_ref().map(|budget| budget.accounts_of(caller)).unwrap_or_default();
+    let is_own = |account: &&AccountStatus| caller.tenant.is_none() || account.rule.per().includes(Per::TENANT);
+    Remaining { rate_limits: rate_limits(&limits), budgets: budgets.iter().filter(is_own).filter_map(budget).collect() }
 }
 
 fn rate_limits(limits: &[LimitStatus]) -> RateLimits {

@@ -9,7 +9,7 @@ use http::StatusCode;
 use llm_budget::{AccountKey, AccountStatus, Balance, BudgetCounts, Change, ModelSpend, Per, Strictness};
 use llm_core::{NanoUsd, Target, TargetRef};
 use llm_stack::Stack;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,21 +41,35 @@ pub(crate) async fn show(
     })))
 }
 
-/// What an operator wants of an account, with all of the names that its budget keeps accounts by.
+/// What an operator wants of an account, with all of the names that its budget keeps accounts by: `null` is the account of
+/// calls without such a name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     budget: String,
-    tenant: Option<String>,
-    user: Option<String>,
-    key: Option<String>,
-    workflow: Option<String>,
-    job: Option<String>,
+    #[serde(default, deserialize_with = "stated")]
+    tenant: Stated,
+    #[serde(default, deserialize_with = "stated")]
+    user: Stated,
+    #[serde(default, deserialize_with = "stated")]
+    key: Stated,
+    #[serde(default, deserialize_with = "stated")]
+    workflow: Stated,
+    #[serde(default, deserialize_with = "stated")]
+    job: Stated,
     /// `provider/model`.
-    model: Option<String>,
+    #[serde(default, deserialize_with = "stated")]
+    model: Stated,
     action: Action,
     /// Dollars as text, such as `"2.50"`: a number would be a float.
     usd: Option<String>,
+}
+
+/// A name or `null`; absent where nothing is said.
+type Stated = Option<Option<String>>;
+
+fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stated, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -85,22 +99,27 @@ async fn obey(stack: &Stack, order: &[u8]) -> Result<AccountStatus, (StatusCode,
     let order: Order = serde_json::from_slice(order).map_err(|error| bad(&format!("that is no order: {error}")))?;
     let change = change(order.action, order.usd.as_deref()).map_err(|sentence| bad(&sentence))?;
     let budget = stack.handles().budget.as_ref().ok_or_else(|| conflict("there is no budget in the configuration"))?;
-    let key = order.account().ok_or_else(|| bad("the `model` is named with its provider before it"))?;
-    let Some(rule) = budget.rules().find(|rule| *rule.name() == key.rule) else {
-        return Err((StatusCode::NOT_FOUND, format!("there is no budget `{}`\n", key.rule)));
+    let Some(rule) = budget.rules().find(|rule| **rule.name() == *order.budget) else {
+        return Err((StatusCode::NOT_FOUND, format!("there is no budget `{}`\n", order.budget)));
     };
     // An account that no call is held to would be an order that does nothing, and looks as if it did.
     let fields = [
-        ("tenant", Per::TENANT, key.tenant.is_some()),
-        ("user", Per::USER, key.user.is_some()),
-        ("workflow", Per::WORKFLOW, key.workflow.is_some()),
-        ("job", Per::JOB, key.job.is_some()),
-        ("key", Per::KEY, key.key.is_some()),
-        ("model", Per::MODEL, key.model.is_some()),
+        ("tenant", Per::TENANT, order.tenant.is_some()),
+        ("user", Per::USER, order.user.is_some()),
+        ("workflow", Per::WORKFLOW, order.workflow.is_some()),
+        ("job", Per::JOB, order.job.is_some()),
+        ("key", Per::KEY, order.key.is_some()),
+        ("model", Per::MODEL, order.model.is_some()),
     ];
-    if let Some((field, ..)) = fields.into_iter().find(|(_, per, is_named)| *is_named && !rule.per().includes(*per)) {
-        return Err(bad(&format!("the budget `{}` keeps no accounts by `{field}`, but by {}", key.rule, rule.per())));
+    let (name, per) = (rule.name(), rule.per());
+    if let Some((field, ..)) = fields.into_iter().find(|(_, by, is_stated)| *is_stated && !per.includes(*by)) {
+        return Err(bad(&format!("the budget `{name}` keeps no accounts by `{field}`, but by {per}")));
     }
+    if let Some((field, ..)) = fields.into_iter().find(|(_, by, is_stated)| !is_stated && per.includes(*by)) {
+        let message = format!("the budget `{name}` keeps accounts by {per}: state the `{field}`, or null for none");
+        return Err(bad(&message));
+    }
+    let key = order.account().ok_or_else(|| bad("the `model` is named with its provider before it"))?;
     if !budget.change(&key, change).await {
         return Err(conflict("there are too many accounts already"));
     }
@@ -110,10 +129,10 @@ async fn obey(stack: &Stack, order: &[u8]) -> Result<AccountStatus, (StatusCode,
 impl Order {
     /// The account that is meant, or nothing if its model is not named whole.
     fn account(self) -> Option<AccountKey> {
-        let name = |name: Option<String>| name.map(Into::into);
+        let name = |name: Stated| name.flatten().map(Into::into);
         let model = match &self.model {
-            Some(model) => Some(model.split_once('/')?),
-            None => None,
+            Some(Some(model)) => Some(model.split_once('/')?),
+            Some(None) | None => None,
         };
         Some(AccountKey {
             tenant: name(self.tenant),

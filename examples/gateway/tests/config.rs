@@ -183,6 +183,8 @@ fn a_wrong_limit_or_cap_is_named_with_line_and_key() {
         (format!("{rule}at_once = 1\ninstead_of = \"x\"\n"), "line 4: limit.rules[0].instead_of", "`x`"),
         (format!("{rule}at_once = 1\ntenants = \"nobody\"\n"), "line 4: limit.rules[0].tenants", "`nobody`"),
         (format!("{rule}at_once = 1\nkeys = [\"none\"]\n"), "line 4: limit.rules[0].keys", "`none`"),
+        (format!("{rule}at_once = 1\nusers = \"none\"\n"), "line 4: limit.rules[0].users", "`none`"),
+        (format!("{rule}at_once = 1\nmodels = \"gpt5\"\n"), "line 4: limit.rules[0].models", "`gpt5`"),
         (format!("{rule}at_once = 1\nper = \"key\"\n"), "line 4: limit.rules[0].per", "`name`"),
         ("[budget]\n".to_owned(), "line 1: budget.caps", "nothing would be refused"),
         (format!("[budget]\nmost_cost = \"-1\"\n{cap}{day}"), "line 2: budget.most_cost", "negative"),
@@ -203,6 +205,16 @@ fn a_wrong_limit_or_cap_is_named_with_line_and_key() {
         (format!("{cap}{day}strictness = \"harsh\"\n"), "line 4: budget.caps[0].strictness", "`soft`"),
         (format!("{cap}{day}{cap}{day}"), "line 5: budget.caps[1].name", "twice"),
         (format!("{cap}{day}tenants = [\"nobody\"]\n"), "line 4: budget.caps[0].tenants", "`nobody`"),
+        (
+            format!("{cap}{day}models = [\"r\"]\n[router.routes.r]\ntargets = \"m\"\n"),
+            "line 4: budget.caps[0].models",
+            "a route",
+        ),
+        (
+            format!("{cap}amounts = {{ usd = \"2\", window = \"week\" }}\n"),
+            "line 3: budget.caps[0].amounts.window",
+            "`month`",
+        ),
     ];
     let rows: Vec<_> = rows.iter().map(|(config, place, word)| (config.as_str(), *place, *word)).collect();
     are_refused(&rows, SIMULATED);

@@ -137,6 +137,7 @@ async fn an_order_that_would_do_nothing_is_refused_with_a_sentence() {
         (json!({ "budget": "per-tenant", "tenant": "acme", "action": "spend" }), 400, "no order"),
         (json!({ "budget": "per-tenant", "tenants": "acme", "action": "reset" }), 400, "no order"),
         (json!({ "budget": "per-tenant", "user": "bob", "action": "reset" }), 400, "`user`"),
+        (json!({ "budget": "per-tenant", "action": "freeze" }), 400, "`tenant`"),
         (json!({ "tenant": "acme", "action": "reset" }), 400, "`budget`"),
         (json!({ "budget": "other", "action": "reset" }), 404, "other"),
     ] {
@@ -150,7 +151,8 @@ async fn an_order_that_would_do_nothing_is_refused_with_a_sentence() {
 const LIMIT: &str = "[server]\nremaining_headers = true\n\
      [limit]\n[[limit.rules]]\nname = \"per-tenant\"\nper = \"tenant\"\nrequests_per_minute = 2\n\
      tokens_per_minute = 100000\nat_once = 5\n\
-     [budget]\n[[budget.caps]]\nname = \"per-key\"\nper = \"key\"\namounts = { usd = \"1\", window = \"day\" }\n";
+     [budget]\n[[budget.caps]]\nname = \"all\"\namounts = { usd = \"5\", window = \"day\" }\n\
+     [[budget.caps]]\nname = \"per-key\"\nper = \"key\"\namounts = { usd = \"1\", window = \"day\" }\n";
 
 #[tokio::test]
 async fn callers_are_told_what_is_left_under_the_names_that_they_know() {
@@ -167,6 +169,7 @@ async fn callers_are_told_what_is_left_under_the_names_that_they_know() {
     let Value::String(left) = usd(1_000_000 - used) else { unreachable!() };
     let budget = header("x-llm-budget");
     assert!(budget.starts_with(&format!("\"per-key\";left=\"{left}\";cap=\"1.00\";reset=")), "{budget}");
+    assert!(!budget.contains("all"), "what tenants spend together is told to none of them: {budget}");
 
     let answer = ask(&gateway, ACME, MESSAGES, "\"stream\":true").await;
     assert_eq!(answer.header("anthropic-ratelimit-requests-remaining"), Some("0"));
