@@ -62,7 +62,8 @@
 //!   prompt and what came.
 //!
 //! **What is set aside** is the bound of the prompt's tokens and the ceiling of the output, times the number of answers, at
-//! the target's price; prompts that ask for it are priced as written to the provider's cache. A call that states no ceiling
+//! the target's price; prompts that ask for it are priced as written to the provider's cache. Documents count for a token a
+//! byte, or where only their place is known for all that the model can read. A call that states no ceiling
 //! is [assumed](BudgetLayer::assumed_output) to have one, and is sent with it. Estimates are corrected, by model, by what
 //! providers report; a bound is only ever raised by that, to the double at most, so that no caller can make it too low for
 //! others.
@@ -77,7 +78,8 @@
 //! **Invariant**: in every account at every instant `spent + reserved − debt ≤ cap`, under any concurrency, and at rest
 //! nothing is reserved. Only a settlement above its reservation makes debt, and until it is covered the account is closed.
 //! There is none but by
-//! - what a prompt comes to above its bound, which covers 95 % of ordinary prompts, and not the pages of documents;
+//! - what a prompt comes to above its bound, which covers 95 % of ordinary prompts, and not what tools that run at the
+//!   provider find;
 //! - in a metered stream, output that is billed but not seen to come, up to the ceiling: hidden reasoning, and what the
 //!   estimate of the text, a fifth above the likely one, is short of; one frame, where it is larger than any before it;
 //! - the [overdraft](WhenShort::Finish) that was stated;
