@@ -5,6 +5,8 @@
 //! or is refused, and when it is over it pays what it did cost: when its stream has ended, not when its head arrives, and
 //! also when it failed or somebody left. Counting after the fact was the alternative; it is cheaper, and no cap.
 //!
+//! How often callers may call, and how many tokens a minute they may use, is for the layer in [`limit`].
+//!
 //! # Where it goes
 //! Below router, retry and hedge, and above the breaker: only there is the target known and so the price, and every attempt
 //! is paid for by itself. A refused call then goes to the next target, which may be cheaper. Elsewhere:
