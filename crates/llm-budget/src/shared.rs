@@ -10,7 +10,6 @@ use std::{
 
 use llm_core::{
     Context, Error, ErrorKind, LlmRequest, NanoUsd, Payload, TargetRef, TokenFamily, catalog::Catalog, catalog::Model,
-    estimate_prompt,
 };
 use smallvec::SmallVec;
 
@@ -135,7 +134,7 @@ impl Shared {
         let Some(facts) = facts.filter(|facts| facts.price.is_some()) else {
             return self.unpriced(request, &rules).map_or(Ok(None), Err);
         };
-        let raw = estimate_prompt(request.payload(), TokenFamily::of(names.model));
+        let raw = request.estimate_prompt(TokenFamily::of(names.model));
         let figures = self.models.of(names.provider, facts, request.context().intent());
         let ceiling = self.ceiling(request, facts.max_output);
         let quote = Quote::new(Arc::clone(facts), request.payload(), figures.corrected(raw), ceiling.tokens);
@@ -156,11 +155,10 @@ impl Shared {
 
     /// How much output the answer may have at most.
     fn ceiling(&self, request: &LlmRequest, of_model: Option<u64>) -> Ceiling {
-        let asked = match request.payload() {
-            Payload::Chat(chat) => chat.max_output_tokens,
+        let stated = match request.payload() {
+            Payload::Chat(_) => request.max_output_tokens(),
             Payload::Embed(_) | Payload::CountTokens(_) => Some(0),
         };
-        let stated = [asked, request.context().output_ceiling()].into_iter().flatten().min();
         // What is stated is what is sent, whatever the catalogue knows of the model.
         let assumed = || self.settings.assumed_output.get().min(of_model.unwrap_or(u64::MAX));
         Ceiling { tokens: stated.unwrap_or_else(assumed), is_assumed: stated.is_none() }

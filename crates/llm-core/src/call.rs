@@ -1,9 +1,9 @@
 //! What all attempts of one call share: its id, its allowance and its record.
 
 use std::{
-    fmt,
+    fmt, ptr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,7 +11,10 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::{Attempt, Error, ErrorKind, NanoUsd, Target, Usage};
+use crate::{
+    Attempt, Error, ErrorKind, NanoUsd, Payload, Target, TokenEstimate, TokenFamily, Usage, estimate::Counted,
+    estimate_prompt,
+};
 
 /// How many calls may follow the first one, unless the owner of the call says otherwise: the official SDKs retry
 /// twice too.
@@ -66,6 +69,8 @@ pub(crate) struct Call {
     fallback_taken: AtomicBool,
     attempts_begun: AtomicU32,
     record: Mutex<Record>,
+    // Of the payload that was counted first, which is that of all attempts unless somebody has changed it.
+    counted: OnceLock<(Weak<Payload>, Counted)>,
 }
 
 #[derive(Default)]
@@ -83,11 +88,18 @@ impl Call {
             fallback_taken: AtomicBool::new(false),
             attempts_begun: AtomicU32::new(1),
             record: Mutex::default(),
+            counted: OnceLock::new(),
         }
     }
 
     pub(crate) fn id(&self) -> CallId {
         self.id
+    }
+
+    /// Estimates the tokens of a payload, whose texts are counted but once.
+    pub(crate) fn estimate_prompt(&self, payload: &Arc<Payload>, family: TokenFamily) -> TokenEstimate {
+        let (known, counted) = self.counted.get_or_init(|| (Arc::downgrade(payload), Counted::of(payload)));
+        if ptr::eq(known.as_ptr(), &**payload) { counted.estimate(family) } else { estimate_prompt(payload, family) }
     }
 
     pub(crate) fn calls_left(&self) -> u32 {

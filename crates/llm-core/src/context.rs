@@ -69,6 +69,10 @@ impl Context {
         self.call.id()
     }
 
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
     /// The record of the call's attempts.
     pub fn trail(&self) -> Trail {
         Trail::of(Arc::clone(&self.call))

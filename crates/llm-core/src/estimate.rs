@@ -11,13 +11,30 @@ use crate::{
 /// Counted are texts, names, tool calls, their schemas and a fixed sum for each message, tool and picture. What cannot
 /// be known beforehand is not: tools that run at the provider, and the pages of documents.
 pub fn estimate_prompt(payload: &Payload, family: TokenFamily) -> TokenEstimate {
-    let mut text = TextCount::new();
-    let sums = walk(payload, &mut |piece| {
-        text.add(piece);
-        // Neighbouring texts are not one word.
-        text.boundary();
-    });
-    text.estimate(family) + sums
+    Counted::of(payload).estimate(family)
+}
+
+/// What was counted of a prompt, for models of any family.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    text: TextCount,
+    sums: TokenEstimate,
+}
+
+impl Counted {
+    pub(crate) fn of(payload: &Payload) -> Self {
+        let mut text = TextCount::new();
+        let sums = walk(payload, &mut |piece| {
+            text.add(piece);
+            // Neighbouring texts are not one word.
+            text.boundary();
+        });
+        Self { text, sums }
+    }
+
+    pub(crate) fn estimate(&self, family: TokenFamily) -> TokenEstimate {
+        self.text.estimate(family) + self.sums
+    }
 }
 
 /// The same, with the texts counted by `counter` as `model` would.

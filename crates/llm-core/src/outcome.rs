@@ -118,12 +118,11 @@ pub(crate) struct Prompt {
 impl Prompt {
     pub(crate) fn new(request: &LlmRequest, model: &str) -> Self {
         let payload = request.shared_payload();
-        let (asked, answers) = match &*payload {
-            Payload::Chat(chat) => (chat.max_output_tokens, chat.n.map_or(1, |n| u64::from(n.get()))),
-            Payload::Embed(_) | Payload::CountTokens(_) => (None, 1),
+        let answers = match &*payload {
+            Payload::Chat(chat) => chat.n.map_or(1, |n| u64::from(n.get())),
+            Payload::Embed(_) | Payload::CountTokens(_) => 1,
         };
-        let ceiling = [asked, request.context().output_ceiling()].into_iter().flatten().min();
-        let most_output = ceiling.map_or(u64::MAX, |ceiling| ceiling.saturating_mul(answers));
+        let most_output = request.max_output_tokens().map_or(u64::MAX, |most| most.saturating_mul(answers));
         Self { payload, family: TokenFamily::of(model), most_output, tokens: OnceLock::new() }
     }
 

@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::Extensions;
 
-use crate::{Chat, Context, Dialect, Embed, EmbedInput, Message, Role, TargetRef, Tool, Wire};
+use crate::{
+    Chat, Context, Dialect, Embed, EmbedInput, Message, Role, TargetRef, TokenEstimate, TokenFamily, Tool, Wire,
+};
 
 /// A call to a model. Cloning copies a few pointers, so that retry, hedge and cache can clone freely.
 ///
@@ -124,6 +126,25 @@ impl LlmRequest {
         }
     }
 
+    /// Estimates the input tokens for a model of `family`, as [`estimate_prompt`](crate::estimate_prompt) does. The texts
+    /// are counted once for all attempts of the call and whoever else asks, unless the payload is changed in between: that
+    /// is worth it, since it takes a microsecond for each kilobyte.
+    pub fn estimate_prompt(&self, family: TokenFamily) -> TokenEstimate {
+        self.context.call().estimate_prompt(&self.payload, family)
+    }
+
+    /// The most output tokens of one answer: what the caller states or the context's
+    /// [ceiling](Context::output_ceiling), whichever is lower. `None` where neither is, and for embeddings and counts, whose
+    /// answers are no text.
+    pub fn max_output_tokens(&self) -> Option<u64> {
+        let Payload::Chat(chat) = &*self.payload else { return None };
+        // Every layer asks, so it is done by hand: a search through a list of both takes a hundred times as long.
+        match (chat.max_output_tokens, self.context.output_ceiling()) {
+            (Some(asked), Some(ceiling)) => Some(asked.min(ceiling)),
+            (asked, ceiling) => asked.or(ceiling),
+        }
+    }
+
     /// Whatever else callers and their layers want to carry along.
     pub fn extensions(&self) -> &Extensions {
         static NONE: std::sync::LazyLock<Extensions> = std::sync::LazyLock::new(Extensions::new);
@@ -220,5 +241,51 @@ impl ChatBuilder {
     /// The request.
     pub fn build(self) -> LlmRequest {
         LlmRequest::new(self.model, Payload::Chat(self.chat))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_as_long_as_the_lower_of_both_ceilings() {
+        let most = |asked: Option<u64>, ceiling: Option<u64>| {
+            let mut request = LlmRequest::chat("m").with(|chat| chat.max_output_tokens = asked).build();
+            ceiling.into_iter().for_each(|tokens| request.context_mut().lower_output_ceiling(tokens));
+            request.max_output_tokens()
+        };
+        assert_eq!([most(Some(5), Some(9)), most(Some(9), Some(5))], [Some(5); 2]);
+        assert_eq!([most(Some(5), None), most(None, Some(9)), most(None, None)], [Some(5), Some(9), None]);
+        assert_eq!(LlmRequest::embed("m", ["text"]).max_output_tokens(), None);
+    }
+
+    #[test]
+    fn a_prompt_is_estimated_as_it_is_whoever_has_asked_before() {
+        let estimate = |request: &LlmRequest, family| request.estimate_prompt(family).likely;
+        let first = LlmRequest::chat("m").user("Why is the sky blue?").build();
+        let known = estimate(&first, TokenFamily::O200k);
+        assert_eq!(known, crate::estimate_prompt(first.payload(), TokenFamily::O200k).likely);
+        let mut second = first.clone();
+        assert_eq!(estimate(&second, TokenFamily::O200k), known);
+        assert!(estimate(&second, TokenFamily::ClaudeNewest) > known, "for another model");
+        *second.payload_mut() = LlmRequest::chat("m").user("Why?").build().payload().clone();
+        assert!(estimate(&second, TokenFamily::O200k) < known, "of another text");
+        assert_eq!(estimate(&first, TokenFamily::O200k), known);
+        drop(first);
+        // Alone it need not be copied to be changed.
+        let Payload::Chat(chat) = second.payload_mut() else { panic!("a chat is a chat") };
+        chat.messages.clear();
+        assert!(estimate(&second, TokenFamily::O200k) < 5, "of no text");
+    }
+
+    #[test]
+    fn what_was_counted_does_not_keep_the_prompt() {
+        let request = LlmRequest::chat("m").user("Why is the sky blue?").build();
+        request.estimate_prompt(TokenFamily::O200k);
+        let (prompt, trail) = (Arc::downgrade(&request.payload), request.context().trail());
+        drop(request);
+        assert!(prompt.upgrade().is_none());
+        drop(trail);
     }
 }

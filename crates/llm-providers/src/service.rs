@@ -17,7 +17,7 @@ use http_body::Body;
 use http_body_util::Full;
 use llm_core::{
     ConfigError, Error, ErrorKind, Head, LlmRequest, LlmResponse, Payload, Provenance, Target, TokenCount, TokenFamily,
-    estimate_prompt, watch,
+    watch,
 };
 use llm_wire::EncodeOptions;
 use tower::BoxError;
@@ -153,7 +153,7 @@ impl Settings {
 
 /// The answer to a question for a count where the provider cannot be asked.
 fn estimated_count(request: &LlmRequest, target: &Target) -> LlmResponse {
-    let estimate = estimate_prompt(request.payload(), TokenFamily::of(target.model()));
+    let estimate = request.estimate_prompt(TokenFamily::of(target.model()));
     let count = TokenCount { input_tokens: estimate.likely, provenance: Provenance::Estimated };
     let body = llm_core::Body::full(count).answering(request, target.model());
     LlmResponse::new(Head { target: Some(target.clone()), ..Head::default() }, body)

@@ -87,10 +87,7 @@ type Expires = fn(Duration) -> Expiry;
 impl Terms {
     pub(crate) fn of(request: &LlmRequest, limits: &Limits, catalog: &Catalog, now: Instant) -> Self {
         let context = request.context();
-        let output_tokens = match (max_output_tokens(request), context.output_ceiling()) {
-            (Some(asked), Some(ceiling)) => Some(asked.min(ceiling)),
-            (asked, ceiling) => asked.or(ceiling),
-        };
+        let output_tokens = request.max_output_tokens();
         let limits = if request.is_stream() {
             Held::Stream {
                 head: limits.head.of(output_tokens),
@@ -182,13 +179,6 @@ impl Terms {
             Some(at) if first.is_none_or(|first| at <= first.at) => Some(Due { at, expiry: Expiry::Deadline }),
             Some(_) | None => first,
         }
-    }
-}
-
-fn max_output_tokens(request: &LlmRequest) -> Option<u64> {
-    match request.payload() {
-        Payload::Chat(chat) => chat.max_output_tokens,
-        Payload::Embed(_) | Payload::CountTokens(_) => None,
     }
 }
 

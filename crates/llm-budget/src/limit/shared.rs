@@ -8,7 +8,6 @@ use std::{
 
 use llm_core::{
     Caller, Error, ErrorKind, LlmRequest, Notice, Notices, Payload, Severity, TargetRef, TokenFamily, catalog::Catalog,
-    estimate_prompt,
 };
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -131,16 +130,16 @@ impl Shared {
     /// What a call is charged with when it begins.
     fn expected_tokens(&self, request: &LlmRequest) -> u64 {
         let output = match request.payload() {
-            Payload::Chat(chat) => {
-                let ceilings = [chat.max_output_tokens, request.context().output_ceiling()];
-                ceilings.into_iter().flatten().fold(self.settings.expected_output, u64::min)
+            Payload::Chat(_) => {
+                let expected = self.settings.expected_output;
+                request.max_output_tokens().map_or(expected, |most| most.min(expected))
             }
             Payload::Embed(_) => 0,
             // Counting is free.
             Payload::CountTokens(_) => return 0,
         };
         let family = TokenFamily::of(request.target_or_model().model);
-        estimate_prompt(request.payload(), family).likely.saturating_add(output)
+        request.estimate_prompt(family).likely.saturating_add(output)
     }
 
     fn entries(&self, request: &LlmRequest, now: Duration) -> Entries {

@@ -47,7 +47,7 @@ fn ask(tenant: u8, user: u8, output: u64) -> LlmRequest {
 
 /// The prompt of such a call.
 fn prompt() -> u64 {
-    estimate_prompt(ask(0, 0, 0).payload(), TokenFamily::default()).likely
+    ask(0, 0, 0).estimate_prompt(TokenFamily::default()).likely
 }
 
 /// A limit as people think of it. What is in a bucket is counted in nanoseconds times the amount, so that it is whole.

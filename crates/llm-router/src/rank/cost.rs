@@ -20,8 +20,7 @@ impl Size {
     pub(crate) fn of(request: &LlmRequest) -> Self {
         let output = match request.payload() {
             Payload::Chat(chat) => {
-                let ceilings = [chat.max_output_tokens, request.context().output_ceiling()];
-                let each = ceilings.into_iter().flatten().min().unwrap_or(TYPICAL_OUTPUT);
+                let each = request.max_output_tokens().unwrap_or(TYPICAL_OUTPUT);
                 each.saturating_mul(chat.n.map_or(1, |n| n.get().into()))
             }
             Payload::Embed(_) => 0,

@@ -1,6 +1,6 @@
 //! What is known of a call when its rule is chosen.
 
-use llm_core::{LlmRequest, TokenFamily, estimate_prompt};
+use llm_core::{LlmRequest, TokenFamily};
 
 use super::Needs;
 
@@ -30,7 +30,7 @@ impl<'a> Facts<'a> {
     /// from above only, and where that settles the matter the texts are so short that counting costs nothing either.
     pub fn input_tokens(&mut self) -> u64 {
         let Self { request, input_tokens, .. } = self;
-        *input_tokens.get_or_insert_with(|| estimate_prompt(request.payload(), TokenFamily::of(request.model())).likely)
+        *input_tokens.get_or_insert_with(|| request.estimate_prompt(TokenFamily::of(request.model())).likely)
     }
 
     /// What it needs its model to be capable of.
