@@ -343,7 +343,13 @@ fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WindowConfig, D:
         "day" => WindowConfig::Day,
         "month" => WindowConfig::Month,
         "lifetime" => WindowConfig::Lifetime,
-        length => WindowConfig::Rolling(duration::deserialize(length.into_deserializer())?),
+        length => {
+            let of_time = duration::deserialize(length.into_deserializer());
+            WindowConfig::Rolling(of_time.map_err(|_: D::Error| {
+                let known = "`day`, `month` or `lifetime`, or a length of time such as \"1h\"";
+                de::Error::custom(format!("`{length}` is no window: say {known}"))
+            })?)
+        }
     })
 }
 

@@ -74,7 +74,7 @@ fn what_makes_no_sense_is_refused_with_a_sentence() {
     assert_eq!(of("{ usd = '-1', window = 'day' }"), "`-1` is negative");
     assert_eq!(of("{ usd = -1, window = 'day' }"), "`-1` is negative");
     assert_eq!(of("{ usd = 'much', window = 'day' }"), "`much` is not a decimal number");
-    assert!(of("{ usd = '1', window = 'fortnight' }").contains("`fortnight` is not a duration"));
+    assert!(of("{ usd = '1', window = 'fortnight' }").contains("`fortnight` is no window: say `day`"));
     assert_eq!(
         of("{ usd = '1', window = '59s' }"),
         "caps[0].amounts[0].window: the length must be from a minute to a year"

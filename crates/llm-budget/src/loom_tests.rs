@@ -33,8 +33,12 @@ fn held(amount: u64) -> Held {
 
 impl Accounts {
     fn new(caps: [u64; 3]) -> Shared<Self> {
+        Self::within(Window::Lifetime, caps)
+    }
+
+    fn within(window: Window, caps: [u64; 3]) -> Shared<Self> {
         let rule = |(at, cap)| {
-            Arc::new(CapRule::new(format!("cap-{at}"), Per::TENANT, Cap::new(NanoUsd(cap), Window::Lifetime)))
+            Arc::new(CapRule::new(format!("cap-{at}"), Per::TENANT, Cap::new(NanoUsd(cap), window.clone())))
         };
         let rules: Vec<Arc<CapRule>> = caps.into_iter().enumerate().map(rule).collect();
         let cell = |(at, rule): (usize, &Arc<CapRule>)| {
@@ -56,8 +60,12 @@ impl Accounts {
     }
 
     fn reserve(&self, accounts: &[usize], amount: u64) -> bool {
+        self.reserve_at(NOW, accounts, amount)
+    }
+
+    fn reserve_at(&self, now: Now, accounts: &[usize], amount: u64) -> bool {
         let (cells, rules) = self.of(accounts);
-        reserve(&cells, Some(&rules), held(amount), NOW).expect("none is retired").is_ok()
+        reserve(&cells, Some(&rules), held(amount), now).expect("none is retired").is_ok()
     }
 
     fn extend(&self, accounts: &[usize], amount: u64) -> bool {
@@ -65,12 +73,20 @@ impl Accounts {
     }
 
     fn settle(&self, accounts: &[usize], reserved: u64, spent: u64) {
-        settle(&self.of(accounts).0, held(reserved), &Settlement::reported(NanoUsd(spent)), NOW);
+        self.settle_at(NOW, accounts, reserved, spent);
+    }
+
+    fn settle_at(&self, now: Now, accounts: &[usize], reserved: u64, spent: u64) {
+        settle(&self.of(accounts).0, held(reserved), &Settlement::reported(NanoUsd(spent)), now);
     }
 
     /// What is spent, reserved and owed; and the invariant.
     fn look(&self, at: usize) -> [u64; 3] {
-        let balance = self.cells[at].status(NOW).expect("it is not retired").balances[0];
+        self.look_at(NOW, at)
+    }
+
+    fn look_at(&self, now: Now, at: usize) -> [u64; 3] {
+        let balance = self.cells[at].status(now).expect("it is not retired").balances[0];
         assert!(balance.spent.0 + balance.reserved.0 - balance.debt.0 <= balance.cap.0);
         [balance.spent.0, balance.reserved.0, balance.debt.0]
     }
@@ -153,6 +169,26 @@ fn calls_that_settle_extend_and_begin_at_once_leave_nothing_reserved_and_lose_no
         assert_eq!(accounts.look(SHARED)[..2], [spent, 0]);
         assert_eq!(accounts.look(1)[0] + accounts.look(2)[0], spent);
         assert_eq!(accounts.look(1)[1] + accounts.look(2)[1], 0);
+    });
+}
+
+#[test]
+fn over_midnight_nothing_is_lost_and_nothing_counts_twice_though_threads_read_the_time_before_it() {
+    const TOMORROW: Now = NOW.saturating_add(Now::from_secs(86_400));
+    model(|| {
+        let accounts = Accounts::within(Window::DAY, [100, 100, 100]);
+        assert!(accounts.reserve(&[1, SHARED], 60));
+        // What it was reserved for is booked in the new day, while others begin in that, and in the old one.
+        let ends = task(&accounts, |accounts| {
+            accounts.settle_at(TOMORROW, &[1, SHARED], 60, 50);
+            true
+        });
+        let begins = task(&accounts, |accounts| accounts.reserve_at(TOMORROW, &[2, SHARED], 30));
+        let late = task(&accounts, |accounts| accounts.reserve(&[SHARED], 20));
+        let granted = at_once(vec![ends, begins, late]);
+        let reserved = 30 * u64::from(granted[1]) + 20 * u64::from(granted[2]);
+        assert_eq!(accounts.look_at(TOMORROW, SHARED), [50, reserved, 0]);
+        assert_eq!(accounts.look_at(TOMORROW, 1), [50, 0, 0]);
     });
 }
 

@@ -2,7 +2,15 @@
 
 use std::sync::Arc;
 
-use llm_core::{CacheTtl, Chat, NanoUsd, Payload, PicoUsd, Price, TokenEstimate, Usage, catalog::Model};
+use llm_core::{
+    Audio, CacheTtl, Chat, File, NanoUsd, Part, PartContent, Payload, PicoUsd, Price, Source, TokenEstimate, Usage,
+    catalog::Model,
+};
+
+/// No model that reads documents takes more at once, of those whose context window is not known: Gemini's and Claude's.
+const LARGEST_WINDOW: u64 = 1_048_576;
+/// Base64 of the most compressed speech that is sent, at a kilobyte a second, for which Gemini counts 32 tokens and OpenAI ten.
+const SOUND_BYTES_A_TOKEN: u64 = 32;
 
 /// What a call may cost at its model's price.
 #[derive(Clone, Debug)]
@@ -22,10 +30,12 @@ impl Quote {
     /// Of a call of a model with this price, which must be there.
     pub(crate) fn new(facts: Arc<Model>, payload: &Payload, input: TokenEstimate, ceiling: u64) -> Option<Self> {
         facts.price.as_ref()?;
-        let (answers, writes) = match payload {
-            Payload::Chat(chat) => (chat.n.map_or(1, |n| u64::from(n.get())), longest_mark(chat)),
-            Payload::Embed(_) | Payload::CountTokens(_) => (1, None),
+        let (answers, writes, attached) = match payload {
+            Payload::Chat(chat) => (chat.n.map_or(1, |n| u64::from(n.get())), longest_mark(chat), attachments(chat)),
+            Payload::Embed(_) | Payload::CountTokens(_) => (1, None, 0),
         };
+        let attached = attached.min(facts.context_window.unwrap_or(LARGEST_WINDOW));
+        let input = TokenEstimate { bound: input.bound.saturating_add(attached), ..input };
         Some(Self { facts, input, ceiling, answers, writes })
     }
 
@@ -66,6 +76,30 @@ impl Quote {
     }
 }
 
+/// What the documents and sounds of a request may come to, which its estimate knows nothing of: a token a byte, and of what is
+/// elsewhere nobody knows.
+fn attachments(chat: &Chat) -> u64 {
+    let of = |parts: &[Part]| parts.iter().map(|part| attachment(&part.content)).fold(0, u64::saturating_add);
+    chat.system.iter().chain(&chat.messages).map(|message| of(&message.parts)).fold(0, u64::saturating_add)
+}
+
+fn attachment(content: &PartContent) -> u64 {
+    match content {
+        PartContent::File(File { source: Source::Data { data, .. }, .. }) => (data.len() as u64).div_ceil(4) * 3,
+        PartContent::File(File { source: Source::Url(_) | Source::File(_), .. }) => u64::MAX,
+        PartContent::Audio(Audio { data, .. }) => (data.len() as u64).div_ceil(SOUND_BYTES_A_TOKEN),
+        PartContent::ToolResult(result) => {
+            result.content.iter().map(|part| attachment(&part.content)).fold(0, u64::saturating_add)
+        }
+        PartContent::Text(_)
+        | PartContent::Refusal(_)
+        | PartContent::Reasoning(_)
+        | PartContent::Image(_)
+        | PartContent::ToolCall(_)
+        | PartContent::Other(_) => 0,
+    }
+}
+
 /// The longest-lived mark for the provider's prompt cache in a request.
 fn longest_mark(chat: &Chat) -> Option<CacheTtl> {
     let parts = chat.system.iter().chain(&chat.messages).flat_map(|message| &message.parts).map(|part| part.cache);
@@ -78,7 +112,7 @@ fn longest_mark(chat: &Chat) -> Option<CacheTtl> {
 
 #[cfg(test)]
 mod tests {
-    use llm_core::{LlmRequest, Message, Part, Role, catalog::Catalog};
+    use llm_core::{LlmRequest, Message, Role, ToolResult, catalog::Catalog};
 
     use super::*;
 
@@ -91,6 +125,7 @@ mod tests {
             output = 10.0
             cache_write = 2.5
             cache_write_1h = 4.0
+            context_window = 8000
             long_context = [{ above = 1000, input = 4.0, output = 15.0 }]
             "#,
         );
@@ -117,6 +152,24 @@ mod tests {
     fn a_prompt_that_may_be_cached_may_cost_as_much_as_writing_it() {
         assert_eq!(quote(marked(CacheTtl::FiveMinutes)).with_output(0), NanoUsd(100 * 2_500));
         assert_eq!(quote(marked(CacheTtl::OneHour)).with_output(0), NanoUsd(100 * 4_000));
+    }
+
+    #[test]
+    fn documents_are_quoted_at_a_token_a_byte_and_what_is_elsewhere_at_a_whole_window() {
+        let with = |content: PartContent| {
+            let result =
+                ToolResult { call_id: "1".into(), content: vec![Part::text("x"), content.into()], is_error: false };
+            let part = PartContent::ToolResult(result).into();
+            quote(|chat| chat.messages.push(Message::new(Role::Tool, vec![part])))
+        };
+        let file = |source| PartContent::File(File { source, filename: None });
+        let data = |data: String| file(Source::Data { media_type: "application/pdf".into(), data });
+        assert_eq!(with(data("QUFB".repeat(100))).input, TokenEstimate { likely: 80, bound: 400 });
+        assert_eq!(with(data("QUFB".repeat(10_000))).input.bound, 8_100, "the window is full");
+        assert_eq!(with(file(Source::File("id".into()))).input.bound, 8_100);
+        assert_eq!(with(file(Source::Url("x".into()))).worst(), NanoUsd(8_100 * 4_000 + 50 * 15_000));
+        let audio = Audio { data: "A".repeat(3_200), format: "mp3".into() };
+        assert_eq!(with(PartContent::Audio(audio)).input.bound, 200);
     }
 
     #[test]

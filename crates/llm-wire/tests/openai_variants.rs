@@ -306,7 +306,7 @@ fn with(fields: &str) -> String {
 
 #[test]
 fn a_callers_own_bytes_are_not_respelled() {
-    let body = with(r#", "seed":7,"top_k":5, "n":2,"tool_choice":"required","user":"u","max_completion_tokens":9"#)
+    let body = with(r#", "seed":7,"top_k":5, "n":2,"tool_choice":"required","user":"u","max_tokens":9"#)
         .replace(r#""user","#, r#""developer","name":"ann","reasoning":"hm","#);
     for variant in Variant::ALL {
         assert_eq!(spliced(&body, variant, None), body, "{}", variant.name);
@@ -334,6 +334,18 @@ fn mistral_is_never_asked_for_usage_in_a_stream() {
     assert_eq!(spliced(last, &Variant::MISTRAL, Some(5)), expected);
     let both = spliced(&with(r#","stream_options":{},"stream":true"#), &Variant::MISTRAL, Some(5));
     assert_eq!(both, with(r#","max_tokens":5,"stream":true"#));
+}
+
+#[test]
+fn a_callers_limit_is_repeated_where_the_server_heeds_it() {
+    let newer = r#","max_completion_tokens":9"#;
+    for variant in Variant::ALL {
+        let is_heeded = variant.output_limit == "max_completion_tokens";
+        let sent = if is_heeded { newer.to_owned() } else { format!(r#","max_tokens":9{newer}"#) };
+        assert_eq!(spliced(&with(newer), variant, None), with(&sent), "{}", variant.name);
+    }
+    let none = r#","max_completion_tokens":9,"max_tokens":-1"#;
+    assert_eq!(spliced(&with(none), &Variant::OLLAMA, None), with(&none.replace("-1", "9")));
 }
 
 #[test]

@@ -46,7 +46,8 @@
 //! | `ollama` | `max_tokens` | yes | `seed` | `required` | `reasoning` | bytes only | no | `top_k`, `n`, `logit_bias`, `tool_choice` | none |
 //! | `vllm` | `max_completion_tokens` | yes | `seed` | `required` | `reasoning_content` | by URL | no | none | none |
 //!
-//! A ceiling on output is spliced in under the name that the server heeds, also where the caller used the other one.
+//! A ceiling on output is spliced in under the name that the server heeds, also where the caller used the other one, and so
+//! is a caller's own limit: a server that ignored it would answer, and charge, without one.
 //! Mistral's streams report usage unasked, so `stream_options` are taken out of what it gets.
 //!
 //! # Answers

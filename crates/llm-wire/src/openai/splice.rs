@@ -1,7 +1,7 @@
 //! The caller's own bytes with as little changed as can be.
 
 use bytes::Bytes;
-use llm_core::{Error, ErrorKind, LlmRequest};
+use llm_core::{Error, ErrorKind, LlmRequest, Payload};
 
 use crate::{
     EncodeOptions,
@@ -28,8 +28,9 @@ pub(crate) fn splice(request: &LlmRequest, body: &Bytes, options: &EncodeOptions
     } else if request.is_stream() && options.include_usage {
         splice_usage(&root, behind_model, &mut edits)?;
     }
-    if let Some(ceiling) = options.output_ceiling
-        && matches!(request.payload(), llm_core::Payload::Chat(_))
+    if let Payload::Chat(chat) = request.payload()
+        // A limit under a name that the server does not heed would be none, so it is repeated.
+        && let Some(ceiling) = options.output_ceiling.or(chat.max_output_tokens.filter(|_| options.variant.output_limit == "max_tokens"))
     {
         splice_ceiling(&root, ceiling, options.variant.output_limit, behind_model, &mut edits)?;
     }
