@@ -591,7 +591,8 @@ checkOnce("one stream at a time", async () => {
   const controller = new AbortController();
   let ended;
   await new Promise((begun) => {
-    const options = { onChunk: begun, abortSignal: controller.signal };
+    const onChunk = ({ chunk }) => chunk.type === "text-delta" && begun();
+    const options = { onChunk, abortSignal: controller.signal };
     ended = read(streamBudgeted(SINGLE_KEY, "over-openai/sim-slow", options));
   });
   const error = await failure(() => generateText(askBudgeted(SINGLE_KEY, THRIFTY[1])));
