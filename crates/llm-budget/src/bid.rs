@@ -119,8 +119,8 @@ impl Bid {
         let Some(fits) = self.plan.quote.output_for(refusal.available).filter(|_| self.tries > 0) else { return false };
         self.tries -= 1;
         let is_less = self.shared.lower(&mut self.plan.quote, self.request.context_mut(), fits);
-        // Also of a stream all is set aside now: what is likely did not fit.
-        self.output = self.output.min(self.plan.quote.most_output());
+        // Of a stream, too, all is set aside now: what is likely did not fit.
+        self.output = self.plan.quote.most_output();
         is_less
     }
 

@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::join_all};
 use llm_budget::{BudgetLayer, Metered, Streams, WhenShort};
-use llm_core::{Body, ErrorKind, Frame, NanoUsd, Random, Stage as When, Usage};
+use llm_core::{Body, ErrorKind, Frame, NanoUsd, Payload, Random, Stage as When, Usage};
 use llm_test::{Answer, Gate, Probe};
 use tower::{Layer, ServiceExt};
 
@@ -146,6 +146,24 @@ async fn likely_output_is_learned() {
     assert!(likely < 600, "{likely}");
     let _body = stage.send(streamed(3_000), Answer::stream(words(1).hang())).await.unwrap().body;
     assert_eq!(stage.reserved(), NanoUsd(likely * TOKEN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_answers_each_is_as_long_as_its_share() {
+    let stage = metered(mills(5_000), Metered::default().likely_output(tokens(400)));
+    let mut request = streamed(1_000);
+    let Payload::Chat(chat) = request.payload_mut() else { panic!("it is a chat") };
+    chat.n = std::num::NonZeroU32::new(3);
+    let held = || {
+        let call = stage.send(request.clone(), Answer::stream(words(1).hang()));
+        let _body = call.now_or_never().unwrap().unwrap().body;
+        stage.reserved().0 / TOKEN
+    };
+    assert_eq!(held(), 3 * 400);
+    stage.send(request.clone(), answer(900)).await.unwrap();
+    assert_eq!(held(), 3 * 396, "three hundred are less than four hundred");
+    stage.send(request.clone(), answer(1_500)).await.unwrap();
+    assert_eq!(held(), 3 * 436, "and five hundred are more");
 }
 
 #[tokio::test(start_paused = true)]

@@ -501,6 +501,13 @@ async fn a_layer_that_resumes_knows_who_has_used_what_also_of_calls_that_began_b
     assert_eq!(after.handle.counts()[1].admitted, 2);
     assert_eq!(after.handle.counts()[0].admitted, 0, "a limit of another name begins anew");
 
+    let narrow = LimitLayer::new([amounts(per_tenant())]).most_callers(NonZeroUsize::MIN).resuming(&before.handle);
+    let narrow = Stage::with(narrow);
+    for tenant in ["acme", "b"] {
+        narrow.send(ask_for(tenant, "m"), ok()).await.unwrap();
+    }
+    assert_eq!((narrow.handle.counts()[0].callers, narrow.handle.counts()[0].crowded), (1, 1), "there is room for one");
+
     let by_key = Stage::with(LimitLayer::new([LimitRule::new("per-tenant", Per::KEY)]).resuming(&before.handle));
     assert!(by_key.handle.list().is_empty(), "and so does one that tells callers apart by something else");
 }
