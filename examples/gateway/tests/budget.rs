@@ -275,6 +275,57 @@ async fn a_stream_for_which_there_is_no_more_money_ends_with_an_error_in_it_and_
     }
 }
 
+/// Were it only counted upon, and not told, an answer could come to more than was set aside for it.
+#[tokio::test]
+async fn a_ceiling_that_a_budget_assumes_or_lowers_is_what_the_provider_is_told() {
+    let tables = |tokens| per_tenant(tokens).replace("slice", "assumed_output = 30\nfit_output = 10\nslice");
+    for (caller, provider) in pairs() {
+        let setting = Setting::new(provider, vec![answering("m", 90, None)], &tables(10_000)).await;
+        let made = async |body: &Value, call: usize| {
+            let answer = setting.ask(&CI, caller, body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            let log = setting.sim.until(|log| log.len() > call && log[call].ended.is_some()).await;
+            log[call].usage.unwrap()
+        };
+        let mut unlimited = chat("m", 0, false);
+        unlimited.as_object_mut().unwrap().remove("max_tokens");
+        // Anthropic's clients have to state one.
+        if caller == Dialect::OpenAi {
+            assert_eq!(made(&unlimited, 0).await.output, 30);
+        } else {
+            assert_eq!(made(&chat("m", 40, false), 0).await.output, 40);
+        }
+        assert_eq!(made(&chat("m", 60, false), 1).await.output, 60, "what is stated holds");
+
+        let used = setting.sim.log().iter().map(billed).sum::<u64>();
+        setting.reconfigure(&tables(used + 65)).await;
+        let fitted = made(&chat("m", 90, false), 2).await.output;
+        assert!((10..60).contains(&fitted), "{fitted} of what is left of 65 after the prompt");
+        let account = setting.account().await;
+        assert_eq!((&account["debt_usd"], &account["estimated_usd"]), (&json!("0.00"), &json!("0.00")));
+    }
+}
+
+#[tokio::test]
+async fn embeddings_are_paid_for_and_token_counts_are_free() {
+    let vectors = ModelConfig { first_token: std::time::Duration::ZERO, ..ModelConfig::embedding("vectors", 8) };
+    let setting = Setting::new(Dialect::OpenAi, vec![vectors, answering("m", 20, None)], &per_tenant(40)).await;
+    let count = json!({ "model": "m", "messages": [{ "role": "user", "content": PROMPT }] });
+    let embed = json!({ "model": "vectors", "input": [PROMPT, PROMPT] });
+    let status = async |path: &str, body: &Value| {
+        let mut request = setting.gateway.request(Method::POST, path, body.to_string());
+        request.headers_mut().insert("x-api-key", CI.1.parse().unwrap());
+        setting.gateway.send(request).await.status()
+    };
+    assert_eq!(status("/v1/messages/count_tokens", &count).await, StatusCode::OK);
+    assert_eq!(status("/v1/embeddings", &embed).await, StatusCode::OK);
+    let spent = setting.sim.log().iter().map(billed).sum::<u64>();
+    assert!(spent > 10 && spent < 40, "{spent}");
+    assert_eq!(setting.account().await["spent_usd"], usd(spent));
+    assert_eq!(status("/v1/embeddings", &embed).await, StatusCode::PAYMENT_REQUIRED);
+    assert_eq!(status("/v1/messages/count_tokens", &count).await, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn operators_are_shown_what_the_provider_has_seen() {
     for provider in DIALECTS {

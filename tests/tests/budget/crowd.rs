@@ -7,16 +7,23 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use futures_util::{FutureExt, StreamExt};
 use llm_budget::{BudgetLayer, Metered, Settlement, Streams};
-use llm_core::{AttemptEnd, AttemptRecord, CallId, Error, ErrorKind, NanoUsd, Provenance, Trail};
+use llm_core::{
+    AttemptEnd, AttemptRecord, BoxLlmService, CallId, Context, Error, ErrorKind, NanoUsd, Provenance, Trail,
+    catalog::Catalog,
+};
 use llm_providers::ProviderDialect;
-use llm_sim::Received;
+use llm_sim::{FaultRule, ModelConfig, Received, SimConfig};
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::stage::{DIALECTS, Stage, ask, mills, number, rule};
+use crate::{
+    full::{Full, hedge_after},
+    stage::{DIALECTS, OUTPUT, Stage, ask, mills, model, number, provider, rule, serve},
+};
 
 /// Dialects, and whether an answer is streamed.
 fn ways() -> impl Iterator<Item = (ProviderDialect, bool)> {
@@ -266,5 +273,58 @@ async fn where_a_third_fails_and_a_third_leaves_the_books_are_the_providers_to_t
         check(&stage, &gone).await;
         assert!(gone.values().any(|gone| gone.error == Some(ErrorKind::BudgetExceeded)), "there are too many");
         watch.seen_nothing().await;
+    }
+}
+
+/// What happens in which order is left to the threads: all that is sure is that it adds up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_every_layer_in_its_place_and_callers_who_leave_at_any_time_the_ledger_and_the_trails_agree() {
+    let catalog = "[[models]]\nname = \"m\"\ninput = 500.0\noutput = 1000.0\n";
+    let catalog = Arc::new(Catalog::from_toml(catalog).unwrap());
+    for (dialect, on_top) in DIALECTS.into_iter().flat_map(|dialect| [(dialect, false), (dialect, true)]) {
+        let rules =
+            ["status 503", "cut after 0", "cut after 9", "hang after 3", "error server_error after 5", "delay 40ms"];
+        let fault = |script: &str| FaultRule::new(script.parse().unwrap()).share(0.08);
+        let answers = ModelConfig { output_tokens: OUTPUT, tokens_per_second: 5_000.0, ..model("m", None) };
+        let answers = rules.iter().fold(answers, |model, script| model.fault(fault(script)));
+        let sims = [
+            serve(SimConfig::new([answers.clone()])).await,
+            serve(SimConfig { seed: 7, ..SimConfig::new([answers]) }).await,
+        ];
+        let providers = ["first", "second"].into_iter().zip(&sims);
+        let providers =
+            providers.map(|(name, sim)| (name, BoxLlmService::new(provider(name, dialect, sim, &catalog)))).collect();
+        let stacked = if on_top { Full::budget_on_top } else { Full::new };
+        let budget = BudgetLayer::new([rule(mills(15_000))]);
+        let full = Arc::new(stacked(providers, &catalog, budget, Some(hedge_after(Duration::from_millis(10)))));
+        let mut callers = JoinSet::new();
+        let mut trails = Vec::new();
+        for number in 0..150_u64 {
+            let mut request = ask(usize::try_from(number).unwrap(), "m", number % 3 > 0);
+            // The router chooses the target.
+            let caller = request.context().caller().clone();
+            *request.context_mut() = Context::default();
+            request.context_mut().set_caller(caller);
+            trails.push((request.context().id(), request.context().trail()));
+            let full = Arc::clone(&full);
+            callers.spawn(async move {
+                let read = async {
+                    let Ok(response) = full.call(request).await else { return };
+                    let mut frames = response.body.take(if number % 4 == 0 { number as usize / 4 } else { usize::MAX });
+                    while frames.next().await.is_some() {}
+                };
+                // Those who wait for what hangs leave as well.
+                _ = tokio::time::timeout(Duration::from_millis(if number % 5 == 0 { number } else { 500 }), read).await;
+            });
+        }
+        while let Some(left) = callers.join_next().await {
+            left.unwrap();
+        }
+        let spent = full.recorder.at_rest();
+        let costs = trails.iter().flat_map(|(_, trail)| trail.attempts()).filter_map(|attempt| attempt.cost);
+        assert_eq!((spent, full.balance().spent), (costs.sum(), spent), "{dialect:?}, on top: {on_top}");
+        if !on_top {
+            trails.iter().for_each(|(call, trail)| drop(full.paid(*call, trail)));
+        }
     }
 }
