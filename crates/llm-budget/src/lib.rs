@@ -67,10 +67,10 @@
 //!
 //! **What is set aside** is the bound of the prompt's tokens and the ceiling of the output, times the number of answers, at
 //! the target's price; prompts that ask for it are priced as written to the provider's cache. Documents count for a token a
-//! byte, or where only their place is known for all that the model can read. A call that states no ceiling
-//! is [assumed](BudgetLayer::assumed_output) to have one, and is sent with it. Estimates are corrected, by model, by what
-//! providers report; a bound is only ever raised by that, to the double at most, so that no caller can make it too low for
-//! others.
+//! byte, or where only their place is known for all that the model can read. A call that states no ceiling is
+//! [assumed](BudgetLayer::assumed_output) to have one, and is sent with it. Estimates are corrected, by model and intent, by
+//! what providers report; a bound is only ever raised by that, to the double at most, so that no caller can make it too low
+//! for others.
 //!
 //! **Streams** are metered unless [told otherwise](BudgetLayer::streams): what is likely is set aside, learned by model and
 //! [intent](llm_core::Context::intent), and more while they run; calls that begin leave to each a third of what is likely. Of
@@ -90,8 +90,9 @@
 //! - what is booked of attempts that a layer above a router did not expect.
 //!
 //! **Rules** are kept in any mix of tenant, user, API key, workflow, job and model ([`Per`]), for rolling windows, days,
-//! months or all time ([`Window`]), hard or soft; one may stand [instead of](CapRule::instead_of) another for some callers. [Operators](BudgetHandle) are told at shares of each cap, once a window. A model
-//! without a price is refused where a hard cap applies; soft caps let it pass and do not count it.
+//! months or all time ([`Window`]), hard or soft; one may stand [instead of](CapRule::instead_of) another for some callers.
+//! [Operators](BudgetHandle) are told at shares of each cap, once a window. A model without a price is refused where a hard
+//! cap applies; soft caps let it pass and do not count it.
 //!
 //! # Clone
 //! Clones of a service, all services of one layer value, and the handles of both share their accounts. A setter makes a

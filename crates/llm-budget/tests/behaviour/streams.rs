@@ -228,7 +228,9 @@ async fn crowd(streams: Streams, cap: NanoUsd) -> (NanoUsd, usize, u64) {
         async move {
             let mut done = 0;
             for length in lengths {
-                let frames = whole(length).spaced(Duration::from_millis(20));
+                let frames = (0..length / 4).fold(words(0), |frames, _| frames.text("why why why why "));
+                let frames = frames.usage(Usage::reported(10, length)).finish().last();
+                let frames = frames.spaced(Duration::from_millis(80));
                 if let Ok(response) = stage.send(streamed(3_000), Answer::stream(frames)).await {
                     done += usize::from(read(response.body).await.1.is_none());
                 }
