@@ -66,7 +66,7 @@
 //!   was on its way, and what the provider makes until it hears that nobody wants it, is not in it.
 //!
 //! **What is set aside** is the bound of the prompt's tokens and the ceiling of the output, times the number of answers, at
-//! the target's price; prompts that ask for it are priced as written to the provider's cache. Documents count for a token a
+//! the target's price, of prompts for writing them to the provider's cache where that is dearer. Documents count for a token a
 //! byte, or where only their place is known for all that the model can read. A call that states no ceiling is
 //! [assumed](BudgetLayer::assumed_output) to have one, and is sent with it. Estimates are corrected, by model and intent, by
 //! what providers report; a bound is only ever raised by that, to the double at most, so that no caller can make it too low

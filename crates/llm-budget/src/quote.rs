@@ -22,21 +22,23 @@ pub(crate) struct Quote {
     pub(crate) ceiling: u64,
     /// How many answers are wanted.
     pub(crate) answers: u64,
-    /// Whether the prompt may be written to the provider's prompt cache, which can cost more than reading it afresh.
-    writes: Option<CacheTtl>,
+    /// Whether the prompt may be written to the provider's prompt cache for an hour, and not for a shorter time.
+    writes_for_an_hour: bool,
 }
 
 impl Quote {
     /// Of a call of a model with this price, which must be there.
     pub(crate) fn new(facts: Arc<Model>, payload: &Payload, input: TokenEstimate, ceiling: u64) -> Option<Self> {
         facts.price.as_ref()?;
-        let (answers, writes, attached) = match payload {
-            Payload::Chat(chat) => (chat.n.map_or(1, |n| u64::from(n.get())), longest_mark(chat), attachments(chat)),
-            Payload::Embed(_) | Payload::CountTokens(_) => (1, None, 0),
+        let (answers, writes_for_an_hour, attached) = match payload {
+            Payload::Chat(chat) => {
+                (chat.n.map_or(1, |n| u64::from(n.get())), is_marked_for_an_hour(chat), attachments(chat))
+            }
+            Payload::Embed(_) | Payload::CountTokens(_) => (1, false, 0),
         };
         let attached = attached.min(facts.context_window.unwrap_or(LARGEST_WINDOW));
         let input = TokenEstimate { bound: input.bound.saturating_add(attached), ..input };
-        Some(Self { facts, input, ceiling, answers, writes })
+        Some(Self { facts, input, ceiling, answers, writes_for_an_hour })
     }
 
     pub(crate) fn price(&self) -> &Price {
@@ -56,13 +58,12 @@ impl Quote {
     /// What it comes to with this much output, at most.
     pub(crate) fn with_output(&self, output: u64) -> NanoUsd {
         let input = self.input.bound;
-        let cache_write = if self.writes.is_some() { input } else { 0 };
-        let cache_write_1h = if self.writes == Some(CacheTtl::OneHour) { input } else { 0 };
+        let cache_write_1h = if self.writes_for_an_hour { input } else { 0 };
         let rates = self.price().rates(input);
         let cost = |usage: Usage| rates.cost(&usage).total();
         let fresh = Usage::estimated(input, output);
-        // Not every provider charges more for writing.
-        cost(fresh).max(cost(Usage { cache_write, cache_write_1h, ..fresh }))
+        // Not every provider charges more for writing to its prompt cache, and those that do may write unasked.
+        cost(fresh).max(cost(Usage { cache_write: input, cache_write_1h, ..fresh }))
     }
 
     /// How many output tokens of each answer this amount pays for besides the prompt; `None` if not even that.
@@ -100,19 +101,18 @@ fn attachment(content: &PartContent) -> u64 {
     }
 }
 
-/// The longest-lived mark for the provider's prompt cache in a request.
-fn longest_mark(chat: &Chat) -> Option<CacheTtl> {
+/// Whether a prompt, or any part of it, is marked to be kept in the provider's prompt cache for an hour.
+fn is_marked_for_an_hour(chat: &Chat) -> bool {
     let parts = chat.system.iter().chain(&chat.messages).flat_map(|message| &message.parts).map(|part| part.cache);
-    let marks = parts.chain(chat.tools.iter().map(|tool| tool.cache)).flatten();
-    marks.max_by_key(|ttl| match ttl {
-        CacheTtl::FiveMinutes => 0,
-        CacheTtl::OneHour => 1,
-    })
+    let mut marks = parts.chain(chat.tools.iter().map(|tool| tool.cache));
+    // Anthropic's mark for all of it has no type.
+    let of_all = chat.extra.get("cache_control").is_some_and(|mark| mark.get().contains("1h"));
+    of_all || marks.any(|mark| mark == Some(CacheTtl::OneHour))
 }
 
 #[cfg(test)]
 mod tests {
-    use llm_core::{LlmRequest, Message, Role, ToolResult, catalog::Catalog};
+    use llm_core::{Json, LlmRequest, Message, Role, ToolResult, catalog::Catalog};
 
     use super::*;
 
@@ -134,24 +134,28 @@ mod tests {
         Quote::new(facts, request.payload(), TokenEstimate { likely: 80, bound: 100 }, 50).unwrap()
     }
 
-    fn marked(ttl: CacheTtl) -> impl FnOnce(&mut Chat) {
-        move |chat| {
-            let part = Part { cache: Some(ttl), ..Part::text("x") };
-            chat.messages.push(Message::new(Role::User, vec![part]));
-        }
-    }
-
     #[test]
     fn the_worst_is_the_bound_of_the_prompt_and_the_ceiling_of_every_answer() {
-        assert_eq!(quote(|_| {}).worst(), NanoUsd(100 * 2_000 + 50 * 10_000));
+        assert_eq!(quote(|_| {}).worst(), NanoUsd(100 * 2_500 + 50 * 10_000));
         let two = quote(|chat| chat.n = std::num::NonZeroU32::new(2));
-        assert_eq!(two.worst(), NanoUsd(100 * 2_000 + 100 * 10_000));
+        assert_eq!(two.worst(), NanoUsd(100 * 2_500 + 100 * 10_000));
     }
 
     #[test]
-    fn a_prompt_that_may_be_cached_may_cost_as_much_as_writing_it() {
-        assert_eq!(quote(marked(CacheTtl::FiveMinutes)).with_output(0), NanoUsd(100 * 2_500));
-        assert_eq!(quote(marked(CacheTtl::OneHour)).with_output(0), NanoUsd(100 * 4_000));
+    fn a_prompt_may_cost_as_much_as_writing_it_to_a_cache_be_it_asked_for_or_not() {
+        let marked = |ttl| {
+            let part = Part { cache: Some(ttl), ..Part::text("x") };
+            quote(|chat| chat.messages.push(Message::new(Role::User, vec![part]))).with_output(0)
+        };
+        assert_eq!(quote(|_| {}).with_output(0), NanoUsd(100 * 2_500));
+        assert_eq!(marked(CacheTtl::FiveMinutes), NanoUsd(100 * 2_500));
+        assert_eq!(marked(CacheTtl::OneHour), NanoUsd(100 * 4_000));
+        let mark_of_all = |text: &str| {
+            let mark = Json::from_text(text).unwrap();
+            quote(|chat| chat.extra.insert("cache_control", mark)).with_output(0)
+        };
+        assert_eq!(mark_of_all(r#"{"type":"ephemeral","ttl":"1h"}"#), NanoUsd(100 * 4_000));
+        assert_eq!(mark_of_all(r#"{"type":"ephemeral"}"#), NanoUsd(100 * 2_500));
     }
 
     #[test]
@@ -167,7 +171,7 @@ mod tests {
         assert_eq!(with(data("QUFB".repeat(100))).input, TokenEstimate { likely: 80, bound: 400 });
         assert_eq!(with(data("QUFB".repeat(10_000))).input.bound, 8_100, "the window is full");
         assert_eq!(with(file(Source::File("id".into()))).input.bound, 8_100);
-        assert_eq!(with(file(Source::Url("x".into()))).worst(), NanoUsd(8_100 * 4_000 + 50 * 15_000));
+        assert_eq!(with(file(Source::Url("x".into()))).worst(), NanoUsd(8_100 * 5_000 + 50 * 15_000));
         let audio = Audio { data: "A".repeat(3_200), format: "mp3".into() };
         assert_eq!(with(PartContent::Audio(audio)).input.bound, 200);
     }
@@ -176,15 +180,15 @@ mod tests {
     fn a_long_prompt_is_quoted_at_its_tier() {
         let mut quote = quote(|_| {});
         quote.input.bound = 2_000;
-        assert_eq!(quote.worst(), NanoUsd(2_000 * 4_000 + 50 * 15_000));
+        assert_eq!(quote.worst(), NanoUsd(2_000 * 5_000 + 50 * 15_000));
     }
 
     #[test]
     fn an_amount_pays_for_so_much_output_and_not_a_token_more() {
         let two = quote(|chat| chat.n = std::num::NonZeroU32::new(2));
-        assert_eq!(two.output_for(NanoUsd(199_999)), None);
-        assert_eq!(two.output_for(NanoUsd(200_000)), Some(0));
-        for amount in [219_999, 220_000, 777_777] {
+        assert_eq!(two.output_for(NanoUsd(249_999)), None);
+        assert_eq!(two.output_for(NanoUsd(250_000)), Some(0));
+        for amount in [269_999, 270_000, 777_777] {
             let tokens = two.output_for(NanoUsd(amount)).unwrap();
             assert!(two.with_output(2 * tokens) <= NanoUsd(amount), "{amount}");
             assert!(two.with_output(2 * tokens + 2) > NanoUsd(amount), "{amount}");
