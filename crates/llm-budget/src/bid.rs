@@ -1,15 +1,15 @@
 //! A call that asks for its money, and for less of it where that helps.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use llm_core::{Error, LlmRequest, NanoUsd, Striped};
 use smallvec::SmallVec;
 
 use crate::{
     Claim, ClaimId, Claimed, Hold, LedgerFuture, Refusal,
-    call::InFlight,
+    call::{Held, InFlight},
     cell::USUAL,
-    metered::Metering,
+    metered::Meter,
     scope::Scoped,
     shared::{Plan, Shared},
     whose::Whose,
@@ -40,7 +40,7 @@ pub(crate) struct Admitted {
     pub(crate) request: LlmRequest,
     pub(crate) call: InFlight,
     /// How its stream is metered, if it is.
-    pub(crate) metering: Option<Metering>,
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 pub(crate) type Waiting = Pin<Box<dyn Future<Output = Result<Admitted, Error>> + Send>>;
@@ -131,9 +131,15 @@ impl Bid {
     fn won(self, hold: Box<dyn Hold>) -> Admitted {
         let Self { shared, request, plan, output, .. } = self;
         let Plan { quote, figures, raw_input, metered, .. } = plan;
-        let metering =
-            metered.map(|(terms, _)| Metering::new(shared.clone(), request.context(), quote.clone(), terms, output));
-        let call = InFlight::new(shared, &request, quote, figures, raw_input, hold, metering.as_ref());
-        Admitted { request, call, metering }
+        let (held, meter) = match metered {
+            Some((terms, _)) => {
+                let (context, quote) = (request.context(), quote.clone());
+                let meter = Arc::new(Meter::new(shared.clone(), context, quote, terms, output, hold));
+                (Held::Metered(Arc::clone(&meter)), Some(meter))
+            }
+            None => (Held::Own(hold), None),
+        };
+        let call = InFlight::new(shared, &request, quote, figures, raw_input, held);
+        Admitted { request, call, meter }
     }
 }

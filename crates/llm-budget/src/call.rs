@@ -7,13 +7,7 @@ use llm_core::{
 };
 use smallvec::SmallVec;
 
-use crate::{
-    Covers, Hold, Settlement,
-    metered::{Meter, Metering},
-    models::Figures,
-    quote::Quote,
-    shared::Shared,
-};
+use crate::{Covers, Hold, Settlement, metered::Meter, models::Figures, quote::Quote, shared::Shared};
 
 /// What a call has set aside. It observes the call, and settles what it came to at its end.
 pub(crate) struct InFlight {
@@ -26,7 +20,7 @@ pub(crate) struct InFlight {
 }
 
 /// Where the money is. Dropped before the call is over, it goes back.
-enum Held {
+pub(crate) enum Held {
     Own(Box<dyn Hold>),
     /// With whoever asks for more of it.
     Metered(Arc<Meter>),
@@ -49,8 +43,7 @@ impl InFlight {
         quote: Quote,
         figures: Arc<Figures>,
         raw_input: u64,
-        hold: Box<dyn Hold>,
-        metering: Option<&Metering>,
+        held: Held,
     ) -> Self {
         let context = request.context();
         let by_place = || if context.target().is_some() { Covers::Attempt } else { Covers::Call };
@@ -63,10 +56,6 @@ impl InFlight {
                 let before = trail.attempts().into_iter().map(|attempt| attempt.number);
                 Covered::Call { before: before.filter(|number| *number != own).collect(), trail }
             }
-        };
-        let held = match metering {
-            Some(metering) => Held::Metered(metering.meter(hold)),
-            None => Held::Own(hold),
         };
         Self { shared, held, quote, figures, raw_input, covered }
     }

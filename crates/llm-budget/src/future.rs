@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -14,7 +15,7 @@ use tower::{Service, util::Oneshot};
 use crate::{
     bid::{Admission, Admitted, Waiting},
     call::InFlight,
-    metered::Metering,
+    metered::Meter,
 };
 
 pin_project! {
@@ -36,7 +37,7 @@ pin_project! {
     where
         S: Service<LlmRequest>,
     {
-        Called { #[pin] future: Watch<Oneshot<S, LlmRequest>, InFlight>, metering: Option<Metering> },
+        Called { #[pin] future: Watch<Oneshot<S, LlmRequest>, InFlight>, meter: Option<Arc<Meter>> },
         Free { #[pin] future: Oneshot<S, LlmRequest> },
         Waiting { future: Waiting, inner: Option<S> },
         Refused { error: Option<Error> },
@@ -48,9 +49,9 @@ where
     S::Error: Into<Error>,
 {
     fn called(admitted: Admitted, inner: S) -> Self {
-        let Admitted { request, call, metering } = admitted;
+        let Admitted { request, call, meter } = admitted;
         let future = watch(&request.clone(), Oneshot::new(inner, request), call);
-        Self::Called { future, metering }
+        Self::Called { future, meter }
     }
 }
 
@@ -80,11 +81,11 @@ where
         let mut this = self.project();
         loop {
             let (admitted, inner) = match this.state.as_mut().project() {
-                StateProjection::Called { future, metering } => {
+                StateProjection::Called { future, meter } => {
                     let response = ready!(future.poll(cx))?;
-                    let metering = metering.take();
-                    return Poll::Ready(Ok(response.map(|body| match metering {
-                        Some(metering) => metering.limit(body),
+                    let meter = meter.take();
+                    return Poll::Ready(Ok(response.map(|body| match meter {
+                        Some(meter) => meter.limit(body),
                         None => body,
                     })));
                 }

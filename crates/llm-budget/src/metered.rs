@@ -1,7 +1,6 @@
 //! A stream for which more is set aside while it runs, and which ends where there is no more.
 
 use std::{
-    fmt,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,14 +19,42 @@ use crate::{
     shared::{Shared, message},
 };
 
-/// What the stream and whoever observes it have in common.
+/// What is set aside for a stream, and on what terms there is more: what the stream and whoever observes it have in common.
 pub(crate) struct Meter {
-    // The output so far, as it may be billed.
+    shared: Striped<Shared>,
+    trail: Trail,
+    target: Option<Target>,
+    quote: Quote,
+    terms: Metered,
+    /// How much output is set aside for at first.
+    first: u64,
+    /// The output so far, as it may be billed.
     output: AtomicU64,
     hold: Mutex<Option<Box<dyn Hold>>>,
 }
 
 impl Meter {
+    pub(crate) fn new(
+        shared: Striped<Shared>,
+        context: &Context,
+        quote: Quote,
+        terms: Metered,
+        first: u64,
+        hold: Box<dyn Hold>,
+    ) -> Self {
+        let (trail, target) = (context.trail(), context.target().cloned());
+        let (output, hold) = (AtomicU64::new(0), Mutex::new(Some(hold)));
+        Self { shared, trail, target, quote, terms, first, output, hold }
+    }
+
+    /// Holds `body` to what is set aside for it. A whole answer is there already, and settled.
+    pub(crate) fn limit(self: Arc<Self>, body: Body) -> Body {
+        if body.is_full() {
+            return body;
+        }
+        body.wrap(|body| MeteredStream { body: Some(body), metering: Metering::new(self) })
+    }
+
     pub(crate) fn saw(&self, output: u64) {
         self.output.store(output, Relaxed);
     }
@@ -48,14 +75,9 @@ impl Meter {
     }
 }
 
-/// How a stream is metered, and what it takes to say that it was cut.
-pub(crate) struct Metering {
-    shared: Striped<Shared>,
+/// How far a stream has come.
+struct Metering {
     meter: Arc<Meter>,
-    trail: Trail,
-    target: Option<Target>,
-    quote: Quote,
-    terms: Metered,
     /// How much output is set aside for.
     covered: u64,
     /// How much of it there must be before more is asked for.
@@ -75,33 +97,10 @@ struct Asking {
 }
 
 impl Metering {
-    pub(crate) fn new(shared: Striped<Shared>, context: &Context, quote: Quote, terms: Metered, covered: u64) -> Self {
-        let slice = terms.slice.get();
-        Self {
-            shared,
-            meter: Arc::new(Meter { output: AtomicU64::new(0), hold: Mutex::new(None) }),
-            trail: context.trail(),
-            target: context.target().cloned(),
-            quote,
-            terms,
-            covered,
-            ask_at: covered.saturating_sub(slice / 2),
-            asking: None,
-            refusal: None,
-            largest: 0,
-            seen: 0,
-        }
-    }
-
-    /// What the observer settles with.
-    pub(crate) fn meter(&self, hold: Box<dyn Hold>) -> Arc<Meter> {
-        *self.meter.lock() = Some(hold);
-        Arc::clone(&self.meter)
-    }
-
-    /// Holds `body` to what is set aside for it. A whole answer is there already, and settled.
-    pub(crate) fn limit(self, body: Body) -> Body {
-        if body.is_full() { body } else { body.wrap(|body| MeteredStream { body: Some(body), metering: self }) }
+    fn new(meter: Arc<Meter>) -> Self {
+        let (covered, slice) = (meter.first, meter.terms.slice.get());
+        let ask_at = covered.saturating_sub(slice / 2);
+        Self { meter, covered, ask_at, asking: None, refusal: None, largest: 0, seen: 0 }
     }
 
     /// Takes note of what has come, and asks for more when it is time.
@@ -109,15 +108,15 @@ impl Metering {
         let output = self.meter.output.load(Relaxed);
         self.largest = self.largest.max(output.saturating_sub(self.seen));
         self.seen = output;
-        let most = self.quote.most_output();
+        let most = self.meter.quote.most_output();
         if self.asking.is_none() && self.covered < most && output >= self.ask_at {
-            self.ask(self.terms.slice.get().min(most - self.covered));
+            self.ask(self.meter.terms.slice.get().min(most - self.covered));
         }
     }
 
     fn ask(&mut self, tokens: u64) {
-        let known = self.quote.with_output(self.covered);
-        let amount = self.quote.with_output(self.covered + tokens).saturating_sub(known);
+        let known = self.meter.quote.with_output(self.covered);
+        let amount = self.meter.quote.with_output(self.covered + tokens).saturating_sub(known);
         // There is nothing to extend once the call is settled.
         self.asking = self.meter.extend(amount).map(|answer| Asking { tokens, amount, answer });
     }
@@ -126,7 +125,7 @@ impl Metering {
     fn is_asking(&mut self, task: &mut Task<'_>) -> bool {
         while let Some(Asking { tokens, amount, answer }) = &mut self.asking {
             let Poll::Ready(answer) = Pin::new(answer).poll(task) else { return true };
-            let (tokens, amount, slice) = (*tokens, *amount, self.terms.slice.get());
+            let (tokens, amount, slice) = (*tokens, *amount, self.meter.terms.slice.get());
             self.asking = None;
             match answer {
                 Ok(()) => {
@@ -137,9 +136,9 @@ impl Metering {
                 Err(refusal) => {
                     // Others may have settled by the time that a little more has come.
                     self.ask_at = self.seen + (slice / 8).max(1);
-                    let known = self.quote.with_output(self.covered);
-                    let fits = self.quote.output_for(known.saturating_add(refusal.available));
-                    let fits = fits.unwrap_or(0).saturating_mul(self.quote.answers).saturating_sub(self.covered);
+                    let known = self.meter.quote.with_output(self.covered);
+                    let fits = self.meter.quote.output_for(known.saturating_add(refusal.available));
+                    let fits = fits.unwrap_or(0).saturating_mul(self.meter.quote.answers).saturating_sub(self.covered);
                     self.refusal = Some((amount, refusal));
                     if fits >= (slice / 8).max(1) && fits < tokens {
                         self.ask(fits);
@@ -152,36 +151,30 @@ impl Metering {
 
     /// Whether the next frame may hold more than is set aside for.
     fn is_spent(&self) -> bool {
-        self.covered < self.quote.most_output() && self.seen.saturating_add(self.largest) > self.covered
+        self.covered < self.meter.quote.most_output() && self.seen.saturating_add(self.largest) > self.covered
     }
 
     /// Why the stream must end, if it must.
     fn verdict(&self) -> Option<Error> {
         let (amount, refusal) = self.refusal.as_ref().filter(|_| self.is_spent())?;
-        let may_go_on = match self.terms.when_short {
+        let may_go_on = match self.meter.terms.when_short {
             WhenShort::Cut => false,
             WhenShort::Finish(overdraft) => self.seen <= self.covered.saturating_add(overdraft.get()),
         };
         if may_go_on {
             return None;
         }
-        self.shared.counts.cut.fetch_add(1, Relaxed);
+        self.meter.shared.counts.cut.fetch_add(1, Relaxed);
         let text = format!("the answer was cut: {}", message(refusal, *amount));
-        let mut error = Error::new(ErrorKind::BudgetExceeded, text).with_trail(self.trail.clone());
+        let mut error = Error::new(ErrorKind::BudgetExceeded, text).with_trail(self.meter.trail.clone());
         error = error.with_stage(Stage::AfterContent);
         if let Some(wait) = refusal.wait {
             error = error.with_retry_after(wait);
         }
-        Some(match &self.target {
+        Some(match &self.meter.target {
             Some(target) => error.with_target(target.clone()),
             None => error,
         })
-    }
-}
-
-impl fmt::Debug for Metering {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metering").field("covered", &self.covered).field("seen", &self.seen).finish_non_exhaustive()
     }
 }
 
