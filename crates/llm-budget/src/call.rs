@@ -66,20 +66,12 @@ impl InFlight {
         if let Covered::Call { trail, before } = &self.covered {
             let attempts = trail.attempts();
             let made = attempts.iter().filter(|attempt| attempt.was_made() && !before.contains(&attempt.number));
-            let (mut is_told, mut is_given_up) = (false, false);
+            let mut is_told = false;
             for attempt in made {
-                let usage = match &attempt.usage {
-                    Some(usage) => usage,
-                    // The one that is given up with this call is not told of its end before this, where a layer in between
-                    // has wrapped its stream. There is one: of hedges the loser is gone before the winner is handed on.
-                    None if attempt.end.is_none() && !is_given_up => {
-                        is_given_up = true;
-                        usage
-                    }
-                    None => continue,
-                };
-                is_told = true;
-                settlement.add(self.cost_of(attempt, usage), usage);
+                if let Some(usage) = &attempt.usage {
+                    is_told = true;
+                    settlement.add(self.cost_of(attempt, usage), usage);
+                }
             }
             if is_told {
                 return settlement;

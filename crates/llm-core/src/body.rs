@@ -32,7 +32,37 @@ enum Repr {
     Stream(Pin<Box<Streaming<Frames>>>),
 }
 
-type Frames = dyn Stream<Item = Result<Frame, Error>> + Send;
+type Frames = dyn EndStream + Send;
+
+/// A stream of frames that can be dropped before whoever holds it.
+trait EndStream: Stream<Item = Result<Frame, Error>> {
+    fn end(self: Pin<&mut Self>);
+}
+
+pin_project! {
+    /// A stream until it has ended.
+    struct Ending<S> {
+        #[pin]
+        stream: Option<S>,
+    }
+}
+
+impl<S: Stream<Item = Result<Frame, Error>>> Stream for Ending<S> {
+    type Item = Result<Frame, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.project().stream.as_pin_mut() {
+            Some(stream) => stream.poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl<S: Stream<Item = Result<Frame, Error>>> EndStream for Ending<S> {
+    fn end(self: Pin<&mut Self>) {
+        self.project().stream.set(None);
+    }
+}
 
 struct Full {
     // Gone once it has been read.
@@ -62,15 +92,26 @@ impl Full {
 
 pin_project! {
     /// The stream, what is known of it and who watches it, in one allocation.
-    struct Streaming<S: ?Sized> {
+    struct Streaming<S>
+    where
+        S: EndStream,
+        S: ?Sized,
+    {
         state: State,
         #[pin]
         stream: S,
     }
 
-    impl<S: ?Sized> PinnedDrop for Streaming<S> {
+    impl<S> PinnedDrop for Streaming<S>
+    where
+        S: EndStream,
+        S: ?Sized,
+    {
         fn drop(this: Pin<&mut Self>) {
-            this.project().state.drop_unfinished();
+            let this = this.project();
+            // Whoever observes a body within this one is told first, as at every other end.
+            let _told_last = this.state.tell_when_dropped();
+            this.stream.end();
         }
     }
 }
@@ -93,7 +134,7 @@ impl Body {
     where
         S: Stream<Item = Result<Frame, Error>> + Send + 'static,
     {
-        Self(Repr::Stream(Box::pin(Streaming { state: State::default(), stream: frames })))
+        Self(Repr::Stream(Box::pin(Streaming { state: State::default(), stream: Ending { stream: Some(frames) } })))
     }
 
     /// Keeps the bytes that a whole answer was decoded from. On a stream each frame has its own.
@@ -134,7 +175,7 @@ impl Body {
             committed: inner.committed || inner.progress.is_committed(),
             ..State::default()
         };
-        Self(Repr::Stream(Box::pin(Streaming { state, stream: wrap(self) })))
+        Self(Repr::Stream(Box::pin(Streaming { state, stream: Ending { stream: Some(wrap(self)) } })))
     }
 
     fn progress_mut(&mut self) -> &mut Progress {
@@ -238,7 +279,7 @@ impl Body {
     }
 }
 
-impl<S: Stream<Item = Result<Frame, Error>> + ?Sized> Streaming<S> {
+impl<S: EndStream + ?Sized> Streaming<S> {
     fn poll_fresh(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
         let this = self.project();
         this.state.polling = true;

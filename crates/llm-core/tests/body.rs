@@ -230,6 +230,41 @@ async fn observers_run_innermost_first() {
 }
 
 #[tokio::test]
+async fn observers_within_a_wrapped_body_are_told_first_however_it_ends() {
+    for steps in [&[Step::Text, Step::Last][..], &[Step::Text, Step::Error], &[Step::Text, Step::Pending]] {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |name: &'static str| {
+            let order = Arc::clone(&order);
+            move |_: &Outcome<'_>| order.lock().unwrap().push(name)
+        };
+        let inner = body(steps).on_end(note("inner"));
+        let mut wrapped = inner.wrap(|body| body).on_end(note("middle")).wrap(|body| body).on_end(note("outer"));
+        while let Some(Some(Ok(_))) = wrapped.next().now_or_never() {}
+        drop(wrapped);
+        assert_eq!(*order.lock().unwrap(), ["inner", "middle", "outer"], "{steps:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_panics_when_it_is_dropped_has_been_abandoned() {
+    struct Guarded;
+    impl Drop for Guarded {
+        fn drop(&mut self) {
+            panic!("scripted");
+        }
+    }
+    let guarded = Guarded;
+    let frames = futures_util::stream::pending::<Result<Frame, Error>>().map(move |frame| {
+        let _ = &guarded;
+        frame
+    });
+    let spy = Spy::default();
+    let body = Body::stream(frames).observe(spy.clone());
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(|| drop(body))).is_err());
+    assert_eq!(spy.seen().ends, [End::Abandoned]);
+}
+
+#[tokio::test]
 async fn an_early_failure_is_an_error_and_a_late_one_is_not() {
     let early = body(&[Step::Start, Step::Ping, Step::Error]).until_content(HoldBack::default()).await;
     assert_eq!(early.unwrap_err().kind(), ErrorKind::Server);

@@ -90,9 +90,9 @@ async fn an_unpaid_answer_costs_what_was_paid_before_it() {
     assert_eq!(stage.spent(), NanoUsd(100 * TOKEN));
 }
 
-/// Whoever watches a stream that another layer has wrapped is told of its being dropped before those within are.
+/// The edge writes what the attempt came to when it is told that nobody wants it, which must be before the budget is.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_given_up_after_a_failover_costs_what_came_though_its_edge_has_not_told_yet() {
+async fn a_stream_that_is_given_up_after_a_failover_costs_what_came() {
     let stage = Stage::new([per_tenant(mills(2_000))]);
     let wrapped = service_fn(|mut request: LlmRequest| async move {
         let context = request.context_mut();

@@ -94,7 +94,18 @@ impl State {
         self.finish(End::Complete);
     }
 
-    pub(super) fn drop_unfinished(&mut self) {
+    /// Ends what is not over when that is dropped, also by a panic of whatever is done until then.
+    pub(super) fn tell_when_dropped(&mut self) -> impl Drop {
+        struct Unfinished<'a>(&'a mut State);
+        impl Drop for Unfinished<'_> {
+            fn drop(&mut self) {
+                self.0.drop_unfinished();
+            }
+        }
+        Unfinished(self)
+    }
+
+    fn drop_unfinished(&mut self) {
         let end = if self.polling {
             End::Failed(Error::internal("the stream or an observer of it panicked"))
         } else {
