@@ -64,6 +64,14 @@ impl Context {
         }
     }
 
+    /// The same for a call of its own (id, allowance, trail) that no caller waits for, and that goes where this one would.
+    pub fn of_new_call(&self) -> Self {
+        let Self { call, attempt, .. } = Self::default();
+        let mut context = Self { call, attempt, is_probe: false, ..self.clone() };
+        context.outlive_caller();
+        context
+    }
+
     /// The id of the call.
     pub fn id(&self) -> CallId {
         self.call.id()
@@ -164,6 +172,12 @@ impl Context {
     /// Sets how long the caller's client waits for the next piece.
     pub fn set_read_timeout(&mut self, timeout: Duration) {
         self.read_timeout = Some(timeout);
+    }
+
+    /// Forgets how long the caller waits, for a call that others wait for too. Whoever says so sees to the deadline.
+    pub fn outlive_caller(&mut self) {
+        self.deadline = None;
+        self.read_timeout = None;
     }
 
     /// What the request is about, as a classifier or the caller says.
@@ -288,6 +302,11 @@ impl AllowedModels {
         Self(names.into_iter().map(Into::into).collect())
     }
 
+    /// What it was made of.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
     /// Whether the caller may use what goes by this name.
     pub fn permits(&self, name: &str) -> bool {
         self.0.iter().any(|allowed| stands_for(allowed, name))
@@ -372,5 +391,17 @@ mod tests {
         };
         assert!(target("azure", "openai/o3") && named_like("open", "azure") && !named_like("openai", "azure"));
         assert!(named_like("openai", "ollama"));
+    }
+    #[test]
+    fn a_call_of_its_own_shares_nothing_with_the_first_and_waits_for_nobody() {
+        let mut first = Context::default();
+        first.set_caller(Caller::tenant("acme"));
+        first.set_deadline(Instant::now());
+        first.set_read_timeout(Duration::ZERO);
+        let own = first.of_new_call();
+        assert_ne!(own.id(), first.id());
+        own.set_allowance(0);
+        assert!(first.calls_left() > 0 && own.caller() == first.caller());
+        assert_eq!((own.deadline(), own.read_timeout()), (None, None));
     }
 }
