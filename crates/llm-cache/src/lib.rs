@@ -1,0 +1,6 @@
+//! x
+mod canonical;
+mod key;
+mod meaning;
+mod tokens;
+pub use key::{Key, Scope};
