@@ -1,6 +1,10 @@
 //! x
+mod admission;
 mod canonical;
 mod key;
 mod meaning;
+mod recording;
 mod tokens;
+mod weight;
+pub use admission::Refused;
 pub use key::{Key, Scope};
