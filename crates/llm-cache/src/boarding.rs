@@ -1,0 +1,123 @@
+//! Making one call for all who ask the same.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, OnceLock},
+};
+
+use futures_util::FutureExt;
+use llm_core::{CacheStatus, Commit, Error, Head, LlmRequest, LlmResponse, Striped};
+use tower::{Service, ServiceExt};
+
+use crate::{
+    counts::Happened,
+    failures,
+    flight::{Boarded, Flight, Flights, Reader, Upstream, Whole},
+    plan::Flying,
+    recorder::{Asked, Recorder},
+    shared::Shared,
+};
+
+/// How a call has begun to be answered.
+#[derive(Debug)]
+pub(crate) enum Arrived<T> {
+    /// By what was kept in between.
+    Found(T),
+    /// In one piece.
+    Whole { head: Head, whole: Arc<Whole>, has_joined: bool },
+    /// By a stream that has begun.
+    Stream { head: Head, reader: Reader },
+}
+
+/// Makes the call, or joins whoever makes it, and waits for its first content.
+///
+/// Who joined a call that failed may make it for themselves, once: what it failed for may be its caller's. They meet again,
+/// so that one of them calls for all.
+pub(crate) async fn fly_together<S, T>(
+    shared: &Striped<Shared>,
+    inner: S,
+    request: &LlmRequest,
+    flying: &Flying,
+    asked: &Asked,
+    find: impl Fn() -> Option<T>,
+) -> Result<Arrived<T>, Error>
+where
+    S: Service<LlmRequest, Response = LlmResponse, Future: Send + 'static> + Clone + Send + 'static,
+    S::Error: Into<Error> + Send + 'static,
+{
+    let mut is_second_try = false;
+    loop {
+        let mut reader = match board(shared, &inner, request, flying, asked, &find) {
+            Boarded::Found(found) => return Ok(Arrived::Found(found)),
+            Boarded::Joined(reader) | Boarded::Started(reader) => reader,
+        };
+        let has_joined = reader.has_joined();
+        let error = match poll_fn(|cx| reader.poll_beginning(cx)).await {
+            Ok((head, Some(whole))) => {
+                return Ok(Arrived::Whole { head: told(&head, has_joined), whole, has_joined });
+            }
+            Ok((head, None)) => return Ok(Arrived::Stream { head: told(&head, has_joined), reader }),
+            Err(error) => error,
+        };
+        let is_settled = flying.has_last_resort && failures::serves_stale(error.kind());
+        if is_second_try || is_settled || !has_joined || !failures::may_fare_better(error.kind()) {
+            return Err(error);
+        }
+        is_second_try = true;
+    }
+}
+
+/// Joins the call of this key, or starts it. `find` looks for what was kept since somebody last looked.
+pub(crate) fn board<S, T>(
+    shared: &Striped<Shared>,
+    inner: &S,
+    request: &LlmRequest,
+    flying: &Flying,
+    asked: &Asked,
+    find: impl FnOnce() -> Option<T>,
+) -> Boarded<Reader, T>
+where
+    S: Service<LlmRequest, Response = LlmResponse, Future: Send + 'static> + Clone + Send + 'static,
+    S::Error: Into<Error> + Send + 'static,
+{
+    let deadline = request.context().deadline();
+    // Both are made outside of any lock, since the inner service is somebody else's.
+    let (inner, mut request) = (inner.clone(), request.clone());
+    let start = |flights: Option<Arc<Flights>>| {
+        let usage = Arc::new(OnceLock::new());
+        let recorder = Recorder::new(shared.clone(), &request, asked.clone(), flying.ttl, Arc::clone(&usage));
+        request.context_mut().outlive_caller();
+        let call = Commit::new(inner, shared.settings.hold_back).oneshot(request).boxed();
+        let limit = shared.settings.entry_limit.get();
+        Flight::new(flying.key, flights, limit, Box::new(Upstream::new(call, usage)), Box::new(recorder))
+    };
+    if flying.is_alone {
+        shared.counts.note(Happened::Miss);
+        return Boarded::Started(Reader::new(Arc::new(start(None)), false, deadline));
+    }
+    let flights = &shared.flights;
+    match flights.board(flying.key, find, || start(Some(Arc::clone(flights)))) {
+        Boarded::Found(found) => Boarded::Found(found),
+        Boarded::Joined(flight) => {
+            shared.counts.note(Happened::Joined);
+            Boarded::Joined(Reader::new(flight, true, deadline))
+        }
+        Boarded::Started(flight) => {
+            shared.counts.note(Happened::Miss);
+            Boarded::Started(Reader::new(flight, false, deadline))
+        }
+    }
+}
+
+/// The head of an answer, for one of those who wait for it.
+fn told(head: &Head, has_joined: bool) -> Head {
+    let cache = match head.cache {
+        _ if has_joined => CacheStatus::Joined,
+        CacheStatus::None => CacheStatus::Miss,
+        // Another cache below answered, which is what the caller wants to know.
+        below @ (CacheStatus::Miss | CacheStatus::Hit { .. } | CacheStatus::Joined | CacheStatus::Stale { .. }) => {
+            below
+        }
+    };
+    Head { cache, ..head.clone() }
+}

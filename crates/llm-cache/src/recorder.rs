@@ -1,0 +1,154 @@
+//! What is done with an answer once it is complete.
+
+use std::{
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use llm_core::{Head, LlmRequest, Output, Stage, Striped, Usage};
+
+use crate::{
+    Entry, Key, Refused, admission,
+    counts::Happened,
+    entry::{About, Kept},
+    failures,
+    flight::{Ending, Log, Settle},
+    recording::Recording,
+    shared::Shared,
+};
+
+/// Stores what came of one call.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    shared: Striped<Shared>,
+    about: About,
+    asked: Asked,
+    ttl: Duration,
+    usage: Arc<OnceLock<Usage>>,
+    invalidations: u64,
+}
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// One question.
+    Chat(Key),
+    /// A vector for each of these, which are so long.
+    Vectors(Vec<(Key, usize)>),
+}
+
+impl Recorder {
+    /// Keeps the answer to `request` for `ttl`. What it used is in `usage` at its end.
+    pub(crate) fn new(
+        shared: Striped<Shared>,
+        request: &LlmRequest,
+        asked: Asked,
+        ttl: Duration,
+        usage: Arc<OnceLock<Usage>>,
+    ) -> Self {
+        let invalidations = shared.invalidations.load(Relaxed);
+        Self { about: About::new(request), shared, asked, ttl, usage, invalidations }
+    }
+
+    fn store(&self, head: &Head, kept: Kept) {
+        let usage = self.usage.get().copied().unwrap_or_default();
+        match (&self.asked, kept) {
+            (Asked::Chat(key), kept) => self.put(*key, head, kept, &usage),
+            (Asked::Vectors(inputs), Kept::Whole(whole)) => {
+                let Output::Embed(embed) = &whole.output else { return };
+                for (((key, _), tokens), vector) in inputs.iter().zip(shares(inputs, usage.input)).zip(&embed.vectors) {
+                    let kept = Kept::Vector(vector.clone(), tokens);
+                    self.put(*key, head, kept, &Usage { input: tokens, ..Usage::default() });
+                }
+            }
+            (Asked::Vectors(_), _) => {}
+        }
+    }
+
+    fn put(&self, key: Key, head: &Head, kept: Kept, usage: &Usage) {
+        let shared = &self.shared;
+        let cost = if usage.is_zero() { None } else { shared.cost(head, &self.about.model, usage) };
+        let entry = Entry::new(head.clone(), kept, self.about.clone(), cost, self.ttl);
+        if entry.bytes() > shared.settings.entry_limit.get() {
+            return shared.counts.refuse(Refused::TooLarge);
+        }
+        if shared.invalidations.load(Relaxed) != self.invalidations {
+            return shared.counts.refuse(Refused::Invalidated);
+        }
+        shared.store.put(key, Arc::new(entry));
+        shared.counts.note(Happened::Stored);
+    }
+
+    fn keep_failure(mut self, error: &llm_core::Error) {
+        let kept = self.shared.settings.failures_for.zip(failures::to_keep(error));
+        match (kept, &self.asked) {
+            (Some((ttl, failure)), Asked::Chat(key)) if error.stage() == Stage::BeforeContent => {
+                let key = *key;
+                self.ttl = ttl;
+                self.put(key, &Head::default(), Kept::Failure(failure), &Usage::default());
+            }
+            _ => self.shared.counts.refuse(Refused::Failed),
+        }
+    }
+}
+
+impl Settle for Recorder {
+    fn keep(&self, log: &Log) -> Result<Kept, Refused> {
+        admission::of_head(log.head.as_deref().ok_or(Refused::Unfinished)?)?;
+        if let Some(whole) = &log.whole {
+            admission::of_output(&whole.output)?;
+            if let (Asked::Vectors(inputs), Output::Embed(embed)) = (&self.asked, &whole.output)
+                && embed.vectors.len() != inputs.len()
+            {
+                return Err(Refused::Unfinished);
+            }
+            return Ok(Kept::Whole(Arc::clone(whole)));
+        }
+        let frames = log.all_frames().ok_or(Refused::TooLarge)?;
+        admission::of_frames(frames)?;
+        Recording::new(frames).map(|recording| Kept::Stream(Arc::new(recording))).ok_or(Refused::TooLarge)
+    }
+
+    fn settle(self: Box<Self>, head: Option<Arc<Head>>, ending: Ending, joined: u64) {
+        if let (Some(head), Some(usage)) = (&head, self.usage.get())
+            && joined > 0
+            && let Some(cost) = self.shared.cost(head, &self.about.model, usage)
+        {
+            (0..joined).for_each(|_| self.shared.counts.save(cost));
+        }
+        match (ending, head) {
+            (Ending::Kept(kept), Some(head)) => self.store(&head, kept),
+            (Ending::Kept(_), None) => self.shared.counts.refuse(Refused::Unfinished),
+            (Ending::Refused(reason), _) => self.shared.counts.refuse(reason),
+            (Ending::Failed(error), _) => self.keep_failure(&error),
+        }
+    }
+}
+
+/// The tokens of a batch, by the lengths of its inputs. Together they are all of them.
+fn shares(inputs: &[(Key, usize)], tokens: u64) -> Vec<u64> {
+    let total: u128 = inputs.iter().map(|(_, length)| *length as u128).sum();
+    let (mut length, mut given) = (0_u128, 0);
+    let share = |own: &(Key, usize)| {
+        length += own.1 as u128;
+        let until = u64::try_from(u128::from(tokens) * length / total.max(1)).unwrap_or(tokens);
+        let share = until - given;
+        given = until;
+        share
+    };
+    inputs.iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_a_batch_are_all_of_its_tokens() {
+        let inputs =
+            |lengths: &[usize]| lengths.iter().map(|length| (Key::from_bytes([0; 32]), *length)).collect::<Vec<_>>();
+        assert_eq!(shares(&inputs(&[10, 10, 20]), 100), [25, 25, 50]);
+        assert_eq!(shares(&inputs(&[1, 1, 1]), 10).iter().sum::<u64>(), 10);
+        assert_eq!(shares(&inputs(&[0, 0]), 10), [0, 0]);
+    }
+}

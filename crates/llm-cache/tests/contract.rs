@@ -1,0 +1,81 @@
+//! The cache keeps the laws of all layers: with calls that pass it by, and with calls that it keeps and shares.
+
+use llm_cache::{CacheConfig, CacheHandle, CacheLayer, MemoryStore, Refused, Scope, Selection};
+use llm_core::{CacheDirective, LlmRequest};
+use llm_test::{Answer, Frames, Subject};
+
+fn refused(text: &'static str) -> impl Fn() -> Result<CacheLayer, String> {
+    move || {
+        let config: CacheConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+        CacheLayer::try_from(config).map_err(|error| error.to_string())
+    }
+}
+
+fn question(number: u64) -> LlmRequest {
+    LlmRequest::chat("probe").user(format!("Question {number}: why is it so?")).temperature(0.0).build()
+}
+
+fn calls(handle: &CacheHandle) -> u64 {
+    let counts = handle.counts();
+    counts.misses + Refused::ALL.iter().map(|reason| handle.refused(*reason)).sum::<u64>()
+}
+
+mod passed_by {
+    use super::*;
+
+    fn subject() -> Subject {
+        let layer = CacheLayer::new();
+        let handle = layer.handle();
+        Subject::new("Cache, passed by", layer)
+            .always_ready()
+            .counts(Answer::stream(Frames::new().hang()), move || calls(&handle))
+            .quiet("it has notices of what stands in for a failure, and keeps nothing here that could")
+    }
+
+    llm_test::contract!(subject);
+}
+
+mod shared {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    /// Small enough that most of what comes in pushes something out.
+    const CAPACITY: NonZeroU64 = NonZeroU64::new(40_000).expect("it is not zero");
+    /// No entry takes up less.
+    const LEAST: usize = 640;
+
+    fn subject() -> Subject {
+        let layer = CacheLayer::new().capacity(CAPACITY);
+        let handle = layer.handle();
+        let (counted, held, sized) = (handle.clone(), handle.clone(), handle.clone());
+        let sent_on = |request: &mut LlmRequest| {
+            let directive = CacheDirective { only_if_cached: true, ..CacheDirective::default() };
+            request.context_mut().set_cache(directive);
+        };
+        let _ = sent_on;
+        Subject::new("Cache", layer)
+            .always_ready()
+            .holds_back()
+            .asking(question)
+            .holds("calls under way", move || held.under_way() as u64)
+            .counts(Answer::stream(Frames::new().start().text("a").hang()), move || calls(&counted))
+            .keyed(CAPACITY.get() as usize / LEAST, question, move || sized.size().entries as usize)
+            .quiet("it has notices of what stands in for a failure, and no call of the laws is made when that is there")
+            .refuses("no room", refused("capacity = 0"))
+            .refuses("no room for an answer", refused("entry_limit = 0"))
+            .refuses("answers larger than the room", refused("capacity = 10\nentry_limit = 11"))
+            .refuses("an empty list", refused("irrelevant_fields = []"))
+            .refuses("failures that are kept for no time", refused("keep_failures = '0s'"))
+            .refuses("a pace of nothing", refused("replay = '0s'"))
+            .refuses("an unknown scope", refused("scope = 'world'"))
+            .refuses("an unknown field", refused("size = 1"))
+            .shows("its handle", handle)
+            .shows("its store", MemoryStore::new(CAPACITY))
+            .shows("its configuration", CacheConfig::default())
+            .shows("a scope", Scope::Tenant)
+            .shows("a selection", Selection::All)
+    }
+
+    llm_test::contract!(subject);
+}
