@@ -49,11 +49,6 @@ mod shared {
         let layer = CacheLayer::new().capacity(CAPACITY);
         let handle = layer.handle();
         let (counted, held, sized) = (handle.clone(), handle.clone(), handle.clone());
-        let sent_on = |request: &mut LlmRequest| {
-            let directive = CacheDirective { only_if_cached: true, ..CacheDirective::default() };
-            request.context_mut().set_cache(directive);
-        };
-        let _ = sent_on;
         Subject::new("Cache", layer)
             .always_ready()
             .holds_back()
@@ -78,4 +73,34 @@ mod shared {
     }
 
     llm_test::contract!(subject);
+}
+
+mod only_what_is_kept {
+    use llm_test::Law;
+
+    use super::*;
+
+    /// Requests that are answered by what is kept or not at all, of which nothing is.
+    fn subject() -> Subject {
+        let ask = |number| {
+            let mut request = question(number);
+            let directive = CacheDirective { only_if_cached: true, ..CacheDirective::default() };
+            request.context_mut().set_cache(directive);
+            request
+        };
+        Subject::new("Cache, kept answers only", CacheLayer::new())
+            .always_ready()
+            .asking(ask)
+            .rejecting(CacheLayer::new)
+    }
+
+    #[test]
+    fn rejects_while_inner_is_never_ready() {
+        assert_eq!(Law::named("rejects_while_inner_is_never_ready").hold(subject), llm_test::Ruling::Kept);
+    }
+
+    #[test]
+    fn rejection_is_not_a_readiness_error() {
+        assert_eq!(Law::named("rejection_is_not_a_readiness_error").hold(subject), llm_test::Ruling::Kept);
+    }
 }

@@ -1,0 +1,10 @@
+//! Stories of answers that are kept, and of calls that are shared, on paused time.
+
+mod directives;
+mod embeddings;
+mod flights;
+mod operators;
+mod replay;
+mod stage;
+mod stale;
+mod storing;
