@@ -9,7 +9,7 @@ use crate::{Selection, flight::Whole, recording::Recording, weight};
 
 /// What an entry takes up besides what it says: its fields, its key, its reference counts, and what
 /// [`MemoryStore`](crate::MemoryStore) keeps of it.
-pub(crate) const PER_ENTRY: usize = 640;
+pub(crate) const PER_ENTRY: usize = 512;
 
 /// An answer that is kept, with when and of whom it was asked. Shared, and never changed.
 #[derive(Debug)]

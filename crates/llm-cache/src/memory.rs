@@ -10,7 +10,7 @@ use crate::{Entry, Key, Selection, Store, StoreSize};
 /// that nobody asks for again new ones are let go first.
 ///
 /// # Memory
-/// Entries weigh what they take up, 640 bytes each besides what they say included, and together no more than the capacity,
+/// Entries weigh what they take up, 512 bytes each besides what they say included, and together no more than the capacity,
 /// except for the moment in which one comes in and others have not gone yet. A test holds the real figure within a tenth.
 ///
 /// # Clone

@@ -43,7 +43,7 @@ mod shared {
     /// Small enough that most of what comes in pushes something out.
     const CAPACITY: NonZeroU64 = NonZeroU64::new(40_000).expect("it is not zero");
     /// No entry takes up less.
-    const LEAST: usize = 640;
+    const LEAST: usize = 512;
 
     fn subject() -> Subject {
         let layer = CacheLayer::new().capacity(CAPACITY);
