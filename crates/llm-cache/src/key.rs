@@ -49,7 +49,7 @@ pub enum Scope {
     Tenant,
     /// One user of one tenant: nobody but whoever asked before.
     User,
-    /// All callers. For a house whose callers may all see each other's answers.
+    /// All callers. For a house whose callers may all see each other's answers, though tenants share nothing else.
     Everyone,
 }
 

@@ -117,7 +117,7 @@ fn rounds_leave_nothing() {
     }));
     let mut round = |number: usize| {
         let mut request = ask(number, true);
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             request.set_model("broken");
         }
         let mut readers: Vec<_> = (0..4).map(|_| call(&mut service, request.clone()).body).collect();
@@ -126,7 +126,7 @@ fn rounds_leave_nothing() {
         }
         drop(readers.remove(number % 4));
         let read = readers.pop().map(|reader| reader.collect().now_or_never().expect("it does not wait"));
-        assert_eq!(read.expect("there are four").is_ok(), number % 3 != 0);
+        assert_eq!(read.expect("there are four").is_ok(), !number.is_multiple_of(3));
     };
     // Until what the store lets go late is as much as it ever will be.
     (0..1_000).for_each(&mut round);
