@@ -13,7 +13,7 @@ use llm_core::{
     Payload, Usage, Vector,
 };
 use tokio::time::advance;
-use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use crate::stage::{HOUR, with};
 
@@ -30,6 +30,7 @@ struct Stage {
 enum Mode {
     Right,
     TooFew,
+    TooMany,
     Down,
     Slow,
 }
@@ -55,8 +56,10 @@ impl Stage {
             noted.lock().unwrap().push(texts.clone());
             let mut vectors: Vec<_> = texts.iter().map(|text| vector(text)).collect();
             let mode = *how.lock().unwrap();
-            if mode == Mode::TooFew {
-                vectors.pop();
+            match mode {
+                Mode::TooFew => _ = vectors.pop(),
+                Mode::TooMany => vectors.push(vector("more")),
+                Mode::Right | Mode::Down | Mode::Slow => {}
             }
             let usage = Some(Usage::reported(10 * vectors.len() as u64, 0));
             let output = Output::Embed(EmbedOutput { vectors, usage, ..EmbedOutput::default() });
@@ -66,7 +69,7 @@ impl Stage {
                 }
                 match mode {
                     Mode::Down => Err(Error::new(ErrorKind::Server, "down")),
-                    Mode::Right | Mode::TooFew | Mode::Slow => Ok(LlmResponse::from(output)),
+                    Mode::Right | Mode::TooFew | Mode::TooMany | Mode::Slow => Ok(LlmResponse::from(output)),
                 }
             }
         };
@@ -148,16 +151,28 @@ async fn equal_batches_at_once_are_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn vectors_that_were_kept_between_the_call_and_its_first_poll_are_found() {
+    let stage = Stage::new();
+    let late = stage.service.clone().call(batch(&["a", "bb"]));
+    stage.embed(&["bb"]).await;
+    stage.embed(&["a"]).await;
+    assert_eq!(late.await.unwrap().head.cache, CacheStatus::Hit { age: Duration::ZERO });
+    assert_eq!(stage.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn vectors_of_another_number_are_not_kept_and_not_mixed_with_others() {
     let stage = Stage::new();
     stage.embed(&["a"]).await;
-    stage.set(Mode::TooFew);
-    let error = stage.call(batch(&["a", "bb", "ccc"])).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Undecodable);
+    for mode in [Mode::TooMany, Mode::TooFew] {
+        stage.set(mode);
+        let error = stage.call(batch(&["a", "bb", "ccc"])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Undecodable);
+    }
     let response = stage.call(batch(&["dddd", "eeeee"])).await.unwrap();
     let Output::Embed(output) = response.body.collect().await.unwrap() else { unreachable!() };
     assert_eq!(output.vectors.len(), 1, "what was asked for as it is comes as it is");
-    assert_eq!((stage.handle.refused(Refused::Unfinished), stage.handle.counts().stored), (2, 1));
+    assert_eq!((stage.handle.refused(Refused::Unfinished), stage.handle.counts().stored), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]

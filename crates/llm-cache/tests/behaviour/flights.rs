@@ -1,6 +1,6 @@
 //! Calls that are made once for all who ask the same.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -8,10 +8,12 @@ use futures_util::{
 };
 use llm_cache::{CacheLayer, Refused};
 use llm_core::{
-    AttemptEnd, Body, CacheDirective, CacheStatus, Error, ErrorKind, Frame, LlmRequest, Stage as ErrorStage,
+    AttemptEnd, Body, CacheDirective, CacheStatus, ChatOutput, Choice, Error, ErrorKind, FinishReason, Frame,
+    LlmRequest, NanoUsd, Part, Stage as ErrorStage, Usage, catalog::Catalog,
 };
 use llm_test::{Answer, Frames, Gate, Probe};
 use tokio::time::{Instant, sleep};
+use tower::Service;
 
 use crate::stage::{SECOND, Stage, is_hit, of_tenant, question, streamed, with};
 
@@ -276,6 +278,33 @@ async fn tenants_do_not_join_each_other() {
     let (one, other) = tokio::join!(ask("acme"), ask("globex"));
     assert_eq!((one.unwrap().0, other.unwrap().0), (CacheStatus::Miss, CacheStatus::Miss));
     assert_eq!(stage.log.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_join_save_a_call_each() {
+    let prices = "[[models]]\nname = 'gpt-4o'\ninput = 2.0\noutput = 10.0";
+    let layer = CacheLayer::new().catalog(Arc::new(Catalog::from_toml(prices).unwrap()));
+    let output = |reason| {
+        let choice = Choice { parts: vec![Part::text(TEXT)], finish: Some(reason), ..Choice::default() };
+        ChatOutput { choices: vec![choice], usage: Some(Usage::reported(10, 5)), ..ChatOutput::default() }
+    };
+    // Also if the answer is not kept.
+    let answer = Answer::whole(output(FinishReason::Length)).after(SECOND);
+    let stage = Stage::new(layer, Probe::answering(answer));
+    join_all((0..4).map(|_| stage.ask(question()))).await;
+    assert_eq!(stage.handle.counts().saved, NanoUsd(3 * (10 * 2_000 + 5 * 10_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_between_the_call_and_its_first_poll_is_found() {
+    let stage = Stage::answering([Answer::text("first"), Answer::text("second")]);
+    let mut service = stage.service.clone();
+    let late = service.call(question());
+    stage.ask(question()).await.unwrap();
+    let response = late.await.unwrap();
+    assert!(is_hit(response.head.cache));
+    assert_eq!((rest(response.body).await.unwrap().as_str(), stage.log.calls()), ("first", 1));
+    assert_eq!(stage.handle.counts().hits, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use llm_cache::{CacheLayer, Replay};
 use llm_core::{
-    ChatOutput, Choice, Dialect, Event, FinishReason, Frame, LlmRequest, Output, Part, PartContent, Reasoning,
+    ChatOutput, Choice, Dialect, Event, FinishReason, Frame, Head, LlmRequest, Output, Part, PartContent, Reasoning,
     ReasoningDelta, ToolCall, ToolCallDelta, Usage,
 };
 use llm_test::{Answer, Frames, Probe};
@@ -98,6 +98,46 @@ async fn a_whole_answer_keeps_its_bytes() {
         assert_eq!(body.wire().map(|wire| (wire.dialect, wire.bytes.clone())), Some((Dialect::OpenAi, bytes.clone())));
     }
     assert_eq!(stage.log.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_answer_does_not_hold_on_to_the_buffer_it_came_in() {
+    let buffer = Bytes::from(vec![b' '; 100_000]);
+    let answer = Answer::whole(Output::text("Blue.")).with_wire(Dialect::OpenAi, buffer.slice(..10));
+    let stage = Stage::answering([answer]);
+    stage.ask(question()).await.unwrap();
+    assert_eq!(stage.handle.size().entries, 1);
+    assert!(buffer.try_into_mut().is_ok(), "somebody holds it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_reported_is_estimated_of_a_kept_answer_as_of_any() {
+    let stage = Stage::answering([Answer::whole(Output::text("Blue light is scattered more."))]);
+    let mut used = Vec::new();
+    for _ in 0..3 {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let response = stage.call(question()).await.unwrap();
+        response.body.on_end(move |outcome| sender.send(outcome.progress().usage()).unwrap());
+        used.push(receiver.await.unwrap());
+    }
+    assert!(used[0].input > 0 && used[0].output > 0 && used.iter().all(|usage| *usage == used[0]));
+    assert_eq!(stage.log.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_answer_brings_no_news_of_an_exchange_that_is_over() {
+    let head = Head {
+        id: Some("chatcmpl-1".into()),
+        rate_limits: Some(Box::default()),
+        request_id: Some("req_1".into()),
+        ..Head::default()
+    };
+    let stage = Stage::answering([Answer::text("Blue.").head(head)]);
+    let live = stage.call(question()).await.unwrap().head;
+    assert!(live.rate_limits.is_some() && live.request_id.is_some());
+    let kept = stage.call(question()).await.unwrap().head;
+    assert_eq!(kept.id, live.id);
+    assert!(kept.rate_limits.is_none() && kept.request_id.is_none());
 }
 
 #[tokio::test(start_paused = true)]
