@@ -48,7 +48,7 @@ pub(crate) struct About {
 impl About {
     pub(crate) fn new(request: &LlmRequest) -> Self {
         let context = request.context();
-        let Caller { tenant, user: _, workflow: _, job: _ } = context.caller();
+        let Caller { tenant, user: _, key: _, workflow: _, job: _ } = context.caller();
         Self { model: request.model().into(), tenant: tenant.clone(), tags: context.tags().into() }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use llm_core::{EmbedInput, LlmRequest, Payload};
+use llm_core::{Caller, EmbedInput, LlmRequest, Payload};
 use serde::Deserialize;
 
 use crate::{meaning::Meaning, tokens::Tokens};
@@ -103,10 +103,11 @@ impl Keys {
         let mut tokens = Tokens::default();
         tokens.text(VERSION);
         let context = request.context();
-        let caller = context.caller();
+        // With which key, and in which job, somebody asks makes no difference to the answer.
+        let Caller { tenant, user, key: _, workflow, job: _ } = context.caller();
         let (tenant, user) = match self.scope {
-            Scope::Tenant => (caller.tenant.as_deref(), None),
-            Scope::User => (caller.tenant.as_deref(), caller.user.as_deref()),
+            Scope::Tenant => (tenant.as_deref(), None),
+            Scope::User => (tenant.as_deref(), user.as_deref()),
             Scope::Everyone => (None, None),
         };
         tokens.option(tenant, Tokens::text);
@@ -121,7 +122,7 @@ impl Keys {
         // Routes go by what follows, and answers of two models are two answers.
         tokens.tag(u8::from(context.sensitivity().is_sensitive()));
         tokens.option(context.intent(), Tokens::text);
-        tokens.option(caller.workflow.as_deref(), Tokens::text);
+        tokens.option(workflow.as_deref(), Tokens::text);
         sorted(&mut tokens, context.tags().iter().map(|tag| &**tag));
         tokens.option(context.allowed_models(), |tokens, allowed| sorted(tokens, allowed.names()));
         tokens

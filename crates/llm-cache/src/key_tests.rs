@@ -164,10 +164,11 @@ fn embed_fields(embed: &mut Embed) -> Vec<Change<'_>> {
 }
 
 fn caller_fields(caller: &mut Caller) -> Vec<Change<'_>> {
-    let Caller { tenant, user, workflow, job } = caller;
+    let Caller { tenant, user, key, workflow, job } = caller;
     vec![
         change("caller.tenant", Differ, || *tenant = Some("globex".into())),
         change("caller.user", Share, || *user = Some("ada".into())),
+        change("caller.key", Share, || *key = Some("second".into())),
         change("caller.workflow", Differ, || *workflow = Some("support".into())),
         change("caller.job", Share, || *job = Some("night".into())),
     ]
