@@ -1,6 +1,6 @@
 //! What makes two requests the same question.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use llm_core::{Caller, EmbedInput, LlmRequest, Payload};
 use serde::Deserialize;
@@ -59,6 +59,20 @@ pub(crate) struct Keys {
     pub(crate) scope: Scope,
     /// Fields that are declared to make no difference, besides [`IRRELEVANT`](crate::meaning::IRRELEVANT).
     pub(crate) irrelevant: Box<[Box<str>]>,
+    /// What is known of requests elsewhere that can change the answer.
+    pub(crate) vary: Vary,
+}
+
+/// Says texts that tell requests apart.
+pub(crate) type Says = dyn Fn(&LlmRequest, &mut dyn FnMut(&str)) + Send + Sync;
+
+#[derive(Clone, Default)]
+pub(crate) struct Vary(pub(crate) Option<Arc<Says>>);
+
+impl fmt::Debug for Vary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Vary(set)" } else { "Vary" })
+    }
 }
 
 impl Keys {
@@ -125,6 +139,10 @@ impl Keys {
         tokens.option(workflow.as_deref(), Tokens::text);
         sorted(&mut tokens, context.tags().iter().map(|tag| &**tag));
         tokens.option(context.allowed_models(), |tokens, allowed| sorted(tokens, allowed.names()));
+        if let Some(says) = &self.vary.0 {
+            says(request, &mut |text| tokens.option(Some(text), Tokens::text));
+        }
+        tokens.tag(0);
         tokens
     }
 }

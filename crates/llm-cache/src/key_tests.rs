@@ -475,6 +475,29 @@ fn a_scope_says_who_shares() {
 }
 
 #[test]
+fn what_stands_beside_a_request_tells_it_apart_where_somebody_says_so() {
+    #[derive(Clone)]
+    struct Features(&'static [&'static str]);
+    let says: Arc<Says> = Arc::new(|request: &LlmRequest, say: &mut dyn FnMut(&str)| {
+        if let Some(Features(names)) = request.extensions().get() {
+            names.iter().for_each(|name| say(name));
+        }
+    });
+    let keys = Keys { vary: Vary(Some(says)), ..Keys::default() };
+    let with = |names| {
+        let mut request = ask(base());
+        request.extensions_mut().insert(Features(names));
+        request
+    };
+    let all = [keys.of(&ask(base())), keys.of(&with(&["a"])), keys.of(&with(&["a", "b"])), keys.of(&with(&["ab"]))];
+    for (at, one) in all.iter().enumerate() {
+        assert!(!all[..at].contains(one), "{at}");
+    }
+    assert_eq!(keys.of(&with(&[])), all[0]);
+    assert_eq!(key(&with(&["a"])), key(&ask(base())), "and nowhere else");
+}
+
+#[test]
 fn embeddings_are_told_apart_by_what_matters_as_a_whole_and_by_item() {
     let ask = |embed| LlmRequest::new("e", Payload::Embed(embed));
     let text = |text: &str| EmbedInput::Text(text.into());

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use llm_core::{HoldBack, Striped, catalog::Catalog};
+use llm_core::{HoldBack, LlmRequest, Striped, catalog::Catalog};
 use tower::Layer;
 
 use crate::{
     Cache, CacheHandle, Replay, Scope, Store,
-    key::Keys,
+    key::{Keys, Vary},
     shared::{Settings, Shared},
 };
 
@@ -64,12 +64,21 @@ impl CacheLayer {
     }
 
     /// Further unknown fields of requests that make no difference to the answer, by their names at the top of the request,
-    /// such as the id of a trace. What is known to make none is left out anyway: `metadata`, `prompt_cache_key`,
-    /// `prompt_cache_retention`, `safety_identifier`, `service_tier`, `store`, `stream_options` and `user`.
+    /// such as the id of a trace. What is known to make none is left out anyway: `cache_control`, `metadata`,
+    /// `prompt_cache_key`, `prompt_cache_options`, `prompt_cache_retention`, `safety_identifier`, `service_tier`, `store`,
+    /// `stream_options` and `user`.
     pub fn irrelevant_fields(self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         let settings = self.settings();
         let irrelevant = names.into_iter().map(Into::into).collect();
         Self::of(Settings { keys: Keys { irrelevant, ..settings.keys }, ..settings })
+    }
+
+    /// What else tells two requests apart: the texts that `says` passes on, in their order. For what stands beside a request,
+    /// in its extensions, and changes its answer, such as the features that Anthropic's clients turn on by a header. Nothing
+    /// by default.
+    pub fn vary(self, says: impl Fn(&LlmRequest, &mut dyn FnMut(&str)) + Send + Sync + 'static) -> Self {
+        let settings = self.settings();
+        Self::of(Settings { keys: Keys { vary: Vary(Some(Arc::new(says))), ..settings.keys }, ..settings })
     }
 
     /// The most bytes that the layer's own store keeps, see [`MemoryStore`](crate::MemoryStore). Defaults to 64 MiB: some

@@ -69,7 +69,8 @@
 //! spelling or the dialect: the model, messages with all their parts, tools, sampling, limits, and unknown fields with their
 //! dialect. To it belong the tenant ([`Scope`]), and what routes go by: target, workflow, intent, tags, sensitivity and
 //! allowed models. Whether the answer is streamed is no part of it, nor are marks for providers' prompt caches, nor fields
-//! that are [known or declared](CacheLayer::irrelevant_fields) to make no difference.
+//! that are [known or declared](CacheLayer::irrelevant_fields) to make no difference. What stands in a request's extensions
+//! is not known here: where it changes answers, as Anthropic's beta features do, [`CacheLayer::vary`] has to say so.
 //!
 //! # Clone
 //! Clones of a service, all services of one layer value, and the handles of both share what is kept and what is under way.

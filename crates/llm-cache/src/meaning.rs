@@ -15,9 +15,11 @@ use crate::{canonical, tokens::Tokens};
 
 /// Fields of a request that providers keep for their own ends: they say who asks, what is logged and how soon and how
 /// cheaply the answer comes, and change nothing in it.
-pub(crate) const IRRELEVANT: [&str; 8] = [
+pub(crate) const IRRELEVANT: [&str; 10] = [
+    "cache_control",
     "metadata",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "safety_identifier",
     "service_tier",

@@ -173,6 +173,26 @@ async fn declared_fields_make_no_difference() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_stands_beside_a_request_can_make_a_difference() {
+    let with = |beta: &'static str| {
+        let mut request = question();
+        request.extensions_mut().insert(beta);
+        request
+    };
+    let varies = CacheLayer::new().vary(|request, say| {
+        if let Some(beta) = request.extensions().get::<&'static str>() {
+            say(beta);
+        }
+    });
+    for (layer, is_shared) in [(CacheLayer::new(), true), (varies, false)] {
+        let stage = Stage::new(layer, Probe::new());
+        stage.ask(with("context-1m")).await.unwrap();
+        assert!(is_hit(stage.ask(with("context-1m")).await.unwrap().0));
+        assert_eq!(is_hit(stage.ask(with("files-api")).await.unwrap().0), is_shared);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_to_sensitive_calls_are_kept_only_in_a_local_store() {
     let capacity = std::num::NonZeroU64::new(1 << 20).unwrap();
     let sensitive = || {
