@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Again, Call, CallId, Error, Target, TargetRef, Trail};
+use crate::{Again, CacheTtl, Call, CallId, Error, Target, TargetRef, Trail};
 
 /// Who calls and why, where the call goes, and what its attempts have in common.
 ///
@@ -23,6 +23,7 @@ pub struct Context {
     sensitivity: Sensitivity,
     cache: CacheDirective,
     output_ceiling: Option<u64>,
+    prompt_cache: Option<CacheTtl>,
     is_probe: bool,
     attempt: Attempt,
 }
@@ -59,6 +60,7 @@ impl Context {
             sensitivity: Sensitivity::default(),
             cache: CacheDirective::default(),
             output_ceiling: None,
+            prompt_cache: None,
             is_probe: false,
             attempt: Attempt { number: 0, reason: Again::First, waited: Duration::ZERO },
         }
@@ -243,6 +245,17 @@ impl Context {
     /// Limits the output tokens of this attempt; of two ceilings the lower holds.
     pub fn lower_output_ceiling(&mut self, tokens: u64) {
         self.output_ceiling = Some(self.output_ceiling.map_or(tokens, |known| known.min(tokens)));
+    }
+
+    /// For how long the provider is asked to keep the beginning of the prompt, where its dialect has marks for that and the
+    /// caller has set none; not at all unless a layer says so.
+    pub fn prompt_cache(&self) -> Option<CacheTtl> {
+        self.prompt_cache
+    }
+
+    /// Asks the provider to keep the beginning of the prompt.
+    pub fn set_prompt_cache(&mut self, ttl: CacheTtl) {
+        self.prompt_cache = Some(ttl);
     }
 
     /// Whether a router sends this call to find out if an open target has recovered.
