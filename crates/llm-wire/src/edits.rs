@@ -26,7 +26,12 @@ impl<'t> Edits<'t> {
 
     /// Puts `with` in the place of a value that was read from the text.
     pub(crate) fn replace(&mut self, value: &Value<'_, '_>, with: impl Into<String>) {
-        self.edits.push((self.place(value), with.into()));
+        self.replace_at(self.place(value), with);
+    }
+
+    /// Puts `with` in the place of what stands there.
+    pub(crate) fn replace_at(&mut self, place: Range<usize>, with: impl Into<String>) {
+        self.edits.push((place, with.into()));
     }
 
     /// Puts `what` before the byte at `at`.

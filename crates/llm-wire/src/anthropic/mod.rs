@@ -3,8 +3,8 @@
 //! # Requests
 //!
 //! [`decode_messages`] and [`decode_count_tokens`] give a request that keeps the caller's bytes. As long as nobody
-//! changes its payload, [`encode_request`] sends these bytes: only the model name and the output ceiling are spliced
-//! in. A request that was built or changed, or came in another dialect, is written from its types.
+//! changes its payload, [`encode_request`] sends these bytes: only the model name, the output ceiling and, where a layer
+//! asks for them, marks for the prompt cache are spliced in. A request that was built or changed, or came in another dialect, is written from its types.
 //!
 //! Choices that a reader should know:
 //!
@@ -20,6 +20,9 @@
 //!   hexadecimal digits, in the call and in its result.
 //! - Documents given as text or as blocks, tools that run at the provider and their results, and whatever else has no
 //!   name here are kept whole as [`Other`](llm_core::Other).
+//! - Marks for the prompt cache that no caller has set
+//!   ([`Context::prompt_cache`](llm_core::Context::prompt_cache)) are four at most: behind the tools, behind the system
+//!   prompt, and behind the last two messages, so that each turn of a conversation reads what the one before wrote.
 //! - `anthropic-beta` turns features on beside the body: [`Betas`].
 //!
 //! # Answers
@@ -43,6 +46,7 @@ mod error;
 mod finish;
 mod foreign;
 mod json_extent;
+mod marks;
 mod message;
 mod message_encode;
 mod models;
@@ -72,12 +76,20 @@ use crate::EncodeOptions;
 /// `/v1/messages/count_tokens`.
 ///
 /// A request that came in this dialect and was not changed since is sent as the caller's own bytes with the `options`
-/// spliced in; every other byte is as it was.
+/// spliced in, and the marks for the prompt cache that the context asks for; every other byte is as it was.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidRequest`](llm_core::ErrorKind::InvalidRequest) when the request holds something that this
 /// dialect cannot say and that would change the answer, such as a request for embeddings; the message names the place.
 pub fn encode_request(request: &LlmRequest, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
+    let body = encode_unmarked(request, options)?;
+    match (request.context().prompt_cache(), request.payload()) {
+        (Some(ttl), Payload::Chat(_)) => marks::mark(body, ttl),
+        (Some(_), Payload::CountTokens(_) | Payload::Embed(_)) | (None, _) => Ok(body),
+    }
+}
+
+fn encode_unmarked(request: &LlmRequest, options: &EncodeOptions<'_>) -> Result<Bytes, Error> {
     if let Some(wire) = request.wire().filter(|wire| wire.dialect == Dialect::Anthropic)
         && let Some(spliced) = splice::splice(&wire.bytes, options)?
     {
