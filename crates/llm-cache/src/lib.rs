@@ -107,6 +107,7 @@ mod layer;
 mod meaning;
 mod memory;
 mod plan;
+pub mod prompt;
 mod recorder;
 mod recording;
 mod renewal;
