@@ -41,6 +41,11 @@ impl Quote {
         Some(Self { facts, input, ceiling, answers, writes_for_an_hour })
     }
 
+    /// The same where a layer asks the provider to keep a prompt that its caller has not marked.
+    pub(crate) fn kept_for(self, ttl: Option<CacheTtl>) -> Self {
+        Self { writes_for_an_hour: self.writes_for_an_hour || ttl == Some(CacheTtl::OneHour), ..self }
+    }
+
     pub(crate) fn price(&self) -> &Price {
         self.facts.price.as_ref().expect("a quote is made of a model with a price")
     }
@@ -174,6 +179,13 @@ mod tests {
         assert_eq!(with(file(Source::Url("x".into()))).worst(), NanoUsd(8_100 * 5_000 + 50 * 15_000));
         let audio = Audio { data: "A".repeat(3_200), format: "mp3".into() };
         assert_eq!(with(PartContent::Audio(audio)).input.bound, 200);
+    }
+
+    #[test]
+    fn a_prompt_that_a_layer_asks_to_be_kept_for_an_hour_may_cost_as_much_as_one_that_is_marked() {
+        let (five, hour) = (Some(CacheTtl::FiveMinutes), Some(CacheTtl::OneHour));
+        assert_eq!(quote(|_| {}).kept_for(hour).with_output(0), NanoUsd(100 * 4_000));
+        assert_eq!(quote(|_| {}).kept_for(five).with_output(0), quote(|_| {}).with_output(0));
     }
 
     #[test]

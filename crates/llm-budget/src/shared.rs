@@ -138,7 +138,8 @@ impl Shared {
         let figures = self.models.of(names.provider, facts, request.context().intent());
         let ceiling = self.ceiling(request, facts.max_output);
         let quote = Quote::new(Arc::clone(facts), request.payload(), figures.corrected(raw), ceiling.tokens);
-        let mut quote = quote.expect("its price was looked for above");
+        let quote = quote.expect("its price was looked for above");
+        let mut quote = quote.kept_for(request.context().prompt_cache());
         if ceiling.is_assumed {
             request.context_mut().lower_output_ceiling(ceiling.tokens);
         }

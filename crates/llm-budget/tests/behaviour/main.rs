@@ -176,18 +176,21 @@ async fn cached_tokens_cost_what_the_provider_charges_for_them() {
 #[tokio::test(start_paused = true)]
 async fn a_prompt_is_set_aside_at_the_price_of_writing_it_to_a_cache_be_it_asked_for_or_not() {
     let stage = Stage::new([per_tenant(mills(2_000))]);
-    let held = |cache| {
+    let held = |cache, asked: Option<CacheTtl>| {
         let mut request = ask_for("cached", "acme", 100);
         if let Payload::Chat(chat) = request.payload_mut() {
             chat.messages[0].parts = vec![Part { cache, ..Part::text("why ".repeat(1_000)) }];
         }
+        asked.into_iter().for_each(|ttl| request.context_mut().set_prompt_cache(ttl));
         let gate = Gate::new();
         let mut call = Box::pin(stage.send(request, answer(1).gate(&gate)));
         assert!(call.as_mut().now_or_never().is_none());
         stage.reserved().0 - 100 * TOKEN
     };
-    let (fresh, marked) = (held(None), held(Some(CacheTtl::FiveMinutes)));
-    assert_eq!((marked, fresh % 12_500), (fresh, 0));
+    let (five, hour) = (Some(CacheTtl::FiveMinutes), Some(CacheTtl::OneHour));
+    let (fresh, marked, asked) = (held(None, None), held(five, None), held(None, five));
+    assert_eq!((marked, asked, fresh % 12_500), (fresh, fresh, 0));
+    assert_eq!(held(None, hour), held(hour, None), "whoever asks for it");
 }
 
 #[tokio::test(start_paused = true)]
