@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use llm_breaker::BreakerLayer;
 use llm_budget::limit::LimitRule;
 use llm_budget::{BudgetLayer, Cap, CapRule, LimitLayer, Per, Window};
-use llm_cache::{CacheLayer, Refused};
+use llm_cache::{CacheLayer, Refused, prompt::PromptCacheLayer};
 use llm_core::{
     BoxLlmService, CacheStatus, Caller, ChatOutput, Error, ErrorKind, Json, LlmRequest, LlmResponse, NanoUsd, Output,
     Part, PartContent, Served, Target, Tool, catalog::Catalog,
@@ -180,4 +180,31 @@ async fn a_substitutes_answer_is_not_kept() {
     let first = Served::FirstChoice;
     assert_eq!(served, [(Served::Substitute, false), (first, false), (first, true)]);
     assert_eq!(handle.refused(Refused::Substitute), 1);
+}
+
+/// The provider reads at its second call what it wrote at the first, of a conversation that its caller has not marked.
+#[tokio::test]
+async fn a_long_prompt_is_kept_by_the_provider_whatever_dialect_it_came_in() {
+    let sim = serve([ModelConfig::instant("m")]).await;
+    let prices = "[[models]]\nname = 'm'\ninput = 4.0\noutput = 10.0\ncache_read = 0.4\ncache_write = 5.0";
+    let layer = PromptCacheLayer::new().catalog(Arc::new(Catalog::from_toml(prices).unwrap()));
+    let handle = layer.handle();
+    let provider = provider_layer(ProviderDialect::Anthropic, &sim.base_url()).layer(Client::default());
+    let door = Door::new(layer.layer(provider), vec![]);
+    let handbook = "Every question about the sky has an answer, and most have two. ".repeat(300);
+    let mut used = Vec::new();
+    for (number, client) in
+        [ProviderDialect::Anthropic, ProviderDialect::OpenAi, ProviderDialect::Anthropic].into_iter().enumerate()
+    {
+        let client = provider_layer(client, "http://127.0.0.1/v1").layer(door.clone());
+        let chat = LlmRequest::chat("m").system(handbook.clone()).user(format!("Question {number}: why?"));
+        let response = client.oneshot(chat.max_output_tokens(50).build()).await.unwrap();
+        let usage = *response.body.collect().await.unwrap().usage().unwrap();
+        used.push((usage.cache_write > 1_024, usage.cache_read > 1_024));
+    }
+    assert_eq!(used[0], (true, false));
+    assert!(used[1..].iter().all(|(_, reads)| *reads), "{used:?}");
+    let counts = handle.counts();
+    assert_eq!(counts.asked, 3);
+    assert!(counts.saved > counts.extra && counts.read_tokens > counts.written_tokens, "{counts:?}");
 }
