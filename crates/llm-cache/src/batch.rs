@@ -97,7 +97,7 @@ where
         Ok(Arrived::Found(batch)) => Ok(batch.answer(&shared, &request)),
         Ok(Arrived::Whole { head, whole, has_joined }) => {
             let body = match is_all(&request, &rest) {
-                true => replay::full(&whole),
+                true => replay::full(whole),
                 false => Body::full(Output::Embed(batch.filled(&whole)?)),
             };
             Ok(replay::live(&rest, head, body, has_joined))

@@ -1,11 +1,7 @@
 //! Making one call for all who ask the same.
 
-use std::{
-    future::poll_fn,
-    sync::{Arc, OnceLock},
-};
+use std::{future::poll_fn, sync::Arc};
 
-use futures_util::FutureExt;
 use llm_core::{CacheStatus, Commit, Error, Head, LlmRequest, LlmResponse, Striped};
 use tower::{Service, ServiceExt};
 
@@ -54,9 +50,9 @@ where
         let has_joined = reader.has_joined();
         let error = match poll_fn(|cx| reader.poll_beginning(cx)).await {
             Ok((head, Some(whole))) => {
-                return Ok(Arrived::Whole { head: told(&head, has_joined), whole, has_joined });
+                return Ok(Arrived::Whole { head: told(head, has_joined), whole, has_joined });
             }
-            Ok((head, None)) => return Ok(Arrived::Stream { head: told(&head, has_joined), reader }),
+            Ok((head, None)) => return Ok(Arrived::Stream { head: told(head, has_joined), reader }),
             Err(error) => error,
         };
         let is_settled = flying.has_last_resort && failures::serves_stale(error.kind());
@@ -84,12 +80,11 @@ where
     // Both are made outside of any lock, since the inner service is somebody else's.
     let (inner, mut request) = (inner.clone(), request.clone());
     let start = |flights: Option<Arc<Flights>>| {
-        let usage = Arc::new(OnceLock::new());
-        let recorder = Recorder::new(shared.clone(), &request, asked.clone(), flying.ttl, Arc::clone(&usage));
         request.context_mut().outlive_caller();
-        let call = Commit::new(inner, shared.settings.hold_back).oneshot(request).boxed();
+        let recorder = Recorder::new(shared.clone(), request.clone(), asked.clone(), flying.ttl);
+        let call = Commit::new(inner, shared.settings.hold_back).oneshot(request);
         let limit = shared.settings.entry_limit.get();
-        Flight::new(flying.key, flights, limit, Box::new(Upstream::new(call, usage)), Box::new(recorder))
+        Flight::new(flying.key, flights, limit, Box::pin(Upstream::new(call, recorder)))
     };
     if flying.is_alone {
         shared.counts.note(Happened::Miss);
@@ -110,7 +105,7 @@ where
 }
 
 /// The head of an answer, for one of those who wait for it.
-fn told(head: &Head, has_joined: bool) -> Head {
+fn told(head: Head, has_joined: bool) -> Head {
     let cache = match head.cache {
         _ if has_joined => CacheStatus::Joined,
         CacheStatus::None => CacheStatus::Miss,
@@ -119,5 +114,5 @@ fn told(head: &Head, has_joined: bool) -> Head {
             below
         }
     };
-    Head { cache, ..head.clone() }
+    Head { cache, ..head }
 }

@@ -14,6 +14,7 @@ mod wakers;
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -32,10 +33,16 @@ use self::{
 };
 use crate::{Key, Refused, entry::Kept};
 
-/// Where what comes of a call comes from.
-pub(crate) trait Source: Send {
+/// A call that is made for all who wait, and what is to be done when it is over.
+pub(crate) trait Call: Send {
     /// The next step of the call. Not asked again after the last one.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step>;
+    fn poll_step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Step>;
+
+    /// What is to be kept of an answer that is complete. It is locked meanwhile.
+    fn keep(self: Pin<&mut Self>, log: &Log) -> Result<Kept, Refused>;
+
+    /// The call is over, and so many joined it. No lock is held.
+    fn settle(self: Pin<&mut Self>, head: Option<Head>, ending: Ending, joined: u64);
 }
 
 /// What comes next of a call.
@@ -51,15 +58,6 @@ pub(crate) enum Step {
     End(Result<(), Error>),
 }
 
-/// What is to be done when a call is over.
-pub(crate) trait Settle: Send {
-    /// What is to be kept of an answer that is complete. It is locked meanwhile.
-    fn keep(&self, log: &Log) -> Result<Kept, Refused>;
-
-    /// The call is over, and so many joined it. No lock is held.
-    fn settle(self: Box<Self>, head: Option<Arc<Head>>, ending: Ending, joined: u64);
-}
-
 /// How a call ended, for the store.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -68,16 +66,10 @@ pub(crate) enum Ending {
     Failed(Error),
 }
 
-/// The call of a flight.
-struct Call {
-    source: Box<dyn Source>,
-    settle: Box<dyn Settle>,
-}
-
 /// Where the call is.
 enum Slot {
     /// Here, and nobody drives it at the moment.
-    Idle(Call),
+    Idle(Pin<Box<dyn Call>>),
     /// With the reader who drives it. Others may have come meanwhile, who have to look again once it is back.
     Busy { others_came: bool },
     /// Nowhere: it is over.
@@ -99,19 +91,13 @@ pub(crate) struct Flight<L: Locks = Std> {
 }
 
 impl<L: Locks> Flight<L> {
-    pub(crate) fn new(
-        key: Key,
-        flights: Option<Arc<Flights<L>>>,
-        limit: usize,
-        source: Box<dyn Source>,
-        settle: Box<dyn Settle>,
-    ) -> Self {
+    pub(crate) fn new(key: Key, flights: Option<Arc<Flights<L>>>, limit: usize, call: Pin<Box<dyn Call>>) -> Self {
         let wakers = Arc::new(Wakers::new());
         Self {
             key,
             flights,
             log: Lock::new(Log::default()),
-            slot: Lock::new(Slot::Idle(Call { source, settle })),
+            slot: Lock::new(Slot::Idle(call)),
             waker: Waker::from(Arc::clone(&wakers)),
             wakers,
             limit,
@@ -137,7 +123,7 @@ impl<L: Locks> Flight<L> {
                 return Poll::Ready(found);
             }
             let polled =
-                catch_unwind(AssertUnwindSafe(|| call.source.poll_step(&mut Context::from_waker(&self.waker))));
+                catch_unwind(AssertUnwindSafe(|| call.as_mut().poll_step(&mut Context::from_waker(&self.waker))));
             let panicked = |_| Poll::Ready(Step::End(Err(Error::internal("the inner service panicked"))));
             match polled.unwrap_or_else(panicked) {
                 Poll::Pending => {
@@ -156,7 +142,7 @@ impl<L: Locks> Flight<L> {
     }
 
     /// The call, unless somebody has it.
-    fn take_call(&self) -> Option<Call> {
+    fn take_call(&self) -> Option<Pin<Box<dyn Call>>> {
         self.slot.with(|slot| match std::mem::replace(slot, Slot::Busy { others_came: true }) {
             Slot::Idle(call) => {
                 *slot = Slot::Busy { others_came: false };
@@ -170,7 +156,7 @@ impl<L: Locks> Flight<L> {
         })
     }
 
-    fn put_back(&self, call: Call, reader: u64) {
+    fn put_back(&self, call: Pin<Box<dyn Call>>, reader: u64) {
         let before = self.slot.with(|slot| std::mem::replace(slot, Slot::Idle(call)));
         if matches!(before, Slot::Busy { others_came: true }) {
             // They went to sleep over a call that nobody drives any more.
@@ -182,11 +168,11 @@ impl<L: Locks> Flight<L> {
     fn write_down(&self, step: Step) -> Option<Result<(), Error>> {
         let has_overflown = self.log.with(|log| match step {
             Step::Head(head) => {
-                log.head = Some(Arc::new(head));
+                log.head = Some(head);
                 Ok(false)
             }
             Step::Whole(head, whole) => {
-                log.head = Some(Arc::new(head));
+                log.head = Some(head);
                 log.whole = Some(whole);
                 Err(Ok(()))
             }
@@ -208,15 +194,15 @@ impl<L: Locks> Flight<L> {
     }
 
     /// The answer is stored before the flight leaves the map, or somebody would find it in neither.
-    fn end(&self, Call { source, settle }: Call, end: Result<(), Error>, reader: u64) {
+    fn end(&self, mut call: Pin<Box<dyn Call>>, end: Result<(), Error>, reader: u64) {
         let (head, joined) = self.log.with(|log| (log.head.clone(), log.joined));
         // A store of somebody else's may panic, which must not leave the others waiting.
         let settled = catch_unwind(AssertUnwindSafe(|| {
             let ending = match &end {
-                Ok(()) => self.log.with(|log| settle.keep(log)).map_or_else(Ending::Refused, Ending::Kept),
+                Ok(()) => self.log.with(|log| call.as_mut().keep(log)).map_or_else(Ending::Refused, Ending::Kept),
                 Err(error) => Ending::Failed(error.clone()),
             };
-            settle.settle(head, ending, joined);
+            call.as_mut().settle(head, ending, joined);
         }));
         if settled.is_err() {
             tracing::error!("the store panicked");
@@ -225,7 +211,6 @@ impl<L: Locks> Flight<L> {
         self.log.with(|log| log.end = Some(end));
         self.slot.with(|slot| *slot = Slot::Over);
         self.wakers.wake_others(reader);
-        drop(source);
     }
 
     fn leave_map(&self) {
@@ -239,9 +224,8 @@ impl<L: Locks> Drop for Flight<L> {
     /// The last reader has left.
     fn drop(&mut self) {
         self.leave_map();
-        if let Slot::Idle(Call { source, settle }) = self.slot.with(|slot| std::mem::replace(slot, Slot::Over)) {
-            drop(source);
-            settle.settle(None, Ending::Refused(Refused::Abandoned), 0);
+        if let Slot::Idle(mut call) = self.slot.with(|slot| std::mem::replace(slot, Slot::Over)) {
+            call.as_mut().settle(None, Ending::Refused(Refused::Abandoned), 0);
         }
     }
 }

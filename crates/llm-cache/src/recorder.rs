@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use llm_core::{Head, LlmRequest, Output, Stage, Striped, Usage};
+use llm_core::{Error, Head, LlmRequest, Output, Stage, Striped, Usage};
 
 use crate::{
     Entry, Key, Refused, admission,
     counts::Happened,
     entry::{About, Kept},
     failures,
-    flight::{Ending, Log, Settle},
+    flight::{Ending, Log},
     recording::Recording,
     shared::Shared,
 };
@@ -21,11 +21,30 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Recorder {
     shared: Striped<Shared>,
-    about: About,
+    request: LlmRequest,
     asked: Asked,
     ttl: Duration,
-    usage: Arc<OnceLock<Usage>>,
     invalidations: u64,
+    /// What the call used, once that is known.
+    pub(crate) used: Used,
+}
+
+/// What a call used.
+#[derive(Debug)]
+pub(crate) enum Used {
+    Nothing,
+    Known(Usage),
+    AtEnd(Arc<OnceLock<Usage>>),
+}
+
+impl Used {
+    fn get(&self) -> Option<&Usage> {
+        match self {
+            Self::Nothing => None,
+            Self::Known(usage) => Some(usage),
+            Self::AtEnd(usage) => usage.get(),
+        }
+    }
 }
 
 /// What was asked.
@@ -38,37 +57,32 @@ pub(crate) enum Asked {
 }
 
 impl Recorder {
-    /// Keeps the answer to `request` for `ttl`. What it used is in `usage` at its end.
-    pub(crate) fn new(
-        shared: Striped<Shared>,
-        request: &LlmRequest,
-        asked: Asked,
-        ttl: Duration,
-        usage: Arc<OnceLock<Usage>>,
-    ) -> Self {
+    /// Keeps the answer to `request` for `ttl`.
+    pub(crate) fn new(shared: Striped<Shared>, request: LlmRequest, asked: Asked, ttl: Duration) -> Self {
         let invalidations = shared.invalidations.load(Relaxed);
-        Self { about: About::new(request), shared, asked, ttl, usage, invalidations }
+        Self { shared, request, asked, ttl, invalidations, used: Used::Nothing }
     }
 
-    fn store(&self, head: &Head, kept: Kept) {
-        let usage = self.usage.get().copied().unwrap_or_default();
+    fn store(&self, head: Head, kept: Kept) {
+        let usage = self.used.get().copied().unwrap_or_default();
         match (&self.asked, kept) {
-            (Asked::Chat(key), kept) => self.put(*key, head, kept, &usage),
+            (Asked::Chat(key), kept) => self.put(*key, head, kept, &usage, self.ttl),
             (Asked::Vectors(inputs), Kept::Whole(whole)) => {
                 let Output::Embed(embed) = &whole.output else { return };
                 for (((key, _), tokens), vector) in inputs.iter().zip(shares(inputs, usage.input)).zip(&embed.vectors) {
                     let kept = Kept::Vector(vector.clone(), tokens);
-                    self.put(*key, head, kept, &Usage { input: tokens, ..Usage::default() });
+                    let usage = Usage { input: tokens, ..Usage::default() };
+                    self.put(*key, head.clone(), kept, &usage, self.ttl);
                 }
             }
             (Asked::Vectors(_), _) => {}
         }
     }
 
-    fn put(&self, key: Key, head: &Head, kept: Kept, usage: &Usage) {
+    fn put(&self, key: Key, head: Head, kept: Kept, usage: &Usage, ttl: Duration) {
         let shared = &self.shared;
-        let cost = if usage.is_zero() { None } else { shared.cost(head, &self.about.model, usage) };
-        let entry = Entry::new(head.clone(), kept, self.about.clone(), cost, self.ttl);
+        let cost = if usage.is_zero() { None } else { shared.cost(&head, self.request.model(), usage) };
+        let entry = Entry::new(head, kept, About::new(&self.request), cost, ttl);
         if entry.bytes() > shared.settings.entry_limit.get() {
             return shared.counts.refuse(Refused::TooLarge);
         }
@@ -79,22 +93,19 @@ impl Recorder {
         shared.counts.note(Happened::Stored);
     }
 
-    fn keep_failure(mut self, error: &llm_core::Error) {
+    fn keep_failure(&self, error: &Error) {
         let kept = self.shared.settings.failures_for.zip(failures::to_keep(error));
         match (kept, &self.asked) {
             (Some((ttl, failure)), Asked::Chat(key)) if error.stage() == Stage::BeforeContent => {
-                let key = *key;
-                self.ttl = ttl;
-                self.put(key, &Head::default(), Kept::Failure(failure), &Usage::default());
+                self.put(*key, Head::default(), Kept::Failure(failure), &Usage::default(), ttl);
             }
             _ => self.shared.counts.refuse(Refused::Failed),
         }
     }
-}
 
-impl Settle for Recorder {
-    fn keep(&self, log: &Log) -> Result<Kept, Refused> {
-        admission::of_head(log.head.as_deref().ok_or(Refused::Unfinished)?)?;
+    /// What is to be kept of a complete answer.
+    pub(crate) fn keep(&self, log: &Log) -> Result<Kept, Refused> {
+        admission::of_head(log.head.as_ref().ok_or(Refused::Unfinished)?)?;
         if let Some(whole) = &log.whole {
             admission::of_output(&whole.output)?;
             if let (Asked::Vectors(inputs), Output::Embed(embed)) = (&self.asked, &whole.output)
@@ -109,15 +120,16 @@ impl Settle for Recorder {
         Recording::new(frames).map(|recording| Kept::Stream(Arc::new(recording))).ok_or(Refused::TooLarge)
     }
 
-    fn settle(self: Box<Self>, head: Option<Arc<Head>>, ending: Ending, joined: u64) {
-        if let (Some(head), Some(usage)) = (&head, self.usage.get())
+    /// Keeps what is to be kept, and counts what is not.
+    pub(crate) fn settle(&self, head: Option<Head>, ending: Ending, joined: u64) {
+        if let (Some(head), Some(usage)) = (&head, self.used.get())
             && joined > 0
-            && let Some(cost) = self.shared.cost(head, &self.about.model, usage)
+            && let Some(cost) = self.shared.cost(head, self.request.model(), usage)
         {
             (0..joined).for_each(|_| self.shared.counts.save(cost));
         }
         match (ending, head) {
-            (Ending::Kept(kept), Some(head)) => self.store(&head, kept),
+            (Ending::Kept(kept), Some(head)) => self.store(head, kept),
             (Ending::Kept(_), None) => self.shared.counts.refuse(Refused::Unfinished),
             (Ending::Refused(reason), _) => self.shared.counts.refuse(reason),
             (Ending::Failed(error), _) => self.keep_failure(&error),

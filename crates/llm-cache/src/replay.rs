@@ -41,7 +41,7 @@ pub(crate) fn answer(
             let recording = if request.is_stream() { Recording::of_output(whole.output.clone()) } else { None };
             match recording {
                 Some(recording) => Body::stream(Player::new(Arc::new(recording), replay)),
-                None => full(whole),
+                None => full(Arc::clone(whole)),
             }
         }
         Kept::Stream(recording) if request.is_stream() => Body::stream(Player::new(Arc::clone(recording), replay)),
@@ -70,12 +70,15 @@ pub(crate) fn live(request: &LlmRequest, head: Head, body: Body, is_unpaid: bool
     LlmResponse::new(head, if is_unpaid { body.unpaid() } else { body })
 }
 
-/// A whole answer with its bytes.
-pub(crate) fn full(whole: &Whole) -> Body {
-    let body = Body::full(whole.output.clone());
-    match &whole.wire {
-        Some(wire) => body.with_wire(wire.dialect, wire.bytes.clone()),
-        None => body,
+/// A whole answer with its bytes: the answer itself where nobody else has it.
+pub(crate) fn full(whole: Arc<Whole>) -> Body {
+    let (output, wire) = match Arc::try_unwrap(whole) {
+        Ok(Whole { output, wire }) => (output, wire),
+        Err(whole) => (whole.output.clone(), whole.wire.clone()),
+    };
+    match wire {
+        Some(wire) => Body::full(output).with_wire(wire.dialect, wire.bytes),
+        None => Body::full(output),
     }
 }
 

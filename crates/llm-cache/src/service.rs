@@ -89,7 +89,7 @@ where
             replay::answer(&entry, &request, CacheStatus::Hit { age }, replay)
         }
         Ok(Arrived::Whole { head, whole, has_joined }) => {
-            Ok(replay::live(&request, head, replay::full(&whole), has_joined))
+            Ok(replay::live(&request, head, replay::full(whole), has_joined))
         }
         Ok(Arrived::Stream { head, reader }) => {
             let has_joined = reader.has_joined();

@@ -144,6 +144,7 @@ fn rounds_leave_nothing() {
 fn hits_are_cheap() {
     const ROUNDS: u32 = 10_000;
     let layer = CacheLayer::new().replay(Replay::AtOnce);
+
     let handle = layer.handle();
     let prompt = "Why is the sky blue, and not green? ".repeat(28);
     let request = LlmRequest::chat("gpt-4o").user(prompt).temperature(0.0).build();
@@ -161,5 +162,32 @@ fn hits_are_cheap() {
     let region = Region::new(ALLOCATOR);
     let hit = time(&mut || drop(black_box(call(&mut service, request.clone()))));
     let allocations = region.change().allocations / ROUNDS as usize;
+    let no_cache = llm_core::CacheDirective { no_cache: true, ..Default::default() };
+    for (what, model, directive) in [
+        ("a miss that is kept", "gpt-4o", no_cache),
+        ("a miss that is not kept", "nothing", Default::default()),
+        ("a call that passes by", "nothing", llm_core::CacheDirective { no_store: true, ..no_cache }),
+    ] {
+        let requests: Vec<_> = (0..100)
+            .map(|number| {
+                let mut request = ask(number, false);
+                request.set_model(model);
+                request.context_mut().set_cache(directive);
+                request
+            })
+            .collect();
+        let mut service = layer.layer(service_fn(|request: LlmRequest| async move {
+            let mut output = whole(1);
+            if request.model() == "nothing" {
+                output = Output::text("");
+            }
+            Ok::<_, Error>(LlmResponse::from(output))
+        }));
+        let region = Region::new(ALLOCATOR);
+        for request in requests {
+            drop(black_box(call(&mut service, request)));
+        }
+        println!("{what}: {} allocations", region.change().allocations / 100);
+    }
     println!("1 KB: key {keys:?}, lookup {lookup:?}, hit {hit:?} with {allocations} allocations");
 }

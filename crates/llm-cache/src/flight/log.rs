@@ -9,7 +9,7 @@ use crate::weight;
 /// What has come of a call so far, for those who join late and for the store.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    pub(crate) head: Option<Arc<Head>>,
+    pub(crate) head: Option<Head>,
     /// The answer, where it came as a whole.
     pub(crate) whole: Option<Arc<Whole>>,
     pub(crate) frames: VecDeque<Frame>,

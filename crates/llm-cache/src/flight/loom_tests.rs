@@ -50,11 +50,20 @@ impl Supply {
     }
 }
 
-struct FromSupply(Plain<Supply>);
+/// Whether the answer has been stored, and how many calls were abandoned.
+#[derive(Default)]
+struct Stored {
+    state: Mutex<(bool, usize)>,
+}
 
-impl Source for FromSupply {
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        self.0.state.with(|(steps, waker)| match steps.pop_front() {
+struct FromSupply {
+    supply: Plain<Supply>,
+    stored: Plain<Stored>,
+}
+
+impl Call for FromSupply {
+    fn poll_step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Step> {
+        self.supply.state.with(|(steps, waker)| match steps.pop_front() {
             Some(step) => Poll::Ready(step),
             None => {
                 *waker = Some(cx.waker().clone());
@@ -62,23 +71,13 @@ impl Source for FromSupply {
             }
         })
     }
-}
 
-/// Whether the answer has been stored, and how many calls were abandoned.
-#[derive(Default)]
-struct Stored {
-    state: Mutex<(bool, usize)>,
-}
-
-struct IntoStored(Plain<Stored>);
-
-impl Settle for IntoStored {
-    fn keep(&self, _: &Log) -> Result<Kept, Refused> {
+    fn keep(self: Pin<&mut Self>, _: &Log) -> Result<Kept, Refused> {
         Err(Refused::Kind)
     }
 
-    fn settle(self: Box<Self>, _: Option<Arc<Head>>, ending: Ending, _: u64) {
-        self.0.state.with(|(stored, abandoned)| match ending {
+    fn settle(self: Pin<&mut Self>, _: Option<Head>, ending: Ending, _: u64) {
+        self.stored.state.with(|(stored, abandoned)| match ending {
             Ending::Refused(Refused::Abandoned) => *abandoned += 1,
             Ending::Refused(_) | Ending::Kept(_) | Ending::Failed(_) => *stored = true,
         });
@@ -161,8 +160,8 @@ impl House {
 
     fn start(&self) -> Flight<Checked> {
         self.calls.with(|calls| *calls += 1);
-        let (source, settle) = (FromSupply(self.supply.clone()), IntoStored(self.stored.clone()));
-        Flight::new(KEY, Some(self.flights.clone()), LIMIT, Box::new(source), Box::new(settle))
+        let call = FromSupply { supply: self.supply.clone(), stored: self.stored.clone() };
+        Flight::new(KEY, Some(self.flights.clone()), LIMIT, Box::pin(call))
     }
 
     fn calls(&self) -> usize {

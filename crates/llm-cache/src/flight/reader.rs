@@ -28,7 +28,7 @@ pub(crate) struct Reader<L: Locks = Std> {
 }
 
 /// How an answer begins.
-pub(crate) type Beginning = (Arc<Head>, Option<Arc<Whole>>);
+pub(crate) type Beginning = (Head, Option<Arc<Whole>>);
 
 impl<L: Locks> Reader<L> {
     /// Reads until `deadline`.
@@ -50,7 +50,7 @@ impl<L: Locks> Reader<L> {
     /// How the answer begins, once that is known.
     pub(crate) fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<Result<Beginning, Error>> {
         let polled = self.flight.poll(self.number, cx, |log| match (&log.head, &log.end) {
-            (Some(head), _) => Some(Ok((Arc::clone(head), log.whole.clone()))),
+            (Some(head), _) => Some(Ok((head.clone(), log.whole.clone()))),
             (None, Some(Err(error))) => Some(Err(error.clone())),
             (None, Some(Ok(()))) => Some(Err(Error::internal("an answer ended before it began"))),
             (None, None) => None,
