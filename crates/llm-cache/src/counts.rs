@@ -14,7 +14,7 @@ use crate::Refused;
 pub struct CacheCounts {
     /// Calls that were answered by what was kept, failures included.
     pub hits: u64,
-    /// Calls that were made because nothing was kept.
+    /// Calls that were made because nothing good was kept, renewals included.
     pub misses: u64,
     /// Calls that joined the same call of somebody else's.
     pub joined: u64,

@@ -6,6 +6,8 @@
 //! when its stream has ended well, and one call serves all who ask while it is under way, streamed or whole. Caching the
 //! bytes of http exchanges was the alternative; it knows neither tenants nor dialects, and keeps what was cut.
 //!
+//! Beside this layer stands a small one for the caches of providers, which keep prompts and not answers: [`prompt`].
+//!
 //! # Where it goes
 //! Below limits on callers, which count hits too, and above the router and everything that calls: a hit runs nothing of it,
 //! also while circuits are open, and costs nothing. What decides where a call goes (intent, tags, sensitivity, the models

@@ -1,4 +1,5 @@
-//! The cache keeps the laws of all layers: with calls that pass it by, and with calls that it keeps and shares.
+//! The cache keeps the laws of all layers: with calls that pass it by, and with calls that it keeps and shares; and so does
+//! what asks for the caches of providers.
 
 use llm_cache::{CacheConfig, CacheHandle, CacheLayer, MemoryStore, Refused, Scope, Selection};
 use llm_core::{CacheDirective, LlmRequest};
@@ -103,4 +104,32 @@ mod only_what_is_kept {
     fn rejection_is_not_a_readiness_error() {
         assert_eq!(Law::named("rejection_is_not_a_readiness_error").hold(subject), llm_test::Ruling::Kept);
     }
+}
+
+mod prompt {
+    use llm_cache::prompt::{PromptCacheConfig, PromptCacheLayer};
+
+    use super::*;
+
+    fn refused(text: &'static str) -> impl Fn() -> Result<PromptCacheLayer, String> {
+        move || {
+            let config: PromptCacheConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+            PromptCacheLayer::try_from(config).map_err(|error| error.to_string())
+        }
+    }
+
+    fn subject() -> Subject {
+        let layer = PromptCacheLayer::new().least_tokens(0);
+        let handle = layer.handle();
+        let counted = handle.clone();
+        Subject::new("PromptCache", layer)
+            .counts(Answer::text("Blue."), move || counted.counts().asked)
+            .refuses("a time that no provider has", refused("keep_for = '10m'"))
+            .refuses("a time for one model", refused("models = { m = { keep_for = '1h' } }"))
+            .refuses("an unknown field", refused("ttl = '5m'"))
+            .shows("its handle", handle)
+            .shows("its configuration", PromptCacheConfig::default())
+    }
+
+    llm_test::contract!(subject);
 }

@@ -1,4 +1,4 @@
-//! Providers' prompt caches: when they are asked for, and what is told of them; and the laws of all layers.
+//! Providers' prompt caches: when they are asked for, and what is told of them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,34 +9,8 @@ use llm_core::{
     CacheTtl, Extra, Json, LlmRequest, LlmResponse, Measures, NanoUsd, Output, Part, Payload, PerTarget, Role, Target,
     Tool, Usage, catalog::Catalog,
 };
-use llm_test::{Answer, Probe, Subject};
+use llm_test::Probe;
 use tower::{Layer, ServiceExt, service_fn};
-
-mod contract {
-    use super::*;
-
-    fn refused(text: &'static str) -> impl Fn() -> Result<PromptCacheLayer, String> {
-        move || {
-            let config: PromptCacheConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-            PromptCacheLayer::try_from(config).map_err(|error| error.to_string())
-        }
-    }
-
-    fn subject() -> Subject {
-        let layer = PromptCacheLayer::new().least_tokens(0);
-        let handle = layer.handle();
-        let counted = handle.clone();
-        Subject::new("PromptCache", layer)
-            .counts(Answer::text("Blue."), move || counted.counts().asked)
-            .refuses("a time that no provider has", refused("keep_for = '10m'"))
-            .refuses("a time for one model", refused("models = { m = { keep_for = '1h' } }"))
-            .refuses("an unknown field", refused("ttl = '5m'"))
-            .shows("its handle", handle)
-            .shows("its configuration", PromptCacheConfig::default())
-    }
-
-    llm_test::contract!(subject);
-}
 
 /// About as many tokens as this.
 fn long(tokens: usize) -> String {
