@@ -383,6 +383,8 @@ pub struct CacheDirective {
     pub only_if_cached: bool,
     /// Use the cache although the call is not deterministic.
     pub force: bool,
+    /// Do not answer with what is older.
+    pub max_age: Option<Duration>,
     /// How long the answer may be kept, instead of the cache's own time.
     pub ttl: Option<Duration>,
 }

@@ -13,7 +13,7 @@ use llm_wire::anthropic::Betas;
 use tokio::time::{Instant, timeout};
 use tower::BoxError;
 
-use crate::{DoorOptions, dialect::CallerDialect, endpoint::Endpoint, hints, refusal::Refusal};
+use crate::{DoorOptions, dialect::CallerDialect, directive, endpoint::Endpoint, hints, refusal::Refusal};
 
 /// The most bytes of headers that are worth reading. Clients of models send under 2 KiB, and http servers allow
 /// hundreds.
@@ -47,6 +47,9 @@ where
     request.context().set_allowance(options.attempts.get() - 1);
     fill_context(request.context_mut(), &parts);
     hints::fill(request.context_mut(), &parts.headers)?;
+    let mut cache = *request.context().cache();
+    directive::add(&mut cache, &parts.headers)?;
+    request.context_mut().set_cache(cache);
     if let Some(parent) = parts.headers.get("traceparent").and_then(TraceParent::parse) {
         request.extensions_mut().insert(parent);
     }

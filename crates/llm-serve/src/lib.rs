@@ -50,6 +50,10 @@
 //! - **Hints**: `x-llm-tags` (words with commas), `x-llm-intent` and `x-llm-sensitivity: sensitive` become those of the
 //!   context, for routing rules; `x-llm-workflow` and `x-llm-job` say what the call is for, where the caller's key does not.
 //!   A hint is a word of visible ASCII; anything else is a 400. None can undo what the host has decided.
+//! - **Caching**: `cache-control` says how a cache is to treat the request (RFC 9111): `no-cache`, `no-store`,
+//!   `only-if-cached`, `max-age=SECONDS`; and in `x-llm-cache` stand `force`, to use the cache for a request that may be
+//!   answered differently each time, and `ttl=SECONDS`, for how long the answer may be kept. They add to the host's
+//!   [`llm_core::CacheDirective`].
 //! - **Dialect**: that of the path, whatever the headers say; [`Door::new`] tells about paths that both have. Any
 //!   provider may answer: `anthropic-version` and `?beta=true` change nothing.
 //! - **Whole answers** of a provider of the same dialect are the provider's own bytes, else they are encoded. A service
@@ -77,6 +81,7 @@
 //! | | `x-llm-cost-usd` | what the call cost, on whole answers and failures, where every price is known |
 //! | answers | `x-llm-served` | `first-choice`, `substitute` or `degraded` |
 //! | | `x-llm-cache` | `hit`, `miss`, `joined` or `stale`, where a cache was asked |
+//! | | `age` | how old a kept answer is, in seconds (RFC 9111) |
 //! | failures | `x-llm-error-kind` | the [`ErrorKind`](llm_core::ErrorKind) in snake case |
 //! | | `x-llm-error-origin` | `caller`: the request was at fault; `gateway`: a refusal or fault of our own; `upstream`: a provider refused or failed |
 //! | | `x-should-retry` | whether the client should send the same request again; `false` once our own attempts are used up |
@@ -103,6 +108,7 @@
 
 mod body;
 mod dialect;
+mod directive;
 mod door;
 mod endpoint;
 mod exchange;

@@ -187,14 +187,17 @@ fn tell_provenance(headers: &mut HeaderMap, context: &Context, attempts: &Attemp
         Served::Degraded => "degraded",
     };
     headers.insert(SERVED, HeaderValue::from_static(served));
-    let cache = match head.cache {
+    let (cache, age) = match head.cache {
         CacheStatus::None => return,
-        CacheStatus::Miss => "miss",
-        CacheStatus::Hit { .. } => "hit",
-        CacheStatus::Joined => "joined",
-        CacheStatus::Stale { .. } => "stale",
+        CacheStatus::Miss => ("miss", None),
+        CacheStatus::Hit { age } => ("hit", Some(age)),
+        CacheStatus::Joined => ("joined", None),
+        CacheStatus::Stale { age } => ("stale", Some(age)),
     };
     headers.insert(CACHE, HeaderValue::from_static(cache));
+    if let Some(age) = age {
+        headers.insert(header::AGE, age.as_secs().into());
+    }
 }
 
 fn tell_cost(headers: &mut HeaderMap, attempts: &Attempts, head: Option<&Head>) {
