@@ -3,9 +3,13 @@
 use llm_core::{CacheStatus, Event, FinishReason, Frame, Head, LlmRequest, Output, PartContent, Payload, Served};
 use smallvec::SmallVec;
 
+use crate::Use;
+
 /// Why an answer was not kept, or a call passed the cache by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refused {
+    /// A rule says that the cache is not for such calls.
+    Excluded,
     /// The call may be answered differently each time: its temperature is not zero.
     NotDeterministic,
     /// It is a kind of call that is not kept: a count of tokens.
@@ -40,7 +44,8 @@ pub enum Refused {
 
 impl Refused {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
+        Self::Excluded,
         Self::NotDeterministic,
         Self::Kind,
         Self::Sensitive,
@@ -61,6 +66,7 @@ impl Refused {
     /// The reason in snake case. These words are stable.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Excluded => "excluded",
             Self::NotDeterministic => "not_deterministic",
             Self::Kind => "kind",
             Self::Sensitive => "sensitive",
@@ -81,7 +87,7 @@ impl Refused {
 }
 
 /// Whether a cache has anything to do with a call.
-pub(crate) fn of_call(request: &LlmRequest, store_is_local: bool) -> Result<(), Refused> {
+pub(crate) fn of_call(request: &LlmRequest, use_for: Use, store_is_local: bool) -> Result<(), Refused> {
     let context = request.context();
     let is_deterministic = match request.payload() {
         Payload::Chat(chat) => chat.sampling.temperature == Some(0.0),
@@ -91,10 +97,11 @@ pub(crate) fn of_call(request: &LlmRequest, store_is_local: bool) -> Result<(), 
     if context.sensitivity().is_sensitive() && !store_is_local {
         return Err(Refused::Sensitive);
     }
-    if !is_deterministic && !context.cache().force {
-        return Err(Refused::NotDeterministic);
+    match use_for {
+        Use::Never => Err(Refused::Excluded),
+        Use::Deterministic if !is_deterministic && !context.cache().force => Err(Refused::NotDeterministic),
+        Use::Deterministic | Use::All => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether what is known before an answer's body lets it be kept.

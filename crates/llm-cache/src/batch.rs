@@ -124,7 +124,7 @@ fn is_all(request: &LlmRequest, rest: &LlmRequest) -> bool {
 impl Batch {
     fn find(shared: &Shared, request: &LlmRequest, is_in_vain: bool) -> Self {
         let find = |key| {
-            let found = match shared.find(&key) {
+            let found = match shared.find_for(&key, request) {
                 _ if is_in_vain => None,
                 // Vectors do not change while a model does not, so nothing is gained by renewing them early.
                 Known::Fresh(entry, age) | Known::Stale(entry, age) => Some((entry, age, false)),

@@ -9,7 +9,7 @@ use std::{
 use llm_core::{ConfigError, OneOrMany, duration};
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 
-use crate::{CacheLayer, MemoryStore, Replay, Scope};
+use crate::{CacheLayer, CacheRule, CacheRuleConfig, MemoryStore, Replay, Scope};
 
 /// A cache layer in a configuration file. Everything may be left out.
 ///
@@ -45,6 +45,8 @@ pub struct CacheConfig {
     /// See [`CacheLayer::ttl`]. Defaults to `"1h"`.
     #[serde(with = "duration::option")]
     pub ttl: Option<Duration>,
+    /// See [`CacheLayer::rules`]: the first that is about a call decides.
+    pub rules: Vec<CacheRuleConfig>,
     /// See [`CacheLayer::stale_while_revalidate`]. Defaults to a tenth of each answer's time; `"0s"` turns it off.
     #[serde(with = "duration::option")]
     pub stale_while_revalidate: Option<Duration>,
@@ -86,6 +88,7 @@ impl TryFrom<CacheConfig> for CacheLayer {
             entry_limit,
             local,
             ttl,
+            rules,
             stale_while_revalidate,
             stale_if_error,
             keep_failures,
@@ -118,6 +121,11 @@ impl TryFrom<CacheConfig> for CacheLayer {
         if let Some(ttl) = ttl {
             layer = layer.ttl(ttl);
         }
+        let rules = rules
+            .iter()
+            .enumerate()
+            .map(|(at, rule)| CacheRule::try_from(rule).map_err(|error| error.within(format_args!("rules[{at}]"))));
+        layer = layer.rules(rules.collect::<Result<Vec<_>, _>>()?);
         if let Some(within) = stale_while_revalidate {
             layer = layer.stale_while_revalidate(within);
         }

@@ -10,7 +10,7 @@ use llm_core::{HoldBack, LlmRequest, Striped, catalog::Catalog};
 use tower::Layer;
 
 use crate::{
-    Cache, CacheHandle, Replay, Scope, Store,
+    Cache, CacheHandle, CacheRule, Replay, Scope, Store,
     key::{Keys, Vary},
     shared::{Settings, Shared},
 };
@@ -31,6 +31,7 @@ impl CacheLayer {
             capacity: NonZeroU64::new(64 << 20).expect("it is not zero"),
             entry_limit: NonZeroUsize::new(1 << 20).expect("it is not zero"),
             ttl: Duration::from_secs(3_600),
+            rules: Arc::default(),
             stale_while_revalidate: None,
             stale_if_error: Duration::from_secs(86_400),
             failures_for: None,
@@ -103,6 +104,12 @@ impl CacheLayer {
     /// while they are under way, and answers only stand in for failures.
     pub fn ttl(self, ttl: Duration) -> Self {
         Self::of(Settings { ttl, ..self.settings() })
+    }
+
+    /// Caches some calls otherwise than others: of those rules that are about a call, the first decides. What the call's own
+    /// directive says goes before its time. None by default.
+    pub fn rules(self, rules: impl IntoIterator<Item = CacheRule>) -> Self {
+        Self::of(Settings { rules: rules.into_iter().collect(), ..self.settings() })
     }
 
     /// For how long after that an answer is still given while it is renewed. Defaults to a tenth of its time, so that

@@ -7,6 +7,7 @@ use llm_core::{CacheStatus, Error, ErrorKind, LlmRequest};
 use crate::{
     Entry, Key, Refused, admission,
     counts::Happened,
+    rule,
     shared::{Known, Shared},
 };
 
@@ -43,7 +44,8 @@ pub(crate) struct Flying {
 impl Shared {
     /// Whether a call has to do with the cache, and if so, whether its answer may be kept.
     pub(crate) fn admit(&self, request: &LlmRequest) -> Result<(), Refused> {
-        admission::of_call(request, self.store.is_local())?;
+        let (use_for, _) = rule::of(&self.settings.rules, request);
+        admission::of_call(request, use_for, self.store.is_local())?;
         let directive = request.context().cache();
         if directive.no_store && directive.no_cache { Err(Refused::NoStore) } else { Ok(()) }
     }
@@ -64,7 +66,7 @@ impl Shared {
         }
         let directive = request.context().cache();
         let key = self.key(request);
-        let known = if directive.no_cache { Known::Nothing } else { self.find(&key) };
+        let known = if directive.no_cache { Known::Nothing } else { self.find_for(&key, request) };
         let flying = self.flying(key, request);
         match known {
             Known::Fresh(entry, age) => {
@@ -93,7 +95,8 @@ impl Shared {
 
     pub(crate) fn flying(&self, key: Key, request: &LlmRequest) -> Flying {
         let directive = request.context().cache();
-        let ttl = directive.ttl.unwrap_or(self.settings.ttl);
+        let (_, ttl) = rule::of(&self.settings.rules, request);
+        let ttl = directive.ttl.or(ttl).unwrap_or(self.settings.ttl);
         Flying { key, is_alone: directive.no_cache, ttl, has_last_resort: false }
     }
 }

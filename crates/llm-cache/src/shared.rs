@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::{
-    Entry, Key, MemoryStore, Replay, Selection, Store,
+    CacheRule, Entry, Key, MemoryStore, Replay, Selection, Store,
     counts::{Counts, Happened},
     entry::{Age, Kept},
     failures,
@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) capacity: NonZeroU64,
     pub(crate) entry_limit: NonZeroUsize,
     pub(crate) ttl: Duration,
+    pub(crate) rules: Arc<[CacheRule]>,
     /// A tenth of its time where absent.
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Duration,
@@ -102,6 +103,27 @@ impl Shared {
                     Known::Nothing
                 }
             }
+        }
+    }
+
+    /// The same for a caller who may want nothing that is old.
+    pub(crate) fn find_for(&self, key: &Key, request: &LlmRequest) -> Known {
+        let known = self.find(key);
+        let Some(most) = request.context().cache().max_age else { return known };
+        match known {
+            // Of what has just come nobody can tell whether it came before the question or after.
+            Known::Fresh(_, age) | Known::Stale(_, age) | Known::LastResort(_, age) if age > most || most.is_zero() => {
+                Known::Nothing
+            }
+            known => known,
+        }
+    }
+
+    /// The answer of this key, if it is good for this caller.
+    pub(crate) fn find_fresh_for(&self, key: &Key, request: &LlmRequest) -> Option<(Arc<Entry>, Duration)> {
+        match self.find_for(key, request) {
+            Known::Fresh(entry, age) => Some((entry, age)),
+            Known::Nothing | Known::Stale(..) | Known::LastResort(..) => None,
         }
     }
 

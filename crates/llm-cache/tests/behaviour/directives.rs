@@ -1,6 +1,6 @@
 //! What callers say about a single call.
 
-use llm_cache::Refused;
+use llm_cache::{CacheLayer, CacheRule, Refused, Use};
 use llm_core::{CacheDirective, CacheStatus, ErrorKind, LlmRequest};
 use llm_test::Answer;
 
@@ -75,4 +75,44 @@ async fn a_caller_says_how_long_its_answer_is_good() {
     assert!(is_hit(stage.ask(question()).await.unwrap().0));
     tokio::time::advance(2 * SECOND).await;
     assert_eq!(stage.ask(question()).await.unwrap().0, CacheStatus::Miss);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_says_how_old_its_answer_may_be() {
+    let stage = Stage::answering([Answer::text("old"), Answer::text("new"), Answer::text("newest")]);
+    let young = |seconds| CacheDirective { max_age: Some(seconds * SECOND), ..CacheDirective::default() };
+    stage.ask(question()).await.unwrap();
+    tokio::time::advance(10 * SECOND).await;
+    assert!(is_hit(stage.ask(with(question(), young(10))).await.unwrap().0));
+    let anew = stage.ask(with(question(), young(9))).await.unwrap();
+    assert_eq!(anew, (CacheStatus::Miss, "new".into()));
+    assert_eq!(stage.ask(question()).await.unwrap().1, "new", "it takes the place of the old one");
+    let nothing_kept = stage.ask(with(question(), young(0))).await.unwrap();
+    assert_eq!(nothing_kept, (CacheStatus::Miss, "newest".into()));
+    tokio::time::advance(SECOND).await;
+    let neither = CacheDirective { only_if_cached: true, ..young(0) };
+    assert_eq!(stage.ask(with(question(), neither)).await.unwrap_err().kind(), ErrorKind::NoRoute);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_cache_some_calls_otherwise_than_others() {
+    let warm = |model: &str| LlmRequest::chat(model).user("Why?").temperature(1.0).build();
+    let rules = [
+        CacheRule::new().models(["weather"]).use_for(Use::Never),
+        CacheRule::new().models(["poet"]).use_for(Use::All).ttl(60 * SECOND),
+    ];
+    let stage = Stage::new(CacheLayer::new().rules(rules), llm_test::Probe::new());
+    let cold = LlmRequest::chat("weather").user("Why?").temperature(0.0).build();
+    for _ in 0..2 {
+        assert_eq!(stage.ask(cold.clone()).await.unwrap().0, CacheStatus::None);
+    }
+    assert_eq!(stage.handle.refused(Refused::Excluded), 2);
+    let force = CacheDirective { force: true, ..CacheDirective::default() };
+    assert_eq!(stage.ask(with(cold, force)).await.unwrap().0, CacheStatus::None, "that is not the caller's to say");
+    assert_eq!(stage.ask(warm("poet")).await.unwrap().0, CacheStatus::Miss);
+    tokio::time::advance(59 * SECOND).await;
+    assert!(is_hit(stage.ask(warm("poet")).await.unwrap().0));
+    tokio::time::advance(HOUR).await;
+    assert_eq!(stage.ask(warm("poet")).await.unwrap().0, CacheStatus::Miss, "its time was a minute");
+    assert_eq!(stage.ask(warm("gpt-4o")).await.unwrap().0, CacheStatus::None);
 }
