@@ -2,6 +2,7 @@
 
 use llm_breaker::BreakerConfig;
 use llm_budget::{BudgetConfig, limit::LimitConfig};
+use llm_cache::{CacheConfig, prompt::PromptCacheConfig};
 use llm_classify::ClassifyConfig;
 use llm_core::catalog::ModelConfig;
 use llm_fallback::FallbackConfig;
@@ -32,9 +33,14 @@ pub struct StackConfig {
     pub fallback: Switch<FallbackConfig>,
     /// How much each caller may ask for: requests and tokens a minute, calls at once. Off by default; it needs rules.
     pub limit: Switch<LimitConfig>,
+    /// Answers to what was asked before. Off by default: what was answered to one is given to another.
+    pub cache: Switch<CacheConfig>,
     /// Which calls go where: routes, rules, and how one of several targets is chosen. Without routes and rules a call goes to
     /// the providers that serve the requested model, in their order.
     pub router: RouterConfig,
+    /// Long prompts are kept by providers that do so where they are asked to. Off by default, since writing costs more than
+    /// reading afresh.
+    pub prompt_cache: Switch<PromptCacheConfig>,
     /// The second attempt when the first content is late. Off by default, because it costs.
     pub hedge: Switch<HedgeConfig>,
     /// Further attempts after failures. On by default.
@@ -56,7 +62,9 @@ impl Default for StackConfig {
             classify: Switch::Off,
             fallback: Switch::Off,
             limit: Switch::Off,
+            cache: Switch::Off,
             router: RouterConfig::default(),
+            prompt_cache: Switch::Off,
             hedge: Switch::Off,
             retry: Switch::On(RetryConfig::default()),
             budget: Switch::Off,

@@ -2,6 +2,7 @@
 
 use llm_breaker::BreakerHandle;
 use llm_budget::{BudgetHandle, limit::LimitHandle};
+use llm_cache::{CacheHandle, prompt::PromptCacheHandle};
 use llm_classify::ClassifyHandle;
 use llm_core::{Health, HealthState, Measure, Measures, NoticeListener, Target};
 use llm_fallback::FallbackHandle;
@@ -21,8 +22,12 @@ pub struct Handles {
     pub fallback: Option<FallbackHandle>,
     /// Of the limits.
     pub limit: Option<LimitHandle>,
+    /// Of the cache.
+    pub cache: Option<CacheHandle>,
     /// Of the router.
     pub router: RouterHandle,
+    /// Of the layer that has providers keep prompts.
+    pub prompt_cache: Option<PromptCacheHandle>,
     /// Of the hedge layer.
     pub hedge: Option<HedgeHandle>,
     /// Of the retry layer.
@@ -38,11 +43,24 @@ pub struct Handles {
 impl Handles {
     /// Listeners to all that the layers tell operators from now on, one for each layer that tells anything.
     pub fn notices(&self) -> Vec<NoticeListener> {
-        // Classification, hedge, retry and timeout have nothing to tell.
-        let Self { classify: _, fallback, limit, router, hedge: _, retry: _, budget, breaker, timeout: _ } = self;
+        // The others have nothing to tell.
+        let Self {
+            classify: _,
+            fallback,
+            limit,
+            cache,
+            router,
+            prompt_cache: _,
+            hedge: _,
+            retry: _,
+            budget,
+            breaker,
+            timeout: _,
+        } = self;
         let mut listeners = vec![router.notices()];
         listeners.extend(fallback.as_ref().map(FallbackHandle::notices));
         listeners.extend(limit.as_ref().map(LimitHandle::notices));
+        listeners.extend(cache.as_ref().map(CacheHandle::notices));
         listeners.extend(budget.as_ref().map(BudgetHandle::notices));
         listeners.extend(breaker.as_ref().map(BreakerHandle::notices));
         listeners
@@ -51,7 +69,8 @@ impl Handles {
 
 impl Measures for Handles {
     fn measure(&self, visit: &mut dyn FnMut(&Measure<'_>)) {
-        let Self { classify, fallback, limit, router, hedge, retry, budget, breaker, timeout } = self;
+        let Self { classify, fallback, limit, cache, router, prompt_cache, hedge, retry, budget, breaker, timeout } =
+            self;
         if let Some(classify) = classify {
             classify.measure(visit);
         }
@@ -61,7 +80,13 @@ impl Measures for Handles {
         if let Some(limit) = limit {
             limit.measure(visit);
         }
+        if let Some(cache) = cache {
+            cache.measure(visit);
+        }
         router.measure(visit);
+        if let Some(prompt_cache) = prompt_cache {
+            prompt_cache.measure(visit);
+        }
         if let Some(hedge) = hedge {
             hedge.measure(visit);
         }

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use llm_breaker::{BreakerConfig, BreakerLayer};
 use llm_budget::{BudgetConfig, BudgetLayer, LimitLayer, limit::LimitConfig};
+use llm_cache::{
+    CacheConfig, CacheLayer,
+    prompt::{PromptCacheConfig, PromptCacheLayer},
+};
 use llm_classify::{ClassifyConfig, ClassifyLayer};
 use llm_core::{BoxLlmService, ConfigError, LlmRequest, Target, catalog::Catalog};
 use llm_fallback::{Answer, FallbackConfig, FallbackLayer};
 use llm_retry::{HedgeConfig, HedgeLayer, RetryConfig, RetryLayer};
 use llm_router::{Dispatch, Plan, RouterLayer, Targets};
 use llm_timeout::{TimeoutConfig, TimeoutLayer};
+use llm_wire::anthropic::Betas;
 use tower::{ServiceBuilder, ServiceExt};
 
 use crate::{Handles, Switch, shares::ByPattern};
@@ -20,6 +25,8 @@ pub(crate) struct Wanted {
     pub(crate) classify: Switch<ClassifyConfig>,
     pub(crate) fallback: Switch<FallbackConfig>,
     pub(crate) limit: Switch<LimitConfig>,
+    pub(crate) cache: Switch<CacheConfig>,
+    pub(crate) prompt_cache: Switch<PromptCacheConfig>,
     pub(crate) hedge: Switch<HedgeConfig>,
     pub(crate) retry: Switch<RetryConfig>,
     pub(crate) budget: Switch<BudgetConfig>,
@@ -34,6 +41,8 @@ pub(crate) struct Layers {
     // Some of its answers are those of the layers below it, once they are there.
     fallback: Option<FallbackConfig>,
     limit: Option<LimitLayer>,
+    cache: Option<CacheLayer>,
+    prompt_cache: Option<PromptCacheLayer>,
     hedge: Option<HedgeLayer>,
     retry: Option<RetryLayer>,
     budget: Option<BudgetLayer>,
@@ -43,14 +52,18 @@ pub(crate) struct Layers {
 
 impl Layers {
     pub(crate) fn new(wanted: Wanted, catalog: &Arc<Catalog>) -> Result<Self, ConfigError> {
-        let Wanted { classify, fallback, limit, hedge, retry, budget, breaker, timeout } = wanted;
+        let Wanted { classify, fallback, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout } = wanted;
         let limit: Option<LimitLayer> = build("limit", limit)?;
+        let cache: Option<CacheLayer> = build("cache", cache)?;
+        let prompt_cache: Option<PromptCacheLayer> = build("prompt_cache", prompt_cache)?;
         let budget: Option<BudgetLayer> = build("budget", budget)?;
         let timeout: Option<TimeoutLayer> = build("timeout", timeout)?;
         Ok(Self {
             classify: build("classify", classify)?,
             fallback: fallback.into_option(),
             limit: limit.map(|limit| limit.catalog(Arc::clone(catalog))),
+            cache: cache.map(|cache| cache.catalog(Arc::clone(catalog)).vary(betas)),
+            prompt_cache: prompt_cache.map(|layer| layer.catalog(Arc::clone(catalog))),
             hedge: build("hedge", hedge)?,
             retry: build("retry", retry)?,
             budget: budget.map(|budget| budget.catalog(Arc::clone(catalog))),
@@ -70,6 +83,9 @@ impl Layers {
         let breaker = self.breaker.map(|breaker| breaker.sharing(ByPattern(targets.clone())));
         let breaker = resumed(breaker, previous.and_then(|handles| handles.breaker.as_ref()), BreakerLayer::resuming);
         let limit = resumed(self.limit, previous.and_then(|handles| handles.limit.as_ref()), LimitLayer::resuming);
+        let cache = resumed(self.cache, previous.and_then(|handles| handles.cache.as_ref()), |cache, previous| {
+            cache.store(previous.store())
+        });
         let budget = resumed(self.budget, previous.and_then(|handles| handles.budget.as_ref()), BudgetLayer::resuming);
         let mut router = RouterLayer::new(plan);
         let mut hedge = self.hedge;
@@ -84,7 +100,7 @@ impl Layers {
         let routes = router.handle();
         let beside = move |target: &Target, request: &LlmRequest| routes.beside(target, request);
         let hedge = hedge.map(|hedge| hedge.alternatives(beside));
-        Planned { router, targets, layers: Self { limit, hedge, budget, breaker, ..self } }
+        Planned { router, targets, layers: Self { limit, cache, hedge, budget, breaker, ..self } }
     }
 }
 
@@ -101,10 +117,11 @@ impl Planned {
     pub(crate) fn around(self, dispatch: Dispatch) -> Result<(BoxLlmService, Handles), ConfigError> {
         let mut handles = self.handles();
         let Self { router, targets, layers } = self;
-        let Layers { classify, fallback, limit, hedge, retry, budget, breaker, timeout } = layers;
+        let Layers { classify, fallback, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout } = layers;
         let routed = BoxLlmService::new(
             ServiceBuilder::new()
                 .layer(router)
+                .option_layer(prompt_cache)
                 .option_layer(hedge)
                 .option_layer(retry)
                 .option_layer(budget)
@@ -116,11 +133,16 @@ impl Planned {
         let fallback = fallback.map(|config| config.layer(|name| answer(name, &targets, &routed), intents));
         let fallback = fallback.transpose().map_err(|error| error.within("fallback"))?;
         handles.fallback = fallback.as_ref().map(FallbackLayer::handle);
-        let service = match (classify, fallback, limit) {
+        let service = match (classify, fallback, limit, cache) {
             // Another box would be one more allocation for each call.
-            (None, None, None) => routed,
-            (classify, fallback, limit) => BoxLlmService::new(
-                ServiceBuilder::new().option_layer(classify).option_layer(fallback).option_layer(limit).service(routed),
+            (None, None, None, None) => routed,
+            (classify, fallback, limit, cache) => BoxLlmService::new(
+                ServiceBuilder::new()
+                    .option_layer(classify)
+                    .option_layer(fallback)
+                    .option_layer(limit)
+                    .option_layer(cache)
+                    .service(routed),
             ),
         };
         Ok((service, handles))
@@ -129,12 +151,15 @@ impl Planned {
     /// All but that of the fallback, which is no layer yet.
     fn handles(&self) -> Handles {
         let Self { router, targets: _, layers } = self;
-        let Layers { classify, fallback: _, limit, hedge, retry, budget, breaker, timeout } = layers;
+        let Layers { classify, fallback: _, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout } =
+            layers;
         Handles {
             classify: classify.as_ref().map(ClassifyLayer::handle),
             fallback: None,
             limit: limit.as_ref().map(LimitLayer::handle),
+            cache: cache.as_ref().map(CacheLayer::handle),
             router: router.handle(),
+            prompt_cache: prompt_cache.as_ref().map(PromptCacheLayer::handle),
             hedge: hedge.as_ref().map(HedgeLayer::handle),
             retry: retry.as_ref().map(RetryLayer::handle),
             budget: budget.as_ref().map(BudgetLayer::handle),
@@ -164,6 +189,13 @@ fn resumed<L, H>(layer: Option<L>, previous: Option<&H>, resuming: impl Fn(L, &H
         Some(previous) => resuming(layer, previous),
         None => layer,
     })
+}
+
+/// The features that a caller of Anthropic's turns on change what is answered.
+fn betas(request: &LlmRequest, says: &mut dyn FnMut(&str)) {
+    if let Some(betas) = request.extensions().get::<Betas>() {
+        betas.names().for_each(says);
+    }
 }
 
 fn build<C, L: TryFrom<C, Error = ConfigError>>(name: &str, switch: Switch<C>) -> Result<Option<L>, ConfigError> {

@@ -13,7 +13,9 @@
 //! | [classify](llm_classify::ClassifyLayer) | says what a request is about, and whether it is sensitive | default |
 //! | [fallback](llm_fallback::FallbackLayer) | what is answered when everything below has failed | default |
 //! | [limit](llm_budget::limit) | requests and tokens a minute and calls at once, by caller | default |
+//! | [cache](llm_cache::CacheLayer) | answers what was asked before, and asks once what many ask at once | default |
 //! | [router](llm_router::RouterLayer) | picks a target by rule, route and strategy, and another one after a failure that it may mend | |
+//! | [prompt_cache](llm_cache::prompt::PromptCacheLayer) | has providers keep long prompts | default |
 //! | [hedge](llm_retry::HedgeLayer) | a second attempt when the first content is late, at another key or provider where there is one | default |
 //! | [retry](llm_retry::RetryLayer) | further attempts at the same target | `retry = false` |
 //! | [budget](llm_budget::BudgetLayer) | sets aside what an attempt may cost, and settles what it did cost | default |
@@ -24,7 +26,8 @@
 //! Hedge and retry stand outside the breaker, so that each attempt asks it and counts; the timeout stands inside, so
 //! that a provider that is late has failed. The budget stands inside hedge and retry and outside the breaker: there the target
 //! is known, and so its price, and each attempt is paid for by itself, while one that a circuit refuses costs nothing. Limits
-//! are about calls of callers, however many attempts those take, and a fallback answers also when they are reached. A hedge leaves a target alone whose circuit is not closed,
+//! are about calls of callers, however many attempts those take, and a fallback answers also when they are reached. A hit of the
+//! cache runs nothing below it and costs nothing, and limits count it. A hedge leaves a target alone whose circuit is not closed,
 //! and the router goes past it.
 //!
 //! # Example

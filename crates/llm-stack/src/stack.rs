@@ -119,14 +119,16 @@ impl Stack {
             classify,
             fallback,
             limit,
+            cache,
             router,
+            prompt_cache,
             hedge,
             retry,
             budget,
             breaker,
             timeout,
         } = config;
-        let wanted = Wanted { classify, fallback, limit, hedge, retry, budget, breaker, timeout };
+        let wanted = Wanted { classify, fallback, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout };
         if providers.is_empty() && simulated.is_none() {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }

@@ -60,6 +60,11 @@ impl Betas {
         Ok(())
     }
 
+    /// The names of the features.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|name| &**name)
+    }
+
     /// The names, as the header lists them.
     pub fn to_header_value(&self) -> HeaderValue {
         HeaderValue::try_from(self.0.join(",")).expect("names of letters, digits and dashes make a header value")
