@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use crate::{
-    circuits,
+    cache, circuits,
     hosts::Hosts,
     keys::{is_same_key, presented},
     limits,
@@ -49,11 +49,12 @@ struct Guard {
     hosts: Hosts,
 }
 
-/// The pages for operators. No page changes anything when it is looked at; `POST /circuits`, `POST /routes` and
-/// `POST /spend` do.
+/// The pages for operators. No page changes anything when it is looked at; `POST /circuits`, `POST /routes`,
+/// `POST /spend` and `POST /cache` do.
 pub(crate) fn app(admin: Admin, key: SecretString, hosts: Hosts) -> Router {
     let guard = Guard { key: Arc::new(key), hosts };
     let circuits = get(circuits::show).post(circuits::control).with_state(admin.stack.clone());
+    let cache = get(cache::show).post(cache::control).with_state(admin.stack.clone());
     let spend = get(spend::show).post(spend::control).with_state(admin.stack.clone());
     let limits = get(limits::show).with_state(admin.stack.clone());
     let routes = get(routes::show).post(routes::control).with_state(admin.stack.clone());
@@ -64,6 +65,7 @@ pub(crate) fn app(admin: Admin, key: SecretString, hosts: Hosts) -> Router {
         .route("/circuits", circuits)
         .route("/routes", routes)
         .route("/spend", spend)
+        .route("/cache", cache)
         .route("/limits", limits)
         .layer(middleware::from_fn_with_state(guard, let_in))
 }

@@ -240,7 +240,19 @@ impl fmt::Display for ConfigError {
 }
 
 /// The tables of the layers, in which there are names and no keys.
-const LAYERS: [&str; 9] = ["classify", "fallback", "limit", "router", "hedge", "retry", "budget", "breaker", "timeout"];
+const LAYERS: [&str; 11] = [
+    "prompt_cache",
+    "cache",
+    "classify",
+    "fallback",
+    "limit",
+    "router",
+    "hedge",
+    "retry",
+    "budget",
+    "breaker",
+    "timeout",
+];
 
 /// Whether a text could be a key: not a name, not the place of a file, and not a variable of the environment, all of
 /// which an operator wants to read. No key that is worth anything is shorter than eight characters.

@@ -6,6 +6,7 @@
 mod admin;
 mod app;
 mod banner;
+mod cache;
 mod circuits;
 mod config;
 mod entrance;

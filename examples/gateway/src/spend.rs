@@ -165,7 +165,7 @@ fn left_per_mille(account: &AccountStatus) -> u64 {
 }
 
 /// Plain decimal dollars: exact, which a JSON number may not be to who reads it.
-fn usd(amount: NanoUsd) -> String {
+pub(crate) fn usd(amount: NanoUsd) -> String {
     amount.to_string().trim_start_matches('$').to_owned()
 }
 

@@ -49,6 +49,8 @@ fn every_documented_value_is_one() {
         "remaining_headers",
         "requests_per_minute",
         "fit_output",
+        "keep_failures",
+        "use_for",
         "cache_write_1h",
         "long_context",
         "faults",

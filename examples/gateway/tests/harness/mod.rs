@@ -8,6 +8,7 @@ pub(crate) mod operators;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod talk;
 
 use std::{
     io::{BufRead, BufReader, Read},
