@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llm_breaker::{BreakerConfig, BreakerLayer};
-use llm_budget::{BudgetConfig, BudgetLayer, LimitLayer, limit::LimitConfig};
+use llm_budget::{BudgetConfig, BudgetLayer, Covers, LimitLayer, limit::LimitConfig};
 use llm_cache::{
     CacheConfig, CacheLayer,
     prompt::{PromptCacheConfig, PromptCacheLayer},
@@ -56,6 +56,11 @@ impl Layers {
         let limit: Option<LimitLayer> = build("limit", limit)?;
         let cache: Option<CacheLayer> = build("cache", cache)?;
         let prompt_cache: Option<PromptCacheLayer> = build("prompt_cache", prompt_cache)?;
+        if budget.as_option().is_some_and(|budget| budget.covers == Some(Covers::Call)) {
+            let message =
+                "each attempt goes through the budget here, so covering calls would pay for some of them twice";
+            return Err(ConfigError::new("budget.covers", message));
+        }
         let budget: Option<BudgetLayer> = build("budget", budget)?;
         let timeout: Option<TimeoutLayer> = build("timeout", timeout)?;
         Ok(Self {

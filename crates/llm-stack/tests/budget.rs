@@ -137,4 +137,6 @@ async fn a_stack_that_takes_the_place_of_another_forgets_nothing_that_was_spent_
     let without_limit = Stack::resuming(config(&cap("0.1")), &after).unwrap();
     assert_eq!(call(&without_limit, ask("dear")).await.unwrap_err().kind(), ErrorKind::BudgetExceeded);
     assert!(Stack::resuming(config("[budget]"), &after).is_err());
+    let twice = Stack::try_from(config(&format!("[budget]\ncovers = \"call\"\n{}", cap("1")))).unwrap_err();
+    assert!(twice.to_string().starts_with("budget.covers: "), "{twice}");
 }
