@@ -23,7 +23,6 @@ pub(crate) struct Reader<L: Locks = Std> {
     number: u64,
     place: u64,
     has_joined: bool,
-    is_over: bool,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -39,7 +38,7 @@ impl<L: Locks> Reader<L> {
             log.readers
         });
         let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
-        Self { flight, number, place: 0, has_joined, is_over: false, deadline }
+        Self { flight, number, place: 0, has_joined, deadline }
     }
 
     /// Whether somebody else made the call.
@@ -58,10 +57,8 @@ impl<L: Locks> Reader<L> {
         self.or_late(cx, polled)
     }
 
+    /// The next frame. Not asked again after the last one.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
-        if self.is_over {
-            return Poll::Ready(None);
-        }
         let place = self.place;
         let polled = self.flight.poll(self.number, cx, |log| log.at(place)).map(Ok);
         let found = ready!(self.or_late(cx, polled));
@@ -70,18 +67,11 @@ impl<L: Locks> Reader<L> {
                 self.place += 1;
                 Some(Ok(frame))
             }
-            ended => {
-                self.is_over = true;
-                match ended {
-                    Ok(Found::End(end)) => end.err().map(Err),
-                    Ok(Found::Gone) => Some(Err(Error::new(
-                        ErrorKind::Interrupted,
-                        "the answer was read too slowly to be kept for so long",
-                    ))),
-                    Ok(Found::Frame(_)) => None,
-                    Err(late) => Some(Err(late)),
-                }
+            Ok(Found::End(end)) => end.err().map(Err),
+            Ok(Found::Gone) => {
+                Some(Err(Error::new(ErrorKind::Interrupted, "the answer was read too slowly to be kept for so long")))
             }
+            Err(late) => Some(Err(late)),
         })
     }
 

@@ -31,6 +31,7 @@ enum Mode {
     Right,
     TooFew,
     TooMany,
+    Empty,
     Down,
     Slow,
 }
@@ -59,6 +60,7 @@ impl Stage {
             match mode {
                 Mode::TooFew => _ = vectors.pop(),
                 Mode::TooMany => vectors.push(vector("more")),
+                Mode::Empty => vectors.iter_mut().for_each(|vector| vector.0.clear()),
                 Mode::Right | Mode::Down | Mode::Slow => {}
             }
             let usage = Some(Usage::reported(10 * vectors.len() as u64, 0));
@@ -69,7 +71,9 @@ impl Stage {
                 }
                 match mode {
                     Mode::Down => Err(Error::new(ErrorKind::Server, "down")),
-                    Mode::Right | Mode::TooFew | Mode::TooMany | Mode::Slow => Ok(LlmResponse::from(output)),
+                    Mode::Right | Mode::TooFew | Mode::TooMany | Mode::Empty | Mode::Slow => {
+                        Ok(LlmResponse::from(output))
+                    }
                 }
             }
         };
@@ -176,13 +180,26 @@ async fn vectors_of_another_number_are_not_kept_and_not_mixed_with_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn vectors_of_nothing_are_not_kept() {
+    let stage = Stage::new();
+    stage.set(Mode::Empty);
+    stage.call(batch(&["a"])).await.unwrap();
+    assert_eq!((stage.handle.refused(Refused::Empty), stage.handle.counts().stored), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn expired_vectors_stand_in_for_a_failure_if_all_are_there() {
     let stage = Stage::new();
     stage.embed(&["a", "bb"]).await;
     advance(10 * HOUR).await;
     stage.embed(&["ccc"]).await;
+    stage.asked();
+    assert_eq!(stage.embed(&["a", "ccc"]).await.0, CacheStatus::Miss);
+    assert_eq!(stage.asked(), [["a"]], "while it can be asked for anew it is");
+    advance(10 * HOUR).await;
+    stage.embed(&["ccc"]).await;
     stage.set(Mode::Down);
-    assert_eq!(stage.embed(&["ccc", "a", "bb"]).await.0, CacheStatus::Stale { age: 10 * HOUR });
+    assert_eq!(stage.embed(&["ccc", "a", "bb"]).await.0, CacheStatus::Stale { age: 20 * HOUR });
     assert_eq!(stage.call(batch(&["a", "dddd"])).await.unwrap_err().kind(), ErrorKind::Server);
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod config;
 mod directives;
 mod embeddings;
 mod flights;

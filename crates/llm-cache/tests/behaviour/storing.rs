@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use llm_cache::{CacheLayer, MemoryStore, Refused, Scope};
+use llm_cache::{CacheLayer, Entry, Key, MemoryStore, Refused, Scope, Selection, Store, StoreSize};
 use llm_core::{
     CacheStatus, ChatOutput, Choice, Event, FinishReason, Frame, Head, LlmRequest, NanoUsd, Output, Part, PartContent,
     Reasoning, Sensitivity, Served, Target, Usage, catalog::Catalog,
@@ -32,6 +32,7 @@ fn poison() -> Vec<(Answer, Refused)> {
     let stream = |reason| Answer::stream(Frames::cut("Blue, because").frame(ends(reason)).last());
     let refusal = PartContent::Refusal("No.".into()).into();
     let thought = PartContent::Reasoning(Reasoning { text: "Hm.".into(), ..Reasoning::default() }).into();
+    let thinks = Frame::event(Event::Reasoning("Hm.".to_owned().into()));
     vec![
         (whole(F::Length), Refused::Truncated),
         (stream(F::Length), Refused::Truncated),
@@ -43,6 +44,7 @@ fn poison() -> Vec<(Answer, Refused)> {
         (Answer::whole(finished(None, text())), Refused::Unfinished),
         (Answer::whole(finished(Some(F::Stop), vec![])), Refused::Empty),
         (Answer::whole(finished(Some(F::Stop), vec![thought])), Refused::Empty),
+        (Answer::stream(Frames::new().start().frame(thinks).finish().last()), Refused::Empty),
         (Answer::whole(ChatOutput::default()), Refused::Empty),
         (Answer::stream(Frames::new().start().text("").finish().last()), Refused::Empty),
         (Answer::text("From elsewhere.").head(served(Served::Substitute)), Refused::Substitute),
@@ -136,6 +138,49 @@ async fn a_hit_is_unpaid_and_tells_its_age_and_what_it_saves() {
     assert_eq!((counts.hits, counts.misses, counts.stored), (2, 1, 1));
     // Ten tokens at two dollars a million and five at ten, twice.
     assert_eq!(counts.saved, NanoUsd(2 * (10 * 2_000 + 5 * 10_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_stream_saves_what_it_cost() {
+    let prices = "[[models]]\nname = 'gpt-4o'\ninput = 2.0\noutput = 10.0";
+    let layer = CacheLayer::new().catalog(Arc::new(Catalog::from_toml(prices).unwrap()));
+    let stage = Stage::new(layer, Probe::answering(Answer::stream(Frames::answer("Blue light scatters."))));
+    stage.ask(streamed()).await.unwrap();
+    stage.ask(streamed()).await.unwrap();
+    assert_eq!(stage.handle.counts().saved, NanoUsd(10 * 2_000 + 3 * 10_000));
+}
+
+/// A store whose every answer is a panic.
+#[derive(Debug)]
+struct Broken;
+
+impl Store for Broken {
+    fn get(&self, _: &Key) -> Option<Arc<Entry>> {
+        None
+    }
+
+    fn put(&self, _: Key, _: Arc<Entry>) {
+        panic!("the store panics, as its author wants");
+    }
+
+    fn invalidate(&self, _: &Selection) -> u64 {
+        0
+    }
+
+    fn size(&self) -> StoreSize {
+        StoreSize::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_costs_nobody_an_answer() {
+    let logs = llm_test::CapturedLogs::start();
+    let slow = Answer::stream(Frames::answer("Blue.").spaced(SECOND));
+    let stage = Stage::new(CacheLayer::new().store(Arc::new(Broken)), Probe::answering(slow));
+    let (first, second) = tokio::join!(stage.ask(streamed()), stage.ask(question()));
+    assert_eq!((first.unwrap().1, second.unwrap().1), ("Blue.".into(), "Blue.".into()));
+    assert_eq!((stage.log.calls(), stage.handle.under_way()), (1, 0));
+    assert!(logs.text().contains("the store panicked"));
 }
 
 #[tokio::test(start_paused = true)]
