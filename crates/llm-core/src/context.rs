@@ -67,9 +67,11 @@ impl Context {
     }
 
     /// The same for a call of its own (id, allowance, trail) that no caller waits for, and that goes where this one would.
+    /// It is allowed as many further calls as this one has left.
     pub fn of_new_call(&self) -> Self {
         let Self { call, attempt, .. } = Self::default();
         let mut context = Self { call, attempt, is_probe: false, ..self.clone() };
+        context.set_allowance(self.calls_left());
         context.outlive_caller();
         context
     }

@@ -22,9 +22,11 @@ fn a_call_of_its_own_shares_nothing_with_the_first_and_waits_for_nobody() {
     first.set_caller(Caller::tenant("acme"));
     first.set_deadline(Instant::now());
     first.set_read_timeout(Duration::ZERO);
+    first.set_allowance(7);
     let own = first.of_new_call();
     assert_ne!(own.id(), first.id());
+    assert_eq!(own.calls_left(), 7);
     own.set_allowance(0);
-    assert!(first.calls_left() > 0 && own.caller() == first.caller());
+    assert_eq!((first.calls_left(), own.caller()), (7, first.caller()));
     assert_eq!((own.deadline(), own.read_timeout()), (None, None));
 }
