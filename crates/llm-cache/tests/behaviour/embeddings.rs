@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use llm_cache::{Cache, CacheHandle, CacheLayer, Refused};
 use llm_core::{
-    CacheDirective, CacheStatus, Embed, EmbedInput, EmbedOutput, Error, ErrorKind, LlmRequest, LlmResponse, Output,
-    Payload, Usage, Vector,
+    Body, CacheDirective, CacheStatus, Dialect, Embed, EmbedInput, EmbedOutput, Error, ErrorKind, Extra, Head,
+    LlmRequest, LlmResponse, Output, Payload, Usage, Vector,
 };
 use tokio::time::advance;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -227,4 +228,18 @@ async fn a_batch_of_nothing_is_the_inner_services_business() {
     let service = CacheLayer::new().layer(service);
     let error = service.oneshot(batch(&[])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_joins_is_not_given_the_bytes_of_a_call_that_may_have_asked_for_another_encoding() {
+    let model = service_fn(|_: LlmRequest| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let output = EmbedOutput { vectors: vec![vector("a")], usage: None, extra: Extra::new() };
+        let body = Body::full(Output::Embed(output)).with_wire(Dialect::OpenAi, Bytes::from_static(b"as base64"));
+        Ok::<_, Error>(LlmResponse::new(Head::default(), body))
+    });
+    let service = CacheLayer::new().layer(model);
+    let answers = join_all((0..2).map(|_| service.clone().oneshot(batch(&["a"])))).await;
+    let bytes: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().body.wire().is_some()).collect();
+    assert_eq!(bytes, [true, false]);
 }
