@@ -43,11 +43,15 @@ where
 {
     let mut is_second_try = false;
     loop {
-        let mut reader = match board(shared, &inner, request, flying, asked, &find) {
+        let (flight, has_joined) = match board(shared, &inner, request, flying, asked, &find) {
             Boarded::Found(found) => return Ok(Arrived::Found(found)),
-            Boarded::Joined(reader) | Boarded::Started(reader) => reader,
+            Boarded::Joined(flight) => {
+                shared.counts.note(Happened::Joined);
+                (flight, true)
+            }
+            Boarded::Started(flight) => (flight, false),
         };
-        let has_joined = reader.has_joined();
+        let mut reader = Reader::new(flight, has_joined, request.context().deadline());
         let error = match poll_fn(|cx| reader.poll_beginning(cx)).await {
             Ok((head, Some(whole))) => {
                 return Ok(Arrived::Whole { head: told(head, has_joined), whole, has_joined });
@@ -63,7 +67,7 @@ where
     }
 }
 
-/// Joins the call of this key, or starts it. `find` looks for what was kept since somebody last looked.
+/// Finds the call of this key under way, or starts it. `find` looks for what was kept since somebody last looked.
 pub(crate) fn board<S, T>(
     shared: &Striped<Shared>,
     inner: &S,
@@ -71,12 +75,11 @@ pub(crate) fn board<S, T>(
     flying: &Flying,
     asked: &Asked,
     find: impl FnOnce() -> Option<T>,
-) -> Boarded<Reader, T>
+) -> Boarded<Arc<Flight>, T>
 where
     S: Service<LlmRequest, Response = LlmResponse, Future: Send + 'static> + Clone + Send + 'static,
     S::Error: Into<Error> + Send + 'static,
 {
-    let deadline = request.context().deadline();
     // Both are made outside of any lock, since the inner service is somebody else's.
     let (inner, mut request) = (inner.clone(), request.clone());
     let start = |flights: Option<Arc<Flights>>| {
@@ -86,22 +89,15 @@ where
         let limit = shared.settings.entry_limit.get();
         Flight::new(flying.key, flights, limit, Box::pin(Upstream::new(call, recorder)))
     };
-    if flying.is_alone {
-        shared.counts.note(Happened::Miss);
-        return Boarded::Started(Reader::new(Arc::new(start(None)), false, deadline));
-    }
     let flights = &shared.flights;
-    match flights.board(flying.key, find, || start(Some(Arc::clone(flights)))) {
-        Boarded::Found(found) => Boarded::Found(found),
-        Boarded::Joined(flight) => {
-            shared.counts.note(Happened::Joined);
-            Boarded::Joined(Reader::new(flight, true, deadline))
-        }
-        Boarded::Started(flight) => {
-            shared.counts.note(Happened::Miss);
-            Boarded::Started(Reader::new(flight, false, deadline))
-        }
+    let boarded = match flying.is_alone {
+        true => Boarded::Started(Arc::new(start(None))),
+        false => flights.board(flying.key, find, || start(Some(Arc::clone(flights)))),
+    };
+    if let Boarded::Started(_) = boarded {
+        shared.counts.note(Happened::Miss);
     }
+    boarded
 }
 
 /// The head of an answer, for one of those who wait for it.

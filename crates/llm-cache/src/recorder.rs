@@ -1,20 +1,20 @@
 //! What is done with an answer once it is complete.
 
 use std::{
-    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
 use llm_core::{Error, Head, LlmRequest, Output, Stage, Striped, Usage};
 
 use crate::{
-    Entry, Key, Refused, admission,
+    Entry, Key, Refused, Selection, admission,
     counts::Happened,
     entry::{About, Kept},
     failures,
     flight::{Ending, Log},
     recording::Recording,
-    shared::Shared,
+    shared::{Known, Shared},
 };
 
 /// Stores what came of one call.
@@ -59,7 +59,7 @@ pub(crate) enum Asked {
 impl Recorder {
     /// Keeps the answer to `request` for `ttl`.
     pub(crate) fn new(shared: Striped<Shared>, request: LlmRequest, asked: Asked, ttl: Duration) -> Self {
-        let invalidations = shared.invalidations.load(Relaxed);
+        let invalidations = shared.invalidations.load(SeqCst);
         Self { shared, request, asked, ttl, invalidations, used: Used::Nothing }
     }
 
@@ -86,10 +86,15 @@ impl Recorder {
         if entry.bytes() > shared.settings.entry_limit.get() {
             return shared.counts.refuse(Refused::TooLarge);
         }
-        if shared.invalidations.load(Relaxed) != self.invalidations {
+        if shared.invalidations.load(SeqCst) != self.invalidations {
             return shared.counts.refuse(Refused::Invalidated);
         }
         shared.store.put(key, Arc::new(entry));
+        // Once more: it may have come in behind whoever looked for what is to be forgotten.
+        if shared.invalidations.load(SeqCst) != self.invalidations {
+            shared.store.invalidate(&Selection::Key(key));
+            return shared.counts.refuse(Refused::Invalidated);
+        }
         shared.counts.note(Happened::Stored);
     }
 
@@ -97,6 +102,10 @@ impl Recorder {
         let kept = self.shared.settings.failures_for.zip(failures::to_keep(error));
         match (kept, &self.asked) {
             (Some((ttl, failure)), Asked::Chat(key)) if error.stage() == Stage::BeforeContent => {
+                // An answer, also one that has expired, is worth more than why there is no newer one.
+                if !matches!(self.shared.find(key), Known::Nothing) {
+                    return self.shared.counts.refuse(Refused::Failed);
+                }
                 self.put(*key, Head::default(), Kept::Failure(failure), &Usage::default(), ttl);
             }
             _ => self.shared.counts.refuse(Refused::Failed),

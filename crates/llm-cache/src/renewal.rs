@@ -28,8 +28,8 @@ where
     request = request.with_context(context);
     let asked = Asked::Chat(flying.key);
     let find = || shared.find_fresh(&flying.key);
-    if let Boarded::Started(reader) = board(shared, inner, &request, &flying, &asked, find) {
-        runtime.spawn(read_to_the_end(reader, place));
+    if let Boarded::Started(flight) = board(shared, inner, &request, &flying, &asked, find) {
+        runtime.spawn(read_to_the_end(Reader::new(flight, false, None), place));
     }
 }
 

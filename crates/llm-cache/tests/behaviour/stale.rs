@@ -48,6 +48,7 @@ async fn what_has_just_expired_is_given_and_renewed_meanwhile() {
     assert_eq!(stage.ask(question()).await.unwrap(), (CacheStatus::Hit { age: Duration::ZERO }, "new".into()));
     let counts = stage.handle.counts();
     assert_eq!((counts.hits, counts.misses, counts.stale, counts.stored), (1, 2, 5, 2));
+    assert_eq!(counts.joined, 0, "who is answered by what has expired waits for no call");
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,4 +213,18 @@ async fn a_caller_that_keeps_nothing_renews_nothing() {
     settle().await;
     assert_eq!(stage.log.calls(), 1);
     assert!(!is_hit(stage.ask(question()).await.unwrap().0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_kept_takes_no_answers_place() {
+    let layer = || CacheLayer::new().keep_failures(10 * SECOND);
+    let script = [Answer::text("old"), failure(ErrorKind::ContentPolicy), failure(ErrorKind::ModelNotFound)];
+    for after in [SECOND, HOUR + MINUTE, 10 * HOUR] {
+        let stage = Stage::new(layer(), Probe::new().script(script.clone()));
+        stage.ask(question()).await.unwrap();
+        advance(after).await;
+        let no_cache = CacheDirective { no_cache: true, ..CacheDirective::default() };
+        stage.ask(with(question(), no_cache)).await.unwrap_err();
+        stage.ask(question()).await.map_or_else(|error| panic!("{error}"), |(_, text)| assert_eq!(text, "old"));
+    }
 }
