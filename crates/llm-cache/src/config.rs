@@ -2,14 +2,13 @@
 
 use std::{
     num::{NonZeroU64, NonZeroUsize},
-    sync::Arc,
     time::Duration,
 };
 
 use llm_core::{ConfigError, OneOrMany, duration};
 use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 
-use crate::{CacheLayer, CacheRule, CacheRuleConfig, MemoryStore, Replay, Scope};
+use crate::{CacheLayer, CacheRule, CacheRuleConfig, Replay, Scope};
 
 /// A cache layer in a configuration file. Everything may be left out.
 ///
@@ -40,7 +39,7 @@ pub struct CacheConfig {
     /// See [`CacheLayer::entry_limit`], in bytes. From 1 to the capacity. Defaults to 1,048,576, or the capacity where
     /// that is less.
     pub entry_limit: Option<u64>,
-    /// Whether the store is [local](MemoryStore::local), so that answers to sensitive calls are kept. Defaults to no.
+    /// Whether the store is [local](crate::MemoryStore::local), so that answers to sensitive calls are kept. Defaults to no.
     pub local: bool,
     /// See [`CacheLayer::ttl`]. Defaults to `"1h"`.
     #[serde(with = "duration::option")]
@@ -110,7 +109,7 @@ impl TryFrom<CacheConfig> for CacheLayer {
         let limit = usize::try_from(limit).ok().and_then(NonZeroUsize::new).ok_or_else(|| least("entry_limit"))?;
         layer = layer.entry_limit(limit);
         if local {
-            layer = layer.store(Arc::new(MemoryStore::new(capacity).local()));
+            layer = layer.local();
         }
         if let Some(scope) = scope {
             layer = layer.scope(scope);

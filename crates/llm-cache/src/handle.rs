@@ -17,6 +17,10 @@ impl CacheHandle {
         Self { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// What has happened so far.
     pub fn counts(&self) -> CacheCounts {
         self.shared.counts.all()
@@ -37,8 +41,7 @@ impl CacheHandle {
         self.shared.flights.len()
     }
 
-    /// What keeps the answers. To change settings while calls are under way, and lose nothing that is kept, give the new
-    /// layer the store of the old one.
+    /// What keeps the answers.
     pub fn store(&self) -> Arc<dyn Store> {
         Arc::clone(&self.shared.store)
     }

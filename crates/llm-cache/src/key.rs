@@ -76,6 +76,11 @@ impl fmt::Debug for Vary {
 }
 
 impl Keys {
+    /// Whether an answer under a key of these may be given to a caller under a key of the others, as far as can be told.
+    pub(crate) fn shares_with(&self, others: &Self) -> bool {
+        self.scope == others.scope && self.irrelevant == others.irrelevant
+    }
+
     /// The key of a whole request.
     pub(crate) fn of(&self, request: &LlmRequest) -> Key {
         let mut tokens = self.begin(request);

@@ -29,6 +29,7 @@ impl CacheLayer {
             keys: Keys::default(),
             store: None,
             capacity: NonZeroU64::new(64 << 20).expect("it is not zero"),
+            is_local: false,
             entry_limit: NonZeroUsize::new(1 << 20).expect("it is not zero"),
             ttl: Duration::from_secs(3_600),
             rules: Arc::default(),
@@ -56,6 +57,11 @@ impl CacheLayer {
 
     pub(crate) fn own_entry_limit(&self) -> u64 {
         self.shared.settings.entry_limit.get() as u64
+    }
+
+    /// Marks the layer's own store [local](crate::MemoryStore::local).
+    pub(crate) fn local(self) -> Self {
+        Self::of(Settings { is_local: true, ..self.settings() })
     }
 
     /// Who shares answers. Defaults to [`Scope::Tenant`]: what one customer asked is nobody else's business.
@@ -150,6 +156,14 @@ impl CacheLayer {
     /// Where models' prices are found, for what was saved. Defaults to the built-in catalogue.
     pub fn catalog(self, catalog: Arc<Catalog>) -> Self {
         Self::of(Settings { catalog: Some(catalog), ..self.settings() })
+    }
+
+    /// Goes on with what another layer keeps, for a change of settings while calls are under way, and with those calls: they
+    /// can be joined. A [store](Self::store) that either layer was given stays its own, and where the capacity, who shares
+    /// answers, the fields that make no difference or whether the store is local have changed, this layer begins with
+    /// nothing. What it counts begins anew. Setters start afresh, so call it after them.
+    pub fn resuming(self, previous: &CacheHandle) -> Self {
+        Self { shared: Striped::new(Shared::resuming(self.settings(), previous.shared())) }
     }
 
     /// A handle to watch and control it with. Setters start afresh, so take it after them.

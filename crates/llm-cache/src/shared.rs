@@ -4,7 +4,7 @@ use std::{
     num::{NonZeroU64, NonZeroUsize},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) keys: Keys,
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) capacity: NonZeroU64,
+    /// Whether the layer's own store is marked local.
+    pub(crate) is_local: bool,
     pub(crate) entry_limit: NonZeroUsize,
     pub(crate) ttl: Duration,
     pub(crate) rules: Arc<[CacheRule]>,
@@ -52,8 +54,9 @@ pub(crate) struct Shared {
     pub(crate) flights: Arc<Flights>,
     pub(crate) counts: Counts,
     pub(crate) notices: Notices,
-    // How often something was invalidated: what was asked before that is not kept after it.
-    pub(crate) invalidations: AtomicU64,
+    // How often something was invalidated: what was asked before that is not kept after it. Whoever shares the store shares
+    // this.
+    pub(crate) invalidations: Arc<AtomicU64>,
     // How many answers are being renewed.
     pub(crate) renewing: AtomicUsize,
     stale_since: Mutex<Option<Instant>>,
@@ -74,14 +77,35 @@ pub(crate) enum Known {
 
 impl Shared {
     pub(crate) fn new(settings: Settings) -> Self {
-        let own_store = || Arc::new(MemoryStore::new(settings.capacity)) as Arc<dyn Store>;
+        let own_store = || {
+            let store = MemoryStore::new(settings.capacity);
+            Arc::new(if settings.is_local { store.local() } else { store }) as Arc<dyn Store>
+        };
+        let store = settings.store.clone().unwrap_or_else(own_store);
+        Self::over(settings, store, Arc::new(Flights::new()), Arc::default())
+    }
+
+    /// The same with what `previous` keeps and with its calls under way, if both would have kept the same answers under the
+    /// same keys.
+    pub(crate) fn resuming(settings: Settings, previous: &Self) -> Self {
+        let before = &previous.settings;
+        let is_own = settings.store.is_none() && before.store.is_none();
+        let is_alike = (settings.capacity, settings.is_local) == (before.capacity, before.is_local);
+        if !is_own || !is_alike || !settings.keys.shares_with(&before.keys) {
+            return Self::new(settings);
+        }
+        let (store, flights) = (Arc::clone(&previous.store), Arc::clone(&previous.flights));
+        Self::over(settings, store, flights, Arc::clone(&previous.invalidations))
+    }
+
+    fn over(settings: Settings, store: Arc<dyn Store>, flights: Arc<Flights>, invalidations: Arc<AtomicU64>) -> Self {
         Self {
-            store: settings.store.clone().unwrap_or_else(own_store),
             settings,
-            flights: Arc::new(Flights::new()),
+            store,
+            flights,
             counts: Counts::new(),
             notices: Notices::new(),
-            invalidations: AtomicU64::new(0),
+            invalidations,
             renewing: AtomicUsize::new(0),
             stale_since: Mutex::default(),
         }
@@ -169,7 +193,7 @@ impl Shared {
 
     pub(crate) fn invalidate(&self, selection: &Selection) -> u64 {
         // First, so that what comes in from now on was asked before it and is not kept.
-        self.invalidations.fetch_add(1, Relaxed);
+        self.invalidations.fetch_add(1, SeqCst);
         let gone = self.store.invalidate(selection);
         let key = match selection {
             Selection::All => "all".to_owned(),

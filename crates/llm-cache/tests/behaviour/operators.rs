@@ -1,7 +1,12 @@
 //! What operators see and do.
 
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, OnceLock},
+};
+
 use futures_util::FutureExt;
-use llm_cache::{CacheLayer, Refused, Selection};
+use llm_cache::{CacheConfig, CacheHandle, CacheLayer, Entry, Key, MemoryStore, Refused, Selection, Store, StoreSize};
 use llm_core::{CacheStatus, Error, ErrorKind, LlmRequest, Measures, Severity};
 use llm_test::{Answer, Gate, Probe};
 use tokio::time::advance;
@@ -98,11 +103,89 @@ async fn measures_tell_what_the_handle_tells() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_layer_goes_on_with_the_store_of_the_old_one() {
-    let stage = Stage::answering([]);
+async fn a_layer_that_takes_the_place_of_another_goes_on_with_what_that_keeps_and_with_its_calls() {
+    let gate = Gate::new();
+    let stage = Stage::answering([Answer::text("kept"), Answer::text("late").gate(&gate)]);
     stage.ask(question()).await.unwrap();
-    let next = Stage::new(CacheLayer::new().ttl(2 * HOUR).store(stage.handle.store()), Probe::new());
+    let next = Stage::new(CacheLayer::new().ttl(2 * HOUR).resuming(&stage.handle), Probe::new());
     assert!(is_hit(next.ask(question()).await.unwrap().0));
+    assert_eq!((stage.handle.counts().hits, next.handle.counts().hits), (0, 1), "each counts for itself");
+
+    let other = || ask("m", "acme", "faq");
+    let mut before = Box::pin(stage.ask(other()));
+    assert!((&mut before).now_or_never().is_none());
+    let mut after = Box::pin(next.ask(other()));
+    assert!((&mut after).now_or_never().is_none());
+    next.handle.invalidate(&Selection::All);
+    gate.open();
+    assert_eq!(before.await.unwrap(), (CacheStatus::Miss, "late".into()));
+    assert_eq!(after.await.unwrap(), (CacheStatus::Joined, "late".into()));
+    assert_eq!(next.log.calls(), 0);
+    assert_eq!(next.ask(other()).await.unwrap().0, CacheStatus::Miss, "what was forgotten then is not kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_would_keep_other_answers_begins_with_nothing() {
+    let first = || LlmRequest::chat("gpt-4o").user("Why is the sky blue?").temperature(0.0).build();
+    let config = |text: &str| CacheLayer::try_from(toml::from_str::<CacheConfig>(text).unwrap()).unwrap();
+    let rows = [
+        ("", "", true),
+        ("ttl = '2h'\nentry_limit = 100_000", "", true),
+        ("local = true", "local = true", true),
+        ("local = true", "", false),
+        ("", "local = true", false),
+        ("capacity = 2_000_000", "", false),
+        ("scope = 'everyone'", "", false),
+        ("irrelevant_fields = 'seen'", "", false),
+    ];
+    for (before, after, goes_on) in rows {
+        let stage = Stage::new(config(before), Probe::new());
+        stage.ask(first()).await.unwrap();
+        let next = Stage::new(config(after).resuming(&stage.handle), Probe::new());
+        assert_eq!(is_hit(next.ask(first()).await.unwrap().0), goes_on, "{before:?}, then {after:?}");
+    }
+    let own = || Arc::new(MemoryStore::new(NonZeroU64::MIN.saturating_add(1 << 20)));
+    let stage = Stage::new(CacheLayer::new().store(own()), Probe::new());
+    stage.ask(first()).await.unwrap();
+    for layer in [CacheLayer::new(), CacheLayer::new().store(own())] {
+        let next = Stage::new(layer.resuming(&stage.handle), Probe::new());
+        assert!(!is_hit(next.ask(first()).await.unwrap().0), "a store that was given stays with whoever got it");
+    }
+}
+
+/// A store in which something is forgotten by everybody just before it is put in.
+#[derive(Debug)]
+struct Late(MemoryStore, OnceLock<CacheHandle>);
+
+impl Store for Late {
+    fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.0.get(key)
+    }
+
+    fn put(&self, key: Key, entry: Arc<Entry>) {
+        if let Some(handle) = self.1.get() {
+            handle.invalidate(&Selection::All);
+        }
+        self.0.put(key, entry);
+    }
+
+    fn invalidate(&self, selection: &Selection) -> u64 {
+        self.0.invalidate(selection)
+    }
+
+    fn size(&self) -> StoreSize {
+        self.0.size()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_behind_whoever_forgets_is_forgotten_too() {
+    let store = Arc::new(Late(MemoryStore::new(NonZeroU64::MIN.saturating_add(1 << 20)), OnceLock::new()));
+    let stage = Stage::new(CacheLayer::new().store(store.clone()), Probe::new());
+    store.1.set(stage.handle.clone()).unwrap();
+    stage.ask(question()).await.unwrap();
+    assert_eq!((stage.handle.counts().stored, stage.handle.refused(Refused::Invalidated)), (0, 1));
+    assert_eq!(stage.ask(question()).await.unwrap().0, CacheStatus::Miss);
 }
 
 #[test]
