@@ -12,7 +12,7 @@ use llm_classify::{ClassifyConfig, ClassifyLayer};
 use llm_core::{BoxLlmService, ConfigError, LlmRequest, Target, catalog::Catalog};
 use llm_fallback::{Answer, FallbackConfig, FallbackLayer};
 use llm_retry::{HedgeConfig, HedgeLayer, RetryConfig, RetryLayer};
-use llm_router::{Dispatch, Plan, RouterLayer, Targets};
+use llm_router::{Dispatch, Plan, RouterConfig, RouterLayer, Targets, WhenConfig};
 use llm_timeout::{TimeoutConfig, TimeoutLayer};
 use llm_wire::anthropic::Betas;
 use tower::{ServiceBuilder, ServiceExt};
@@ -51,7 +51,7 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    pub(crate) fn new(wanted: Wanted, catalog: &Arc<Catalog>) -> Result<Self, ConfigError> {
+    pub(crate) fn new(wanted: Wanted, router: &RouterConfig, catalog: &Arc<Catalog>) -> Result<Self, ConfigError> {
         let Wanted { classify, fallback, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout } = wanted;
         let limit: Option<LimitLayer> = build("limit", limit)?;
         let cache: Option<CacheLayer> = build("cache", cache)?;
@@ -67,7 +67,7 @@ impl Layers {
             classify: build("classify", classify)?,
             fallback: fallback.into_option(),
             limit: limit.map(|limit| limit.catalog(Arc::clone(catalog))),
-            cache: cache.map(|cache| cache.catalog(Arc::clone(catalog)).vary(betas)),
+            cache: cache.map(|cache| cache.catalog(Arc::clone(catalog)).vary(differences(router))),
             prompt_cache: prompt_cache.map(|layer| layer.catalog(Arc::clone(catalog))),
             hedge: build("hedge", hedge)?,
             retry: build("retry", retry)?,
@@ -88,9 +88,7 @@ impl Layers {
         let breaker = self.breaker.map(|breaker| breaker.sharing(ByPattern(targets.clone())));
         let breaker = resumed(breaker, previous.and_then(|handles| handles.breaker.as_ref()), BreakerLayer::resuming);
         let limit = resumed(self.limit, previous.and_then(|handles| handles.limit.as_ref()), LimitLayer::resuming);
-        let cache = resumed(self.cache, previous.and_then(|handles| handles.cache.as_ref()), |cache, previous| {
-            cache.store(previous.store())
-        });
+        let cache = resumed(self.cache, previous.and_then(|handles| handles.cache.as_ref()), CacheLayer::resuming);
         let budget = resumed(self.budget, previous.and_then(|handles| handles.budget.as_ref()), BudgetLayer::resuming);
         let mut router = RouterLayer::new(plan);
         let mut hedge = self.hedge;
@@ -196,10 +194,27 @@ fn resumed<L, H>(layer: Option<L>, previous: Option<&H>, resuming: impl Fn(L, &H
     })
 }
 
-/// The features that a caller of Anthropic's turns on change what is answered.
-fn betas(request: &LlmRequest, says: &mut dyn FnMut(&str)) {
-    if let Some(betas) = request.extensions().get::<Betas>() {
-        betas.names().for_each(says);
+/// What tells two questions apart besides what a cache knows of: who asks and how, where a rule goes by it, since that can
+/// be answered by another model; and the features that a caller of Anthropic's turns on.
+fn differences(router: &RouterConfig) -> impl Fn(&LlmRequest, &mut dyn FnMut(&str)) + Send + Sync + 'static {
+    let a_rule_says = |says: fn(&WhenConfig) -> bool| router.rules.iter().any(|rule| says(&rule.when));
+    let by_tenant = a_rule_says(|when| when.tenant.is_some());
+    let by_user = a_rule_says(|when| when.user.is_some());
+    let by_stream = a_rule_says(|when| when.stream.is_some());
+    move |request, says| {
+        let caller = request.context().caller();
+        if by_tenant {
+            says(caller.tenant.as_deref().unwrap_or_default());
+        }
+        if by_user {
+            says(caller.user.as_deref().unwrap_or_default());
+        }
+        if by_stream {
+            says(if request.is_stream() { "stream" } else { "whole" });
+        }
+        if let Some(betas) = request.extensions().get::<Betas>() {
+            betas.names().for_each(says);
+        }
     }
 }
 

@@ -142,7 +142,7 @@ impl Stack {
         catalog.merge(stated_facts(models)?);
 
         let catalog = Arc::new(catalog);
-        let layers = Layers::new(wanted, &catalog)?;
+        let layers = Layers::new(wanted, &router, &catalog)?;
         let mut parts = Parts::new(catalog);
         for (at, provider) in providers.into_iter().enumerate() {
             parts.add_provider(at, provider)?;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use llm_core::{Error, ErrorKind, Head, LlmRequest, Sensitivity, Served};
+use llm_core::{CacheStatus, Caller, Error, ErrorKind, Head, LlmRequest, Sensitivity, Served};
 use llm_sim::{ModelConfig, Sim, SimConfig, SimServer};
 use llm_stack::{Stack, StackConfig};
 use tower::ServiceExt;
@@ -127,6 +127,47 @@ async fn a_stack_that_takes_the_place_of_another_knows_what_that_has_seen() {
     assert!(failing(&after) > 0.5, "{}", failing(&after));
     assert_eq!(failing(&simulated("")), 0.0);
     assert!(Stack::resuming(read("[router.routes.x]\ntargets = []\n[simulated]\n"), &before).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_kept_for_those_alone_whom_the_rules_send_the_same_way() {
+    let question = |tenant: &str, user: &str, is_stream: bool| {
+        let builder = LlmRequest::chat("works").user("hi").temperature(0.0);
+        let mut request = if is_stream { builder.stream() } else { builder }.build();
+        let (tenant, user) = (Some(tenant.into()), Some(user.into()));
+        request.context_mut().set_caller(Caller { tenant, user, ..Caller::default() });
+        request
+    };
+    for (when, goes_elsewhere) in [
+        ("user = \"ann\"", question("acme", "ann", false)),
+        ("tenant = \"globex\"", question("globex", "bob", false)),
+        ("stream = true", question("acme", "bob", true)),
+    ] {
+        let rule = format!("[[router.rules]]\nwhen = {{ {when} }}\nuse = \"also\"");
+        let ruled = simulated(&format!("[cache]\nscope = \"everyone\"\n{rule}"));
+        assert_eq!(target(&ruled, question("acme", "bob", false)).await, "simulated/works");
+        assert_eq!(target(&ruled, goes_elsewhere.clone()).await, "simulated/also", "{when}");
+        let open = simulated("[cache]\nscope = \"everyone\"");
+        call(&open, question("acme", "bob", false)).await.unwrap();
+        let (head, _) = call(&open, goes_elsewhere).await.unwrap();
+        assert!(
+            matches!(head.cache, CacheStatus::Hit { .. }),
+            "where no rule goes by it, it makes no difference: {when}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_goes_on_with_what_was_kept_unless_its_cache_is_another() {
+    let question = || LlmRequest::chat("works").user("hi").temperature(0.0).build();
+    let before = simulated("[cache]");
+    call(&before, question()).await.unwrap();
+    for (cache, goes_on) in [("ttl = \"2h\"", true), ("capacity = 2_000_000", false), ("local = true", false)] {
+        let after = read(&format!("retry = false\n[cache]\n{cache}\n{SIMULATED}"));
+        let after = Stack::resuming(after, &before).unwrap();
+        let (head, _) = call(&after, question()).await.unwrap();
+        assert_eq!(matches!(head.cache, CacheStatus::Hit { .. }), goes_on, "{cache}");
+    }
 }
 
 #[test]
