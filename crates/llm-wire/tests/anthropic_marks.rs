@@ -97,3 +97,17 @@ fn requests_of_another_dialect_get_them_too_and_counts_do_not() {
     let request = anthropic::decode_count_tokens(Bytes::from_static(count.as_bytes())).unwrap();
     assert_eq!(encoded(request, Some(CacheTtl::FiveMinutes)), count);
 }
+
+#[test]
+fn a_tool_that_is_loaded_later_bears_no_mark() {
+    let tool = |name: &str, deferred: bool| json!({"name": name, "input_schema": {"type": "object"}, "defer_loading": deferred});
+    let marks = |tools: &[Value]| {
+        let body =
+            json!({"model": "m", "max_tokens": 9, "tools": tools, "messages": [{"role": "user", "content": "1"}]});
+        let value: Value = serde_json::from_str(&marked(&body.to_string())).unwrap();
+        let tools = value["tools"].as_array().unwrap();
+        tools.iter().map(|tool| tool.get("cache_control").is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(marks(&[tool("a", false), tool("b", false), tool("c", true)]), [false, true, false]);
+    assert_eq!(marks(&[tool("a", true)]), [false]);
+}

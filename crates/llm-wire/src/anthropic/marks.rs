@@ -27,10 +27,15 @@ pub(super) fn mark(body: Bytes, ttl: CacheTtl) -> Result<Bytes, Error> {
     let document = known_document(&body, ErrorKind::InvalidRequest)?;
     let root = document.object()?;
     let mut marks = Marks { body: &body, edits: Edits::new(&body), ttl };
-    if let Some(tools) = root.get("tools").filter(Value::is_array)
-        && let Some(last) = marks.places(&tools)?.pop()
-    {
-        marks.mark_object(last);
+    if let Some(tools) = root.get("tools").filter(Value::is_array) {
+        for place in marks.places(&tools)?.into_iter().rev() {
+            let tool = known_document(&body[place.clone()], ErrorKind::InvalidRequest)?;
+            // The provider refuses a mark on a tool that is only loaded when it is searched for.
+            if tool.object()?.get("defer_loading").is_none_or(|deferred| deferred.text() != "true") {
+                marks.mark_object(place);
+                break;
+            }
+        }
     }
     if let Some(system) = root.get("system") {
         marks.mark_content(&system)?;
