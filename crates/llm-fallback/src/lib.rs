@@ -41,7 +41,8 @@
 //! - At a failure: the [cases](FallbackLayer::case) are asked in their order. Those are passed over whose
 //!   [condition](When) does not hold, and those that have no answer: a [message](Answer::message) for what is no chat, a
 //!   [function](LastResort) that says so, a [service](Answer::service) that may not be asked or fails. The first answer
-//!   goes to the caller, with [`Served::Degraded`](llm_core::Served::Degraded) in its head.
+//!   goes to the caller, with [`Served::Degraded`](llm_core::Served::Degraded) in its head. A call that is to be answered by
+//!   what a cache keeps [only](llm_core::CacheDirective::only_if_cached) fails as it did.
 //! - A service is asked with the request as it came in here, in an attempt of its own. That is beyond the call's
 //!   allowance, once for each call ([`Again::Fallback`](llm_core::Again::Fallback)), not after the caller's deadline, and
 //!   not with a sensitive request unless it is [local](Answer::local_service). Its answer is held back until content too.

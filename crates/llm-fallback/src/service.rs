@@ -55,6 +55,8 @@ where
             let kept = request.clone();
             match inner.oneshot(request).await {
                 Ok(response) => Ok(response),
+                // Whoever wants a kept answer only wants no other.
+                Err(failure) if kept.context().cache().only_if_cached => Err(failure),
                 // In a box of its own, so that calls which go well have no room for it.
                 Err(failure) => Box::pin(fall_back(shared, kept, failure)).await,
             }

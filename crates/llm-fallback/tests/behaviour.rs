@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use llm_core::{
-    Again, AttemptEnd, Caller, Error, ErrorKind, Event, FinishReason, LlmRequest, LlmResponse, Measures, Outcome,
-    Output, Payload, Phase, Sensitivity, Served, Stage, Target, Usage,
+    Again, AttemptEnd, CacheDirective, Caller, Error, ErrorKind, Event, FinishReason, LlmRequest, LlmResponse,
+    Measures, Outcome, Output, Payload, Phase, Sensitivity, Served, Stage, Target, Usage,
 };
 use llm_fallback::{Answer as Instead, FallbackEvent, FallbackLayer, When};
 use llm_test::{Answer, Frames, Probe, ProbeLog};
@@ -133,6 +133,18 @@ async fn a_stream_that_fails_before_content_is_answered_and_one_that_fails_later
     let error = late.body.collect().await.unwrap_err();
     assert_eq!((error.kind(), error.stage()), (ErrorKind::Overloaded, Stage::AfterContent));
     assert_eq!(layer.handle().answered(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_wants_a_kept_answer_only_gets_no_other() {
+    let (service, log) = other(Answer::text("another model's"));
+    for layer in [message("Later."), FallbackLayer::new().case(When::new(), Instead::service(service))] {
+        let mut request = asked();
+        request.context_mut().set_cache(CacheDirective { only_if_cached: true, ..CacheDirective::default() });
+        let probe = Probe::answering(fails(ErrorKind::NoRoute));
+        assert_eq!(text(call(&layer, probe, request).await).await, Err(ErrorKind::NoRoute));
+    }
+    assert_eq!(log.calls(), 0);
 }
 
 #[tokio::test(start_paused = true)]
