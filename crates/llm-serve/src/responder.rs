@@ -201,8 +201,13 @@ fn tell_provenance(headers: &mut HeaderMap, context: &Context, attempts: &Attemp
 }
 
 fn tell_cost(headers: &mut HeaderMap, attempts: &Attempts, head: Option<&Head>) {
-    let is_kept = head.is_some_and(|head| matches!(head.cache, CacheStatus::Hit { .. } | CacheStatus::Stale { .. }));
-    let cost = attempts.cost().or(is_kept.then_some(NanoUsd::ZERO));
+    let is_cached = |head: &Head| match head.cache {
+        CacheStatus::Hit { .. } | CacheStatus::Stale { .. } | CacheStatus::Joined => true,
+        CacheStatus::None | CacheStatus::Miss => false,
+    };
+    // Before an expired answer there may have been attempts of which nobody knows what they cost.
+    let is_unpaid = attempts.made() == 0 && head.is_some_and(is_cached);
+    let cost = attempts.cost().or(is_unpaid.then_some(NanoUsd::ZERO));
     if let Some(cost) = cost {
         let cost = HeaderValue::try_from(dollars(cost)).expect("a decimal number makes a header value");
         headers.insert(COST, cost);

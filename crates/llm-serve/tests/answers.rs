@@ -337,16 +337,27 @@ async fn a_cost_that_is_known_in_part_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_cache_hit_costs_nothing() {
-    for client in CLIENTS {
-        let service = service(move |_| async move {
-            let head = Head { cache: CacheStatus::Hit { age: Duration::from_secs(3) }, ..Head::default() };
-            Ok(LlmResponse::new(head, Body::full(Output::text("ok"))))
+async fn what_a_cache_answers_costs_nothing_but_what_was_tried_before() {
+    let age = Duration::from_secs(3);
+    let rows = [
+        (CacheStatus::Hit { age }, "hit", false, true),
+        (CacheStatus::Joined, "joined", false, true),
+        (CacheStatus::Stale { age }, "stale", false, true),
+        (CacheStatus::Stale { age }, "stale", true, false),
+    ];
+    for (client, (cache, named, is_after_another, is_told)) in
+        CLIENTS.iter().flat_map(|client| rows.map(|row| (client, row)))
+    {
+        let service = service(move |request| async move {
+            if is_after_another {
+                request.context().trail().update(0, |attempt| attempt.usage = Some(Usage::reported(10, 5)));
+            }
+            Ok(LlmResponse::new(Head { cache, ..Head::default() }, Body::full(Output::text("ok"))))
         });
         let (_, headers, _) = read(client.door(service).oneshot(client.post(client.whole)).await.unwrap()).await;
-        assert_eq!(headers["x-llm-cache"], "hit");
-        assert_eq!(headers["x-llm-attempts"], "0");
-        assert_eq!(headers["x-llm-cost-usd"].to_str().unwrap().parse::<f64>().unwrap(), 0.0);
+        assert_eq!(headers["x-llm-cache"], named);
+        let cost = headers.get("x-llm-cost-usd").map(|cost| cost.to_str().unwrap().parse::<f64>().unwrap());
+        assert_eq!(cost, is_told.then_some(0.0), "{named}, after another: {is_after_another}");
     }
 }
 
