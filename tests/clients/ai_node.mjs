@@ -6,11 +6,14 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, Output, RetryError, embedMany, generateText, isStepCount, streamText, tool } from "ai";
 import { z } from "zod";
 
+import { checkCache } from "./cached.mjs";
 import {
   BUDGETED,
   BUDGETED_ADMIN,
   BUDGETS,
   BUSY_KEY,
+  CACHED,
+  CACHED_CALLS,
   DOWN,
   FEW_KEY,
   GATEWAY,
@@ -43,6 +46,8 @@ import {
   expectAllDown,
   expectAsked,
   expectBilled,
+  expectCacheStatus,
+  expectCached,
   expectCalls,
   expectCut,
   expectDegraded,
@@ -59,11 +64,13 @@ import {
   expectUnpriced,
   failUntilOpen,
   failure,
+  forgetAnswers,
   forgetSpending,
   leftOfBudget,
   reconfigured,
   resetCircuit,
   run,
+  seenOf,
   topUp,
   useUp,
 } from "./checks.mjs";
@@ -602,6 +609,42 @@ checkOnce("one stream at a time", async () => {
   await ended;
   await counts(0, BUDGETED_ADMIN);
   assert.ok((await generateText(askBudgeted(SINGLE_KEY, THRIFTY[1]))).text, "the answer is empty");
+});
+
+checkCache(async (model, key, { stream, tools: offersTools, ...options }) => {
+  // One step, which ends with the calls.
+  const offered = offersTools ? { prompt: TOOL_QUESTION, tools: tools().tools, stopWhen: isStepCount(1) } : {};
+  const asked = ask(model, { model: connect(CACHED, key).chat(model), ...options, ...offered });
+  let failed;
+  const answer = stream ? streamText({ onError: ({ error }) => (failed = error), ...asked }) : await generateText(asked);
+  if (stream) await answer.consumeStream({ onError: (error) => (failed = error) });
+  if (failed) throw failed;
+  const calls = (await answer.toolCalls).map(({ toolName, input }) => [toolName, input]);
+  const { inputTokens, outputTokens } = await answer.usage;
+  const said = { text: await answer.text, reason: await answer.finishReason, calls, usage: [inputTokens, outputTokens] };
+  return [(await answer.response).headers, said];
+});
+
+checkOnce("embeddings of which one is known", async () => {
+  const name = "over-openai/sim-embed";
+  const model = connect(CACHED, GOOD_KEY).embedding(name);
+  // Expects so many attempts and this of the cache, and returns the vector of each text.
+  const embed = async (status, attempts, values) => {
+    const call = () => embedMany({ model, values, maxRetries: 0 });
+    const { embeddings, usage, responses } = await expectCached(name, attempts, call);
+    expectCacheStatus(responses[0].headers, status);
+    assert.ok(usage.tokens > 0, "the input has no tokens");
+    return embeddings;
+  };
+  await forgetAnswers();
+  const [known] = await embed("miss", 1, ["the sea"]);
+  const allThree = await embed("miss", 1, ["the sky", "the sea", "the wind"]);
+  const { inputs } = (await seenOf(name, CACHED_CALLS)).at(-1);
+  expect(inputs, 2, "the number of texts that the provider was asked for");
+  expect(allThree[1], known, "the vector of the text that is known");
+  expect(new Set(allThree.map(String)).size, 3, "the number of different vectors");
+  const again = await embed("hit", 0, ["the wind", "the sea", "the sky"]);
+  expect(again, allThree.toReversed(), "the vectors of texts that are known");
 });
 
 checkOnce("provider out of reach", async () => {

@@ -5,11 +5,13 @@ import Anthropic from "@anthropic-ai/sdk";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { z } from "zod";
 
+import { checkCache } from "./cached.mjs";
 import {
   BUDGETED,
   BUDGETED_ADMIN,
   BUDGETS,
   BUSY_KEY,
+  CACHED,
   DOWN,
   FEW_KEY,
   GATEWAY,
@@ -636,6 +638,15 @@ checkOnce("one stream at a time", async () => {
   stream.controller.abort();
   await counts(0, BUDGETED_ADMIN);
   expectAnswer(await askWith(single, THRIFTY[1]));
+});
+
+checkCache(async (model, key, { tools, headers, ...options }) => {
+  if (tools) Object.assign(options, { messages: TOOL_QUESTION, tools: TOOLS });
+  const asking = connect({ baseURL: CACHED, apiKey: key });
+  const [answered, message] = await askRaw(asking, model, options, headers);
+  const calls = callsOf(message).map(({ name, input }) => [name, input]);
+  const usage = [message.usage.input_tokens, message.usage.output_tokens];
+  return [answered, { text: textOf(message), reason: message.stop_reason, calls, usage }];
 });
 
 checkOnce("provider out of reach", async () => {

@@ -1,16 +1,19 @@
 """The official Python client for Anthropic, unchanged, against the gateway. checks.py tells how it is called."""
 
 import asyncio
+import functools
 import time
 
 import anthropic
 import pydantic
 
+from cached import check_cache
 from checks import (
     BUDGETED,
     BUDGETED_ADMIN,
     BUDGETS,
     BUSY_KEY,
+    CACHED,
     DOWN,
     FEW_KEY,
     GATEWAY,
@@ -716,6 +719,24 @@ def one_stream_at_a_time(_):
         expect_limit("one-at-a-time", None, error.message, error.response.headers)
     counts(admin=BUDGETED_ADMIN)
     expect_answer(ask(THRIFTY[1], client))
+
+
+# Of the gateway with a cache, with either of its keys. Making a client takes longer than most calls.
+connect_cached = functools.cache(lambda key: connect(CACHED, api_key=key))
+
+
+def ask_cached(model, key, stream, tools, temperature, headers):
+    # The client has no argument for the temperature.
+    options = {"extra_body": {"temperature": temperature}, "extra_headers": headers}
+    if tools:
+        options |= {"messages": TOOL_QUESTION, "tools": TOOLS}
+    answered, message = (read_raw if stream else ask_raw)(model, connect_cached(key), **options)
+    calls = [(call.name, call.input) for call in calls_of(message)]
+    usage = (message.usage.input_tokens, message.usage.output_tokens)
+    return answered, (text_of(message), message.stop_reason, calls, *usage)
+
+
+check_cache(ask_cached, anthropic.APIStatusError)
 
 
 @check_once

@@ -2,7 +2,7 @@
 //
 //     node SCRIPT.mjs GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS
 //         ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS
-//         BUDGETED BUDGETED_ADMIN BUDGETED_CALLS PROVIDER...
+//         BUDGETED BUDGETED_ADMIN BUDGETED_CALLS CACHED CACHED_ADMIN CACHED_CALLS PROVIDER...
 //
 // The arguments, and what a script prints, are those of checks.py.
 
@@ -12,7 +12,7 @@ import { readFile, writeFile } from "node:fs/promises";
 export const [GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, ...more] =
   process.argv.slice(2);
 export const [ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, ...evenMore] = more;
-export const [BUDGETED, BUDGETED_ADMIN, BUDGETED_CALLS, ...PROVIDERS] = evenMore;
+export const [BUDGETED, BUDGETED_ADMIN, BUDGETED_CALLS, CACHED, CACHED_ADMIN, CACHED_CALLS, ...PROVIDERS] = evenMore;
 export const GOOD_KEY = "acme-test-key";
 // Good for the models of ROUTED's local provider only.
 export const SMALL_KEY = "acme-small-key";
@@ -149,7 +149,7 @@ export async function callsBegun(admin = ADMIN) {
 }
 
 // What the provider saw of a model's calls, once all of them have ended; nothing of the one within the gateway.
-async function seenOf(model, calls = CALLS) {
+export async function seenOf(model, calls = CALLS) {
   const [provider, name] = model.split("/");
   return provider === WITHIN ? undefined : fetchJson(`${calls}/calls/${name}`);
 }
@@ -171,21 +171,21 @@ export async function expectTimeout(model, timeoutType, call) {
   await expectLeft(model, async () => expect((await failure(call)).constructor, timeoutType, "the error"));
 }
 
-// Has an operator of RESILIENT reset a model's circuit, whatever other checks made of it, and returns the model.
-export async function resetCircuit(model) {
-  await control(model, "reset");
+// Has an operator reset a model's circuit, whatever other checks made of it, and returns the model.
+export async function resetCircuit(model, admin = RESILIENT_ADMIN) {
+  await control(model, "reset", admin);
   return model;
 }
 
-// Has an operator of RESILIENT open a model's circuit, and returns the model.
-export async function openCircuit(model) {
-  await control(model, "force_open");
+// Has an operator open a model's circuit, and returns the model.
+export async function openCircuit(model, admin = RESILIENT_ADMIN) {
+  await control(model, "force_open", admin);
   return model;
 }
 
-async function control(name, action) {
+async function control(name, action, admin) {
   const [provider, model] = name.split("/");
-  await fetchJson(`${RESILIENT_ADMIN}/circuits`, { key: ADMIN_KEY, order: { provider, model, action } });
+  await fetchJson(`${admin}/circuits`, { key: ADMIN_KEY, order: { provider, model, action } });
 }
 
 // Makes a call, expects so many requests to ROUTED and attempts at each target, and returns what it returns.
@@ -207,6 +207,11 @@ export function expectCalls(model, requests, attempts, call) {
 // The same of BUDGETED.
 export function expectBilled(targets, attempts, call, requests = 1) {
   return expectAsked(targets, attempts, call, requests, BUDGETED_ADMIN, BUDGETED_CALLS);
+}
+
+// The same of CACHED and one model.
+export function expectCached(model, attempts, call) {
+  return expectAsked([model], [attempts], call, 1, CACHED_ADMIN, CACHED_CALLS);
 }
 
 // Has ROUTED read a configuration with `next` in place of `old` for the time of a call, and then the one as it was.
@@ -388,6 +393,31 @@ export function expectLimit(limit, longestWait, message, headers) {
     expect(wait, null, "the wait that nobody knows");
   } else {
     assert.ok(0 < Number(wait) && Number(wait) <= longestWait, `the wait is ${wait} s`);
+  }
+}
+
+// Has an operator of CACHED make it forget every answer, whatever other checks have asked.
+export async function forgetAnswers() {
+  // Calls that are still open would be kept later.
+  await counts(0, CACHED_ADMIN);
+  await fetchJson(`${CACHED_ADMIN}/cache`, { key: ADMIN_KEY, order: { invalidate: "all" } });
+}
+
+// How many answers CACHED keeps, once no call is open.
+export async function answersKept() {
+  await counts(0, CACHED_ADMIN);
+  return (await fetchJson(`${CACHED_ADMIN}/cache`, { key: ADMIN_KEY })).entries;
+}
+
+// Expects the headers of an answer to tell what the cache had to do with it, and how old it is if it was kept.
+export function expectCacheStatus(answered, status) {
+  const headers = new Headers(answered);
+  expect(headers.get("x-llm-cache"), status, "what the cache says");
+  const age = headers.get("age");
+  if (["hit", "stale"].includes(status)) {
+    assert.ok(/^[0-9]+$/.test(age) && Number(age) < 60, `the age is ${age}`);
+  } else {
+    expect(age, null, "the age of an answer that is new");
   }
 }
 

@@ -2,14 +2,14 @@
 
     python SCRIPT.py GATEWAY ADMIN CALLS KEYED RESILIENT RESILIENT_ADMIN RESILIENT_CALLS
         ROUTED ROUTED_ADMIN ROUTED_CALLS ROUTED_FILE ROUTED_PROCESS
-        BUDGETED BUDGETED_ADMIN BUDGETED_CALLS PROVIDER...
+        BUDGETED BUDGETED_ADMIN BUDGETED_CALLS CACHED CACHED_ADMIN CACHED_CALLS PROVIDER...
 
 GATEWAY takes any key, and tells of its calls at ADMIN. Its PROVIDERs serve the models of gateway.toml; a call of
 `PROVIDER/sim-chat` goes to one of them. What the provider behind it saw of a model is told by CALLS. This gateway calls
 a provider once, whatever comes of it. KEYED is a gateway that knows only `acme-test-key`. RESILIENT retries and has
 circuits; its models are those of resilient.toml, at the PROVIDERs that are not within the gateway. ROUTED has the routes
 of routed.toml, and reads ROUTED_FILE again when its process gets a SIGHUP. BUDGETED has the limits, budgets and models of
-budget.toml, at the PROVIDERs that are not within the gateway.
+budget.toml, at the PROVIDERs that are not within the gateway, and CACHED the cache and the models of cache.toml.
 
 A script prints a line a check, `ok NAME` or `FAILED NAME: reason`, and exits with 1 when one has failed.
 """
@@ -28,7 +28,8 @@ import urllib.request
 
 GATEWAY, ADMIN, CALLS, KEYED, RESILIENT, RESILIENT_ADMIN, RESILIENT_CALLS, *_MORE = sys.argv[1:]
 ROUTED, ROUTED_ADMIN, ROUTED_CALLS, ROUTED_FILE, ROUTED_PROCESS, *_MORE = _MORE
-BUDGETED, BUDGETED_ADMIN, BUDGETED_CALLS, *PROVIDERS = _MORE
+BUDGETED, BUDGETED_ADMIN, BUDGETED_CALLS, *_MORE = _MORE
+CACHED, CACHED_ADMIN, CACHED_CALLS, *PROVIDERS = _MORE
 GOOD_KEY = "acme-test-key"
 # Good for the models of ROUTED's local provider only.
 SMALL_KEY = "acme-small-key"
@@ -183,22 +184,22 @@ def expect_timeout(model, timeout_type, call):
     expect_left(model, lambda: raises(timeout_type, call))
 
 
-def reset_circuit(model):
-    """Has an operator of RESILIENT reset a model's circuit, whatever other checks made of it, and returns the model."""
-    _control(model, "reset")
+def reset_circuit(model, admin=RESILIENT_ADMIN):
+    """Has an operator reset a model's circuit, whatever other checks made of it, and returns the model."""
+    _control(model, "reset", admin)
     return model
 
 
-def open_circuit(model):
-    """Has an operator of RESILIENT open a model's circuit, and returns the model."""
-    _control(model, "force_open")
+def open_circuit(model, admin=RESILIENT_ADMIN):
+    """Has an operator open a model's circuit, and returns the model."""
+    _control(model, "force_open", admin)
     return model
 
 
-def _control(model, action):
+def _control(model, action, admin):
     provider, name = model.split("/")
     order = {"provider": provider, "model": name, "action": action}
-    _fetch(f"{RESILIENT_ADMIN}/circuits", ADMIN_KEY, order)
+    _fetch(f"{admin}/circuits", ADMIN_KEY, order)
 
 
 def expect_asked(targets, attempts, call, requests=1, admin=ROUTED_ADMIN, calls=ROUTED_CALLS):
@@ -220,6 +221,11 @@ def expect_calls(model, requests, attempts, call):
 def expect_billed(targets, attempts, call, requests=1):
     """The same of BUDGETED."""
     return expect_asked(targets, attempts, call, requests, BUDGETED_ADMIN, BUDGETED_CALLS)
+
+
+def expect_cached(model, attempts, call):
+    """The same of CACHED and one model."""
+    return expect_asked([model], [attempts], call, admin=CACHED_ADMIN, calls=CACHED_CALLS)
 
 
 @contextlib.contextmanager
@@ -394,6 +400,29 @@ def expect_limit(limit, longest_wait, message, headers):
         assert "retry-after" not in headers, "the gateway knows what nobody knows"
     else:
         assert 0 < int(headers["retry-after"]) <= longest_wait, f"the wait is {headers['retry-after']} s"
+
+
+def forget_answers():
+    """Has an operator of CACHED make it forget every answer, whatever other checks have asked."""
+    # Calls that are still open would be kept later.
+    counts(admin=CACHED_ADMIN)
+    _fetch(f"{CACHED_ADMIN}/cache", ADMIN_KEY, {"invalidate": "all"})
+
+
+def answers_kept():
+    """How many answers CACHED keeps, once no call is open."""
+    counts(admin=CACHED_ADMIN)
+    return _fetch(f"{CACHED_ADMIN}/cache", ADMIN_KEY)["entries"]
+
+
+def expect_cache_status(headers, status):
+    """Expects the headers of an answer to tell what the cache had to do with it, and how old it is if it was kept."""
+    expect(headers.get("x-llm-cache"), status, "what the cache says")
+    age = headers.get("age")
+    if status in ["hit", "stale"]:
+        assert age is not None and 0 <= int(age) < 60, f"the age is {age}"
+    else:
+        expect(age, None, "the age of an answer that is new")
 
 
 def use_up(key):

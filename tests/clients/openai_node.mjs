@@ -3,13 +3,17 @@
 import assert from "node:assert";
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
+import { ChatCompletionStream } from "openai/lib/ChatCompletionStream";
 import { z } from "zod";
 
+import { checkCache } from "./cached.mjs";
 import {
   BUDGETED,
   BUDGETED_ADMIN,
   BUDGETS,
   BUSY_KEY,
+  CACHED,
+  CACHED_CALLS,
   DOWN,
   FEW_KEY,
   GATEWAY,
@@ -42,6 +46,8 @@ import {
   expectAllDown,
   expectAsked,
   expectBilled,
+  expectCacheStatus,
+  expectCached,
   expectCalls,
   expectCut,
   expectDegraded,
@@ -59,6 +65,7 @@ import {
   expectUnpriced,
   failUntilOpen,
   failure,
+  forgetAnswers,
   forgetSpending,
   leftOfBudget,
   openCircuit,
@@ -67,6 +74,7 @@ import {
   refused,
   resetCircuit,
   run,
+  seenOf,
   topUp,
   useUp,
 } from "./checks.mjs";
@@ -681,6 +689,50 @@ checkOnce("one stream at a time", async () => {
   stream.controller.abort();
   await counts(0, BUDGETED_ADMIN);
   assert.ok((await askWith(single, THRIFTY[1])).choices[0].message.content, "the answer is empty");
+});
+
+checkCache(async (model, key, { stream, tools, temperature, headers }) => {
+  const asking = connect({ baseURL: `${CACHED}/v1`, apiKey: key });
+  const options = { model, messages: QUESTION, temperature };
+  if (tools) Object.assign(options, { messages: TOOL_QUESTION, tools: TOOLS });
+  const told = (answer) => {
+    const [{ message, finish_reason: reason }] = answer.choices;
+    const calls = (message.tool_calls ?? []).map(({ function: called }) => [called.name, JSON.parse(called.arguments)]);
+    expectUsage(answer.usage);
+    const usage = [answer.usage.prompt_tokens, answer.usage.completion_tokens];
+    // With calls there is no text, which answers tell as null, and streams as a piece without any.
+    return { text: message.content ?? "", reason, calls, usage };
+  };
+  if (!stream) {
+    const { data, response } = await asking.chat.completions.create(options, { headers }).withResponse();
+    return [response.headers, told(data)];
+  }
+  const withUsage = { ...options, stream: true, stream_options: { include_usage: true } };
+  const { data, response } = await asking.chat.completions.create(withUsage, { headers }).withResponse();
+  const answer = await ChatCompletionStream.fromReadableStream(data.toReadableStream()).finalChatCompletion();
+  return [response.headers, told(answer)];
+});
+
+checkOnce("embeddings of which one is known", async () => {
+  const [model, asking] = ["over-openai/sim-embed", connect({ baseURL: `${CACHED}/v1`, apiKey: GOOD_KEY })];
+  // Expects so many attempts and this of the cache, and returns the vector of each text.
+  const embed = async (status, attempts, input) => {
+    const call = () => asking.embeddings.create({ model, input }).withResponse();
+    const { data: answer, response } = await expectCached(model, attempts, call);
+    expectCacheStatus(response.headers, status);
+    expect(answer.data.map((item) => item.index), [...input.keys()], "the order");
+    assert.ok(answer.usage.prompt_tokens > 0, "the input has no tokens");
+    return answer.data.map((item) => item.embedding);
+  };
+  await forgetAnswers();
+  const [known] = await embed("miss", 1, ["the sea"]);
+  const allThree = await embed("miss", 1, ["the sky", "the sea", "the wind"]);
+  const { inputs } = (await seenOf(model, CACHED_CALLS)).at(-1);
+  expect(inputs, 2, "the number of texts that the provider was asked for");
+  expect(allThree[1], known, "the vector of the text that is known");
+  expect(new Set(allThree.map(String)).size, 3, "the number of different vectors");
+  const again = await embed("hit", 0, ["the wind", "the sea", "the sky"]);
+  expect(again, allThree.toReversed(), "the vectors of texts that are known");
 });
 
 checkOnce("provider out of reach", async () => {

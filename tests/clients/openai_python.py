@@ -1,6 +1,7 @@
 """The official Python client for OpenAI, unchanged, against the gateway. checks.py tells how it is called."""
 
 import asyncio
+import functools
 import json
 import time
 
@@ -8,11 +9,14 @@ import openai
 import pydantic
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
+from cached import check_cache
 from checks import (
     BUDGETED,
     BUDGETED_ADMIN,
     BUDGETS,
     BUSY_KEY,
+    CACHED,
+    CACHED_CALLS,
     DOWN,
     FEW_KEY,
     GATEWAY,
@@ -45,6 +49,8 @@ from checks import (
     expect_all_down,
     expect_asked,
     expect_billed,
+    expect_cache_status,
+    expect_cached,
     expect_calls,
     expect_cut,
     expect_degraded,
@@ -61,6 +67,7 @@ from checks import (
     expect_timeout,
     expect_unpriced,
     fail_until_open,
+    forget_answers,
     forget_spending,
     left_of_budget,
     open_circuit,
@@ -69,11 +76,14 @@ from checks import (
     refused,
     reset_circuit,
     run,
+    seen_of,
     top_up,
     use_up,
 )
 
 QUESTION = [{"role": "user", "content": "Why is the sky blue?"}]
+# The model calls every tool that is named.
+TOOL_QUESTION = [{"role": "user", "content": "What are weather and time in Oslo?"}]
 
 
 def tool(name, description):
@@ -790,6 +800,57 @@ def one_stream_at_a_time(_):
     stream.close()
     counts(admin=BUDGETED_ADMIN)
     assert ask(THRIFTY[1], client).choices[0].message.content, "the answer is empty"
+
+
+# Of the gateway with a cache, with either of its keys. Making a client takes longer than most calls.
+connect_cached = functools.cache(lambda key: connect(CACHED, key))
+
+
+def ask_cached(model, key, stream, tools, temperature, headers):
+    options = {"temperature": temperature, "extra_headers": headers}
+    if tools:
+        options |= {"messages": TOOL_QUESTION, "tools": [WEATHER, TIME]}
+    if stream:
+        options["stream_options"] = {"include_usage": True}
+    answered, answer = ask_raw(model, connect_cached(key), stream, **options)
+    if stream:
+        state = ChatCompletionStreamState()
+        for chunk in answer:
+            state.handle_chunk(chunk)
+        answer = state.get_final_completion()
+    [choice] = answer.choices
+    calls = [call.function for call in choice.message.tool_calls or []]
+    calls = [(call.name, json.loads(call.arguments)) for call in calls]
+    expect_usage(answer.usage)
+    usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    # With calls there is no text, which answers tell as null, and streams as a piece without any.
+    return answered, (choice.message.content or "", choice.finish_reason, calls, *usage)
+
+
+check_cache(ask_cached, openai.APIStatusError)
+
+
+@check_once
+def embeddings_of_which_one_is_known(_):
+    model, client = "over-openai/sim-embed", connect_cached(GOOD_KEY)
+
+    def embed(status, attempts, *texts):
+        """Expects so many attempts and this of the cache, and returns the vector of each text."""
+        create = client.embeddings.with_raw_response.create
+        raw = expect_cached(model, attempts, lambda: create(model=model, input=list(texts)))
+        expect_cache_status(raw.headers, status)
+        answer = raw.parse()
+        expect([item.index for item in answer.data], list(range(len(texts))), "the order")
+        assert answer.usage.prompt_tokens > 0, "the input has no tokens"
+        return [item.embedding for item in answer.data]
+
+    forget_answers()
+    [known] = embed("miss", 1, "the sea")
+    all_three = embed("miss", 1, "the sky", "the sea", "the wind")
+    expect(seen_of(model, CACHED_CALLS)[-1]["inputs"], 2, "the number of texts that the provider was asked for")
+    expect(all_three[1], known, "the vector of the text that is known")
+    assert all_three[0] != known != all_three[2] != all_three[0], "two texts have one embedding"
+    expect(embed("hit", 0, "the wind", "the sea", "the sky"), all_three[::-1], "the vectors of texts that are known")
 
 
 @check_once

@@ -47,7 +47,19 @@ async fn calls(State(server): State<Arc<SimServer>>, Path(model): Path<String>) 
         };
         let betas: Vec<_> =
             call.headers.get_all("anthropic-beta").iter().filter_map(|beta| beta.to_str().ok()).collect();
-        json!({ "path": &*call.path, "betas": betas, "tokens": call.tokens_sent, "ended": ended })
+        json!({
+            "path": &*call.path,
+            "betas": betas,
+            "inputs": inputs(call),
+            "tokens": call.tokens_sent,
+            "ended": ended,
+        })
     });
     told.collect::<Value>().to_string()
+}
+
+/// How many texts a call wanted the embeddings of; none of another call.
+fn inputs(call: &Received) -> Option<usize> {
+    let body: Value = serde_json::from_slice(&call.body).ok()?;
+    body["input"].as_array().map(Vec::len)
 }

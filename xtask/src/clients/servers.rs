@@ -9,8 +9,8 @@ use super::server::Server;
 use crate::process;
 use crate::workspace;
 
-/// The providers that serve the models of `gateway.toml`; those of `resilient.toml` and `budget.toml` are the ones that are
-/// not within the gateway.
+/// The providers that serve the models of `gateway.toml`; those of `resilient.toml`, `budget.toml` and `cache.toml` are the
+/// ones that are not within the gateway.
 const PROVIDERS: [&str; 3] = ["simulated", "over-openai", "over-anthropic"];
 /// Where a gateway's file wants to be told the address of the provider behind it.
 const PLACEHOLDER: &str = "UPSTREAM";
@@ -27,6 +27,7 @@ pub(super) struct Servers {
     resilient: Watched,
     routed: Watched,
     budgeted: Watched,
+    cached: Watched,
 }
 
 impl Servers {
@@ -39,16 +40,18 @@ impl Servers {
             resilient: Watched::start(programs, folder, "resilient.toml")?,
             routed: Watched::start(programs, folder, "routed.toml")?,
             budgeted: Watched::start(programs, folder, "budget.toml")?,
+            cached: Watched::start(programs, folder, "cache.toml")?,
         })
     }
 
     /// What every script is told: see `checks.py`.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let Self { plain, keyed, resilient, routed, budgeted } = self;
+        let Self { plain, keyed, resilient, routed, budgeted, cached } = self;
         let servers = [&plain.addresses()[..], &keyed.addresses(), &resilient.addresses(), &routed.addresses()];
         let mut arguments: Vec<String> = servers.concat().into_iter().map(str::to_owned).collect();
         arguments.extend([routed.config.display().to_string(), routed.gateway.process().to_string()]);
-        arguments.extend(budgeted.addresses().into_iter().chain(PROVIDERS).map(str::to_owned));
+        let more = budgeted.addresses().into_iter().chain(cached.addresses()).chain(PROVIDERS);
+        arguments.extend(more.map(str::to_owned));
         arguments
     }
 }
