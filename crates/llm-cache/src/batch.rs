@@ -30,7 +30,8 @@ struct Batch {
 struct Found {
     entry: Arc<Entry>,
     age: Duration,
-    /// It has expired, and is only for the case that there is no other.
+    is_expired: bool,
+    /// It is only for the case that there is no other.
     is_last_resort: bool,
 }
 
@@ -126,15 +127,16 @@ fn is_all(request: &LlmRequest, rest: &LlmRequest) -> bool {
 impl Batch {
     fn find(shared: &Shared, request: &LlmRequest, is_in_vain: bool) -> Self {
         let find = |key| {
-            let found = match shared.find_for(&key, request) {
-                _ if is_in_vain => None,
+            let (entry, age, is_expired, is_last_resort) = match shared.find_for(&key, request) {
+                _ if is_in_vain => return (key, None),
+                Known::Fresh(entry, age) => (entry, age, false, false),
                 // Vectors do not change while a model does not, so nothing is gained by renewing them early.
-                Known::Fresh(entry, age) | Known::Stale(entry, age) => Some((entry, age, false)),
-                Known::LastResort(entry, age) => Some((entry, age, true)),
-                Known::Nothing => None,
+                Known::Stale(entry, age) => (entry, age, true, false),
+                Known::LastResort(entry, age) => (entry, age, true, true),
+                Known::Nothing => return (key, None),
             };
-            let found = found.filter(|(entry, ..)| matches!(entry.kept, Kept::Vector(..)));
-            (key, found.map(|(entry, age, is_last_resort)| Found { entry, age, is_last_resort }))
+            let is_vector = matches!(entry.kept, Kept::Vector(..));
+            (key, is_vector.then_some(Found { entry, age, is_expired, is_last_resort }))
         };
         Self { inputs: shared.settings.keys.of_inputs(request).into_iter().map(find).collect() }
     }
@@ -157,7 +159,7 @@ impl Batch {
     fn answer(&self, shared: &Shared, request: &LlmRequest) -> LlmResponse {
         let found = || self.inputs.iter().filter_map(|(_, found)| found.as_ref());
         let age = found().map(|found| found.age).max().unwrap_or_default();
-        let is_stale = found().any(|found| found.is_last_resort);
+        let is_stale = found().any(|found| found.is_expired);
         let (happened, cache) = match is_stale {
             true => (Happened::Stale, CacheStatus::Stale { age }),
             false => (Happened::Hit, CacheStatus::Hit { age }),

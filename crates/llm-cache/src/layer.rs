@@ -88,8 +88,9 @@ impl CacheLayer {
         Self::of(Settings { keys: Keys { vary: Vary(Some(Arc::new(says))), ..settings.keys }, ..settings })
     }
 
-    /// The most bytes that the layer's own store keeps, see [`MemoryStore`](crate::MemoryStore). Defaults to 64 MiB: some
-    /// ten thousand streamed answers of usual length. At least 1.
+    /// The most bytes that the layer's own store keeps, see [`MemoryStore`](crate::MemoryStore). Defaults to 64 MiB: nearly
+    /// three thousand streamed answers of a hundred tokens with the bytes that they came in, or 25,000 whole ones of three
+    /// times that. At least 1.
     pub fn capacity(self, bytes: NonZeroU64) -> Self {
         Self::of(Settings { capacity: bytes, ..self.settings() })
     }

@@ -62,7 +62,8 @@
 //! No more of an answer is held while it comes than an [entry](CacheLayer::entry_limit) may have. Beyond that nobody joins,
 //! nothing is kept, and a reader who is further behind fails with an error in its stream.
 //!
-//! Of embeddings each input is kept by itself: a batch asks for those that are missing, and each of those once.
+//! Of embeddings each input is kept by itself: a batch asks for those that are missing, and each of those once. They are not
+//! renewed early, since they do not change while a model does not.
 //!
 //! [force]: llm_core::CacheDirective::force
 //!

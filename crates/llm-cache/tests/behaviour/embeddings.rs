@@ -181,6 +181,16 @@ async fn vectors_of_another_number_are_not_kept_and_not_mixed_with_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn vectors_that_have_just_expired_are_still_given_and_said_to_be_old() {
+    let stage = Stage::new();
+    stage.embed(&["a", "bb"]).await;
+    let age = HOUR + Duration::from_secs(60);
+    advance(age).await;
+    assert_eq!(stage.embed(&["bb"]).await.0, CacheStatus::Stale { age });
+    assert_eq!((stage.asked().len(), stage.handle.counts().stale), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn vectors_of_nothing_are_not_kept() {
     let stage = Stage::new();
     stage.set(Mode::Empty);
