@@ -1,6 +1,9 @@
 //! The layers of a stack, and their order.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use llm_breaker::{BreakerConfig, BreakerLayer};
 use llm_budget::{BudgetConfig, BudgetLayer, Covers, LimitLayer, limit::LimitConfig};
@@ -194,14 +197,19 @@ fn resumed<L, H>(layer: Option<L>, previous: Option<&H>, resuming: impl Fn(L, &H
     })
 }
 
-/// What tells two questions apart besides what a cache knows of: who asks and how, where a rule goes by it, since that can
-/// be answered by another model; and the features that a caller of Anthropic's turns on.
+/// What tells two questions apart besides what a cache knows of: by which rules and routes they are answered, as a stack with
+/// others may go on with this one's answers; who asks and how, where a rule goes by it, since that can be answered by another
+/// model; and the features that a caller of Anthropic's turns on.
 fn differences(router: &RouterConfig) -> impl Fn(&LlmRequest, &mut dyn FnMut(&str)) + Send + Sync + 'static {
+    let mut hasher = DefaultHasher::new();
+    format!("{router:?}").hash(&mut hasher);
+    let routes = format!("{:x}", hasher.finish());
     let a_rule_says = |says: fn(&WhenConfig) -> bool| router.rules.iter().any(|rule| says(&rule.when));
     let by_tenant = a_rule_says(|when| when.tenant.is_some());
     let by_user = a_rule_says(|when| when.user.is_some());
     let by_stream = a_rule_says(|when| when.stream.is_some());
     move |request, says| {
+        says(&routes);
         let caller = request.context().caller();
         if by_tenant {
             says(caller.tenant.as_deref().unwrap_or_default());

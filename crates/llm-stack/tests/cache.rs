@@ -113,6 +113,9 @@ async fn a_stack_that_takes_the_place_of_another_has_its_answers() {
     let second = call(&after, ask("m")).await.unwrap();
     assert!(is_hit(&second));
     assert_eq!(first.1, second.1);
+    let refusing = "[cache]\n[[router.rules]]\nwhen = { model = \"m\" }\nrefuse = \"not any more\"\n";
+    let refusing = Stack::resuming(config(refusing), &after).unwrap();
+    assert_eq!(call(&refusing, ask("m")).await.unwrap_err().message(), "not any more", "other rules, other answers");
 }
 
 #[test]
