@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_core::{AllowedModels, ConfigError, LlmRequest, OneOrMany, duration};
+use llm_core::{AllowedModels, ConfigError, LlmRequest, OneOrMany, TargetRef, duration};
 use serde::Deserialize;
 
 /// Caches some calls otherwise than others, see [`CacheLayer::rules`](crate::CacheLayer::rules). One that names nothing is
@@ -59,8 +59,8 @@ impl CacheRule {
         Self::default()
     }
 
-    /// Only about calls that ask for these models or routes: names, or beginnings that end in `*`; with their provider before
-    /// them where a target is chosen before.
+    /// Only about calls that ask for these models or routes: `model`, `provider/model`, or beginnings of either that end in
+    /// `*`. A name alone is also that of the model with its provider before it.
     pub fn models(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         self.models = Some(AllowedModels::new(names));
         self
@@ -88,8 +88,14 @@ impl CacheRule {
     fn is_about(&self, request: &LlmRequest) -> bool {
         let workflow = request.context().caller().workflow.as_deref();
         let is_listed = |names: &[Box<str>]| workflow.is_some_and(|name| names.iter().any(|listed| **listed == *name));
-        self.models.as_ref().is_none_or(|models| models.permits_target(request.target_or_model()))
-            && self.workflows.as_deref().is_none_or(is_listed)
+        // Above a router a caller may name the provider with the model.
+        let asked = request.target_or_model();
+        let apart = asked.model.split_once('/').filter(|_| asked.provider.is_empty());
+        let apart = apart.map(|(provider, model)| TargetRef { provider, model, key: None });
+        let is_named = |models: &AllowedModels| {
+            models.permits_target(asked) || apart.is_some_and(|target| models.permits_target(target))
+        };
+        self.models.as_ref().is_none_or(is_named) && self.workflows.as_deref().is_none_or(is_listed)
     }
 }
 
@@ -141,6 +147,7 @@ mod tests {
         };
         assert_eq!(of(&rules, &ask("gpt-4o", Some("weather"))), (Use::Never, None));
         assert_eq!(of(&rules, &ask("gpt-4o", Some("other"))), (Use::All, Some(minute)));
+        assert_eq!(of(&rules, &ask("openai/gpt-4o", None)), (Use::All, Some(minute)), "whoever serves it");
         assert_eq!(of(&rules, &ask("o3", None)), (Use::Deterministic, Some(2 * minute)));
         assert_eq!(of(&rules[..2], &ask("o3", None)), (Use::Deterministic, None));
     }
