@@ -30,7 +30,7 @@ pin_project! {
     where
         S: Service<LlmRequest>,
     {
-        Known { answer: Option<Box<Result<LlmResponse, Error>>> },
+        Known { answer: Option<Result<LlmResponse, Error>> },
         UnderWay { future: BoxFuture<'static, Result<LlmResponse, Error>> },
         PassedBy { #[pin] future: Oneshot<S, LlmRequest> },
     }
@@ -38,7 +38,7 @@ pin_project! {
 
 impl<S: Service<LlmRequest>> ResponseFuture<S> {
     pub(crate) fn known(answer: Result<LlmResponse, Error>) -> Self {
-        Self { state: State::Known { answer: Some(Box::new(answer)) } }
+        Self { state: State::Known { answer: Some(answer) } }
     }
 
     pub(crate) fn under_way(future: BoxFuture<'static, Result<LlmResponse, Error>>) -> Self {
@@ -59,7 +59,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Known { answer } => Poll::Ready(*answer.take().expect("polled after completion")),
+            StateProjection::Known { answer } => Poll::Ready(answer.take().expect("polled after completion")),
             StateProjection::UnderWay { future } => future.as_mut().poll(cx),
             StateProjection::PassedBy { future } => future.poll(cx).map_err(Into::into),
         }
