@@ -18,6 +18,7 @@ use crate::{
     operation::Allocated,
     rounds::measured::{Figures, Measured, MeasuredCase, measure},
     table::{Table, verdict},
+    tenants::Tenants,
 };
 use echo::{Answer, FRAMES};
 
@@ -33,16 +34,34 @@ pub const BARE: &str = "bare echo";
 /// At most so many times the nanoseconds when two threads call at once.
 pub(crate) const RATIO: f64 = 3.0;
 
-/// Our layers: how many nanoseconds each may take for a whole answer, and how often it may allocate. A stream may cost
-/// one more.
-const LIMITS: [(&str, f64, f64); 7] = [
-    (own::TIMEOUT, 100.0, 1.0),
-    (own::RETRY, 100.0, 0.0),
-    (own::BREAKER, 100.0, 0.0),
-    (own::BREAKER_BESIDE, 100.0, 0.0),
-    (own::HEDGE, 100.0, 1.0),
-    (own::ROUTER, 150.0, 1.0),
-    (own::ROUTER_OF_THREE, 150.0, 1.0),
+/// What a layer of ours may take.
+struct Limit {
+    name: &'static str,
+    /// Nanoseconds for a whole answer, where that is stated.
+    nanoseconds: Option<f64>,
+    /// Allocations for a whole answer.
+    allocations: f64,
+    /// How many layers it is, each of which may allocate once more for a stream.
+    layers: f64,
+}
+
+const fn limit(name: &'static str, nanoseconds: Option<f64>, allocations: f64, layers: f64) -> Limit {
+    Limit { name, nanoseconds, allocations, layers }
+}
+
+const LIMITS: [Limit; 11] = [
+    limit(own::TIMEOUT, Some(100.0), 1.0, 1.0),
+    limit(own::RETRY, Some(100.0), 0.0, 1.0),
+    limit(own::BREAKER, Some(100.0), 0.0, 1.0),
+    limit(own::BREAKER_BESIDE, Some(100.0), 0.0, 1.0),
+    limit(own::HEDGE, Some(100.0), 1.0, 1.0),
+    limit(own::ROUTER, Some(150.0), 1.0, 1.0),
+    limit(own::ROUTER_OF_THREE, Some(150.0), 1.0, 1.0),
+    limit(own::BUDGET, None, 1.0, 1.0),
+    limit(own::METERED, None, 1.0, 1.0),
+    limit(own::LIMIT, None, 1.0, 1.0),
+    // Said of five layers that are like these.
+    limit(own::ALL, Some(2_000.0), 8.0, 6.0),
 ];
 
 /// Prints what each layer adds.
@@ -86,17 +105,17 @@ fn table(answer: Answer, programs: &[Measured]) -> Table {
 
 /// Whether a layer of ours does what it is to do. The targets for time are those of whole answers.
 fn targets(name: &str, answer: Answer, figures: &Figures) -> String {
-    let Some((_, nanoseconds, allocations)) = LIMITS.iter().find(|(layer, ..)| *layer == name) else {
-        return String::new();
-    };
+    let of_tenants = Tenants::ALL.map(|tenants| format!(", {}", tenants.name()));
+    let layer = of_tenants.iter().find_map(|tenants| name.strip_suffix(tenants.as_str())).unwrap_or(name);
+    let Some(limit) = LIMITS.iter().find(|limit| limit.name == layer) else { return String::new() };
     match answer {
         Answer::Whole => {
-            let mut targets =
-                vec![verdict(figures.alone, *nanoseconds, " ns"), verdict(figures.allocations, *allocations, "")];
-            targets.extend(figures.ratio().map(|ratio| verdict(ratio, RATIO, " ×")));
-            targets.join("; ")
+            let time = limit.nanoseconds.map(|nanoseconds| verdict(figures.alone, nanoseconds, " ns"));
+            let ratio = figures.ratio().map(|ratio| verdict(ratio, RATIO, " ×"));
+            let allocations = verdict(figures.allocations, limit.allocations, "");
+            time.into_iter().chain([allocations]).chain(ratio).collect::<Vec<_>>().join("; ")
         }
-        Answer::Stream => verdict(figures.allocations, allocations + 1.0, ""),
+        Answer::Stream => verdict(figures.allocations, limit.allocations + limit.layers, ""),
         Answer::Refusal => String::new(),
     }
 }
