@@ -100,10 +100,10 @@
 //! another.
 //!
 //! # Errors
-//! [`BudgetExceeded`](llm_core::ErrorKind::BudgetExceeded), with the name of the rule (never whose account it is), how much
-//! is left, the target, the trail, and the time after which there is enough if nothing else is spent; none where that is
-//! not known, as while calls under way hold the rest. In a stream it comes after content, as its last item. All other errors
-//! pass unchanged.
+//! [`BudgetExceeded`](llm_core::ErrorKind::BudgetExceeded), with the name of the rule (never whose account it is), how much is
+//! left unless tenants share it, the target, the trail, and the time after which there is enough if nothing else is spent; none
+//! where that is not known, as while calls under way hold the rest. In a stream it comes after content, as its last item. All
+//! other errors pass unchanged.
 //!
 //! # Sources
 //! - Reserving before and settling after is the authorization and capture of card payments.

@@ -12,12 +12,7 @@ use std::{
 use futures_core::Stream;
 use llm_core::{Body, Context, Error, ErrorKind, Frame, NanoUsd, Stage, Striped, Target, Trail};
 
-use crate::{
-    Hold, LedgerFuture, Refusal, Settlement, WhenShort,
-    layer::Metered,
-    quote::Quote,
-    shared::{Shared, message},
-};
+use crate::{Hold, LedgerFuture, Refusal, Settlement, WhenShort, layer::Metered, quote::Quote, shared::Shared};
 
 /// What is set aside for a stream, and on what terms there is more: what the stream and whoever observes it have in common.
 pub(crate) struct Meter {
@@ -165,7 +160,7 @@ impl Metering {
             return None;
         }
         self.meter.shared.counts.cut.fetch_add(1, Relaxed);
-        let text = format!("the answer was cut: {}", message(refusal, *amount));
+        let text = format!("the answer was cut: {}", self.meter.shared.message(refusal, *amount));
         let mut error = Error::new(ErrorKind::BudgetExceeded, text).with_trail(self.meter.trail.clone());
         error = error.with_stage(Stage::AfterContent);
         if let Some(wait) = refusal.wait {

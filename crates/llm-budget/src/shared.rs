@@ -14,7 +14,7 @@ use llm_core::{
 use smallvec::SmallVec;
 
 use crate::{
-    CapRule, Covers, Ledger, MemoryLedger, Reason, Refusal, Streams,
+    CapRule, Covers, Ledger, MemoryLedger, Per, Reason, Refusal, Streams,
     cell::USUAL,
     layer::Metered,
     models::{Figures, Models},
@@ -222,7 +222,24 @@ impl Shared {
 
     /// The error of a call that an account refuses.
     pub(crate) fn short(&self, request: &LlmRequest, amount: NanoUsd, refusal: &Refusal) -> Error {
-        self.refuse(request, message(refusal, amount), Some(refusal))
+        self.refuse(request, self.message(refusal, amount), Some(refusal))
+    }
+
+    /// What a caller is told: the rule by its name, and how much is left where that is nobody else's business.
+    pub(crate) fn message(&self, refusal: &Refusal, amount: NanoUsd) -> String {
+        let Refusal { rule, reason, left, available: _, wait: _ } = refusal;
+        let known = self.settings.rules.iter().find(|known| known.name() == rule);
+        let is_shared = !known.is_some_and(|known| known.per().includes(Per::TENANT));
+        match reason {
+            Reason::Spent if is_shared => {
+                format!("the budget `{rule}` has less than {amount} left, which would be needed")
+            }
+            Reason::Spent => format!("the budget `{rule}` has {left} left, and {amount} would be needed"),
+            Reason::Frozen => format!("the budget `{rule}` was frozen by hand"),
+            Reason::NoRoom => format!("the budget `{rule}` has no room for another account"),
+            Reason::Unreachable => format!("the ledger of the budget `{rule}` cannot be reached"),
+            Reason::Settled => format!("the call was settled at the budget `{rule}` already"),
+        }
     }
 
     fn refuse(&self, request: &LlmRequest, message: String, refusal: Option<&Refusal>) -> Error {
@@ -243,16 +260,4 @@ impl Shared {
 struct Ceiling {
     tokens: u64,
     is_assumed: bool,
-}
-
-/// What a caller is told: the rule by its name, and nothing of whose account it is.
-pub(crate) fn message(refusal: &Refusal, amount: NanoUsd) -> String {
-    let Refusal { rule, reason, left, available: _, wait: _ } = refusal;
-    match reason {
-        Reason::Spent => format!("the budget `{rule}` has {left} left, and {amount} would be needed"),
-        Reason::Frozen => format!("the budget `{rule}` was frozen by hand"),
-        Reason::NoRoom => format!("the budget `{rule}` has no room for another account"),
-        Reason::Unreachable => format!("the ledger of the budget `{rule}` cannot be reached"),
-        Reason::Settled => format!("the call was settled at the budget `{rule}` already"),
-    }
 }

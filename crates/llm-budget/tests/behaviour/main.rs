@@ -77,13 +77,13 @@ async fn a_call_is_held_to_every_rule_that_concerns_it_and_others_are_not() {
     let stage = Stage::new([all, per_tenant(mills(300)), big]);
     stage.send(ask(), answer(400)).await.unwrap();
     let refused = stage.send(ask(), answer(200)).await.unwrap_err();
-    assert!(refused.message().starts_with("the budget `big` has $0.14 left"), "{refused}");
+    assert!(refused.message().starts_with("the budget `big` has less than $0.15 left"), "{refused}");
     let error = stage.send(ask_for("alias", "acme", 3_001), answer(1)).await.unwrap_err();
     assert!(error.message().contains("`big`"), "a model is the same by all of its names: {error}");
     stage.send(ask_for("m", "other", 3_000), answer(3_000)).await.unwrap();
     stage.send(ask_for("m", "other", 3_000), answer(2_800)).await.unwrap();
     let error = stage.send(ask_for("m", "third", 3_000), answer(1)).await.unwrap_err();
-    assert!(error.message().starts_with("the budget `all` has $0.09 left"), "{error}");
+    assert!(error.message().starts_with("the budget `all` has less than $0.15 left"), "{error}");
     assert!(!format!("{error:?}").contains("acme") && !error.message().contains("other"));
 }
 
@@ -276,4 +276,12 @@ async fn whole_streams_are_settled_by_their_report() {
     let frames = frames(response.body).await;
     assert_eq!(frames.len(), 104);
     assert_eq!((stage.spent(), stage.reserved()), (mills(5), mills(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_much_is_left_of_what_others_share_is_not_told() {
+    let all = CapRule::new("all", Per::GLOBAL, Cap::new(mills(40), Window::DAY));
+    let stage = Stage::new([all]);
+    let error = stage.send(ask_for("m", "acme", 3_000), answer(1)).await.unwrap_err();
+    assert_eq!(error.message(), "the budget `all` has less than $0.15 left, which would be needed");
 }
