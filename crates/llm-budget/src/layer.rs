@@ -135,7 +135,7 @@ impl BudgetLayer {
     }
 
     /// The most accounts of the layer's own ledger, and as many again of single workflows and jobs, see [`MemoryLedger`].
-    /// Defaults to 100,000, about 40 MB.
+    /// Defaults to 100,000, about 45 MB.
     pub fn most_accounts(self, most: NonZeroUsize) -> Self {
         Self::of(Settings { most_accounts: most, ..self.shared.settings.clone() })
     }

@@ -29,7 +29,7 @@ use crate::{
 /// would be lost: nothing was spent within the window, nothing is reserved, nothing was added and they are not frozen; what
 /// was spent is never forgotten. If there is no room even so, a further workflow or job shares the account of its tenant's
 /// calls without such a name, and calls that need any other new account are refused. A soft rule's account that finds no room
-/// is left out. An account takes up about 400 bytes with names of usual length, and up to 1.5 KB more where its window is a
+/// is left out. An account takes up about 450 bytes with names of usual length, and up to 1.5 KB more where its window is a
 /// rolling one.
 ///
 /// Clones are the same ledger.
