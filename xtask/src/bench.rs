@@ -17,7 +17,9 @@ const PEERS: &str = "xtask/bench/peers";
 pub(crate) fn run(options: &[&str]) -> Outcome {
     let mut done = Done::default();
     let selects = |parts: &[&str]| parts.iter().any(|part| selects(options, part));
-    if selects(&["layers", "ledger", "instructions"]) && !process::succeeds(Command::new(VALGRIND).arg("--version")) {
+    if selects(&["layers", "ledger", "cache", "instructions"])
+        && !process::succeeds(Command::new(VALGRIND).arg("--version"))
+    {
         done.not_checked.extend(apt::install(&[VALGRIND]).err().map(|why| format!("instructions not measured: {why}")));
     }
     let target = workspace::target_directory();
@@ -29,7 +31,7 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
         build("gateway")?;
     }
     build("xtask-bench")?;
-    if selects(&["layers", "ledger", "pick"]) {
+    if selects(&["layers", "ledger", "pick", "cache"]) {
         build_peers(&target)?;
     }
     process::run(Command::new(target.join("release/xtask-bench")).args(options))?;

@@ -5,7 +5,7 @@ use std::{alloc::System, env, process::ExitCode};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use xtask_bench::{
-    Failure, effort::Effort, frames, intent, kept, layers, ledger, operation, pick, rounds::program, wire,
+    Failure, cache, effort::Effort, frames, intent, kept, layers, ledger, operation, pick, rounds::program, wire,
 };
 
 #[global_allocator]
@@ -21,6 +21,7 @@ fn main() -> Result<ExitCode, Failure> {
         [pick::PICK] => pick::operations(),
         [layers::LAYERS] => return done(program::print_allocations(&layers::own::cases(), ALLOCATOR)),
         [ledger::LEDGER] => return done(program::print_allocations(&ledger::own::cases(), ALLOCATOR)),
+        [cache::CACHE] => return done(program::print_allocations(&cache::own::cases(), ALLOCATOR)),
         [layers::MEMORY, effort] => {
             return done(kept::print(layers::memory::fills(), Effort::named(effort), ALLOCATOR));
         }
@@ -28,7 +29,7 @@ fn main() -> Result<ExitCode, Failure> {
             return done(kept::print(ledger::memory::fills(), Effort::named(effort), ALLOCATOR));
         }
         _ => {
-            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers|ledger|pick");
+            eprintln!("Usage: xtask-bench-counting wire|frames|intent|layers|ledger|pick|cache");
             return Ok(ExitCode::from(2));
         }
     };

@@ -4,6 +4,7 @@
 //! hold on any machine. Times and throughputs are printed beside them, and hold on this one, today. Nothing here is a
 //! test of speed, so nothing fails because a machine was busy; what fails is an answer that is not as it should be.
 
+pub mod cache;
 pub mod canned;
 pub mod dialect;
 pub mod effort;

@@ -5,6 +5,7 @@ use std::{env, process::ExitCode};
 use tokio::runtime::Builder;
 use xtask_bench::{
     Failure,
+    cache::{self, CACHE},
     effort::Effort,
     frames, gateway, instructions, intent,
     layers::{self, LAYERS},
@@ -16,7 +17,7 @@ use xtask_bench::{
 };
 
 const USAGE: &str =
-    "Usage: cargo xtask bench [wire|frames|intent|layers|ledger|pick|gateway|instructions]... [--quick]\n";
+    "Usage: cargo xtask bench [wire|frames|intent|layers|ledger|pick|cache|gateway|instructions]... [--quick]\n";
 
 /// What can be measured, in the order in which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +28,19 @@ enum Section {
     Layers,
     Ledger,
     Pick,
+    Cache,
     Gateway,
     Instructions,
 }
 
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("wire", Section::Wire),
     ("frames", Section::Frames),
     ("intent", Section::Intent),
     (LAYERS, Section::Layers),
     (LEDGER, Section::Ledger),
     (PICK, Section::Pick),
+    (CACHE, Section::Cache),
     ("gateway", Section::Gateway),
     ("instructions", Section::Instructions),
 ];
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         [PASS_THROUGH, origin] => peer::run_pass_through(origin),
         [PROGRAM, LAYERS, arguments @ ..] => rounds::program::run(&layers::own::cases(), arguments),
         [PROGRAM, LEDGER, arguments @ ..] => rounds::program::run(&ledger::own::cases(), arguments),
+        [PROGRAM, CACHE, arguments @ ..] => rounds::program::run(&cache::own::cases(), arguments),
         arguments => match selection(arguments) {
             Some((sections, effort)) => measure(&sections, effort),
             None => {
@@ -95,6 +99,7 @@ fn measure(sections: &[Section], effort: Effort) -> Result<(), Failure> {
             Section::Layers => layers::run(effort)?,
             Section::Ledger => ledger::run(effort)?,
             Section::Pick => pick::run(effort)?,
+            Section::Cache => cache::run(effort)?,
             Section::Gateway => runtime.block_on(gateway::run(effort))?,
             Section::Instructions => runtime.block_on(instructions::run(effort))?,
         }

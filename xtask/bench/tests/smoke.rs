@@ -9,6 +9,7 @@ use tokio::{
     net::TcpListener,
 };
 use xtask_bench::{
+    cache::{self, own},
     dialect::OPENAI,
     frames, instructions, intent,
     layers::{self, echo::Answer},
@@ -117,6 +118,40 @@ fn every_ledger_has_a_row_and_its_bytes() {
         let row = kept.iter().find_map(|line| line.trim().strip_prefix(ledger)).unwrap();
         let bytes: Vec<f64> = row.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
         assert!(bytes.len() == 2 && bytes.iter().all(|bytes| (64.0..2_000.0).contains(bytes)), "{row}");
+    }
+}
+
+#[test]
+fn everything_about_the_cache_has_a_row_and_frames_are_handed_on_at_once() {
+    let output = bench().args(["cache", "--quick"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for case in own::cases() {
+        let rows = text.lines().filter(|line| line.trim().starts_with(&format!("{}  ", case.name))).count();
+        let measured = own::cases().iter().filter(|other| other.name == case.name).count();
+        assert_eq!(rows, measured, "{}\n{text}", case.name);
+    }
+    for reader in ["who called", "who joined"] {
+        let row = text.lines().find_map(|line| line.trim().strip_prefix(reader)).unwrap();
+        // The start waits for the first word.
+        let figures: Vec<&str> = row.split_whitespace().take(2).collect();
+        assert_eq!(figures, ["9", "8"], "{row}");
+    }
+}
+
+#[test]
+fn a_hit_and_one_who_joins_allocate_less_than_a_call_that_is_kept() {
+    let counted: Vec<_> = allocations("cache", own::cases()).collect();
+    let times =
+        |name: &str, kind: &str| counted.iter().find(|(case, _)| case.name == name && case.kind == kind).unwrap().1;
+    // The list that the key comes in; a look into a store takes nothing.
+    assert_eq!(times("key of a chat of 100 KB", cache::KEY), 1.0);
+    assert!(times(own::MOKA, cache::HIT) < 0.1);
+    assert!(times(own::HIT_WHOLE, cache::HIT) + 2.0 < times(own::STORED, Answer::Whole.name()));
+    for answer in ["whole", "stream"] {
+        let one = times(&format!("{answer}, one reader"), cache::JOIN);
+        let two = times(&format!("{answer}, {}", own::JOINED), cache::JOIN);
+        assert!(one < two && two < 2.0 * one, "{answer}: {one} and {two}");
     }
 }
 

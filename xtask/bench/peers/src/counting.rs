@@ -6,6 +6,7 @@ use std::alloc::System;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use xtask_bench::{
     Failure,
+    cache::CACHE,
     effort::Effort,
     kept,
     layers::LAYERS,
@@ -27,6 +28,7 @@ fn main() -> Result<(), Failure> {
             Ok(())
         }
         [LAYERS] => program::print_allocations(&bench_peers::cases(), ALLOCATOR),
+        [CACHE] => program::print_allocations(&bench_peers::cache_cases(), ALLOCATOR),
         [LEDGER] => program::print_allocations(&bench_peers::ledger_cases(), ALLOCATOR),
         [ledger::MEMORY, effort] => kept::print(bench_peers::ledger_fills(), Effort::named(effort), ALLOCATOR),
         _ => Err("this is started by `cargo xtask bench`".into()),

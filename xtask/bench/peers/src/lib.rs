@@ -1,6 +1,7 @@
-//! The circuit breaker, the retry layer and the router of tower-resilience, what chooses among services in tower, and what
+//! The circuit breaker, the retry layer, the router and the cache of tower-resilience, what chooses among services in tower, and what
 //! others count requests and money with, as they are by default where they have defaults.
 
+mod cache;
 mod ledger;
 mod pick;
 
@@ -20,6 +21,7 @@ use xtask_bench::{
     rounds::Case,
 };
 
+pub use cache::cases as cache_cases;
 pub use ledger::{cases as ledger_cases, fills as ledger_fills};
 pub use pick::picks;
 

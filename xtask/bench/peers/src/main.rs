@@ -2,6 +2,7 @@
 
 use xtask_bench::{
     Failure,
+    cache::CACHE,
     effort::Effort,
     layers::LAYERS,
     ledger::LEDGER,
@@ -15,6 +16,7 @@ fn main() -> Result<(), Failure> {
     match arguments[..] {
         [PICK, effort] => pick::print_nanoseconds(bench_peers::picks(), Effort::named(effort)),
         [PROGRAM, LAYERS, ref arguments @ ..] => program::run(&bench_peers::cases(), arguments),
+        [PROGRAM, CACHE, ref arguments @ ..] => program::run(&bench_peers::cache_cases(), arguments),
         [PROGRAM, LEDGER, ref arguments @ ..] => program::run(&bench_peers::ledger_cases(), arguments),
         _ => Err("this is started by `cargo xtask bench`".into()),
     }
