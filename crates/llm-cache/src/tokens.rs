@@ -3,17 +3,59 @@
 /// As much as is collected before it is hashed: many small pieces, each hashed by itself, would take longer.
 const BUFFER: usize = 512;
 
+/// From so many bytes on, more is collected at a time.
+const LARGE: usize = 4 << 10;
+
+/// As much as is collected then: the hash works on sixteen kilobytes side by side, where the processor can.
+const BLOCK: usize = 16 << 10;
+
 /// Hashes a sequence. Texts and lists carry their lengths, so that no two sequences are the same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
-    hasher: blake3::Hasher,
     buffer: [u8; BUFFER],
     used: usize,
+    hash: Hash,
+}
+
+#[derive(Clone, Debug)]
+struct Hash {
+    hasher: blake3::Hasher,
+    taken: usize,
+    // Of what is not large nothing is collected here, and nothing allocated.
+    block: Vec<u8>,
+}
+
+impl Hash {
+    fn take(&mut self, bytes: &[u8]) {
+        self.taken += bytes.len();
+        if self.taken <= LARGE {
+            self.hasher.update(bytes);
+            return;
+        }
+        if bytes.len() > BLOCK - self.block.len() {
+            self.hasher.update(&self.block);
+            self.block.clear();
+        }
+        if bytes.len() > BLOCK {
+            self.hasher.update(bytes);
+            return;
+        }
+        if self.block.capacity() == 0 {
+            self.block.reserve_exact(BLOCK);
+        }
+        self.block.extend_from_slice(bytes);
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        self.hasher.update(&self.block);
+        self.hasher.finalize().into()
+    }
 }
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self { hasher: blake3::Hasher::new(), buffer: [0; BUFFER], used: 0 }
+        let hash = Hash { hasher: blake3::Hasher::new(), taken: 0, block: Vec::new() };
+        Self { buffer: [0; BUFFER], used: 0, hash }
     }
 }
 
@@ -51,7 +93,7 @@ impl Tokens {
 
     pub(crate) fn finish(mut self) -> [u8; 32] {
         self.flush();
-        self.hasher.finalize().into()
+        self.hash.finish()
     }
 
     fn raw(&mut self, bytes: &[u8]) {
@@ -59,7 +101,7 @@ impl Tokens {
             self.flush();
         }
         if bytes.len() > BUFFER {
-            self.hasher.update(bytes);
+            self.hash.take(bytes);
             return;
         }
         self.buffer[self.used..][..bytes.len()].copy_from_slice(bytes);
@@ -67,7 +109,7 @@ impl Tokens {
     }
 
     fn flush(&mut self) {
-        self.hasher.update(&self.buffer[..self.used]);
+        self.hash.take(&self.buffer[..self.used]);
         self.used = 0;
     }
 }
@@ -93,14 +135,16 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_the_bytes_however_they_were_collected() {
-        for length in [0, 1, 200, BUFFER - 9, BUFFER - 8, BUFFER, BUFFER + 1, 5_000] {
+        for length in
+            [0, 1, 200, BUFFER - 9, BUFFER - 8, BUFFER, BUFFER + 1, LARGE, 5_000, BLOCK - 9, BLOCK, BLOCK + 1, 50_000]
+        {
             let text = "x".repeat(length);
             let mut plain = blake3::Hasher::new();
-            for _ in 0..3 {
+            for _ in 0..40 {
                 plain.update(&(length as u64).to_le_bytes()).update(text.as_bytes()).update(&[1]);
             }
             let tokens = hash(|tokens| {
-                for _ in 0..3 {
+                for _ in 0..40 {
                     tokens.text(&text);
                     tokens.tag(1);
                 }
