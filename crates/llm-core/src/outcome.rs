@@ -104,9 +104,6 @@ impl Choices {
     }
 }
 
-/// How fast answers are made that nobody sees: most models of today make from 30 to 150 tokens a second.
-const UNSEEN_TOKENS_PER_SECOND: u32 = 50;
-
 /// What was asked, for the case that nobody reports what it used.
 #[derive(Clone, Debug)]
 pub(crate) struct Prompt {
@@ -114,8 +111,6 @@ pub(crate) struct Prompt {
     family: TokenFamily,
     // All answers together. The provider is told, so it makes no more, whatever a text seems to come to.
     most_output: u64,
-    // When a chat was sent whose answer comes whole, and so is not seen to grow.
-    unseen_since: Option<Instant>,
     // Counted when it is first needed, and then never again.
     tokens: OnceLock<u64>,
 }
@@ -128,17 +123,7 @@ impl Prompt {
             Payload::Embed(_) | Payload::CountTokens(_) => 1,
         };
         let most_output = request.max_output_tokens().map_or(u64::MAX, |most| most.saturating_mul(answers));
-        let is_unseen = matches!(&*payload, Payload::Chat(chat) if !chat.stream);
-        let unseen_since = is_unseen.then(Instant::now);
-        Self { payload, family: TokenFamily::of(model), most_output, unseen_since, tokens: OnceLock::new() }
-    }
-
-    /// What a provider may have made of an answer that nobody waited for.
-    fn unseen_output(&self, ended: Option<Instant>) -> u64 {
-        let Some(since) = self.unseen_since else { return 0 };
-        let time = ended.unwrap_or_else(Instant::now).saturating_duration_since(since);
-        let tokens = time.as_millis() * u128::from(UNSEEN_TOKENS_PER_SECOND) / 1_000;
-        u64::try_from(tokens).unwrap_or(u64::MAX)
+        Self { payload, family: TokenFamily::of(model), most_output, tokens: OnceLock::new() }
     }
 
     fn tokens(&self) -> u64 {
@@ -197,10 +182,9 @@ impl Progress {
     /// The tokens used: what the provider reported, or else an estimate from what was sent and received.
     ///
     /// A report of no output for an answer that had some is no report, and one from the middle of an answer that was
-    /// then cut or abandoned does not count for less than what came after it. A whole answer that was given up counts 50 output
-    /// tokens for each second that it was waited for, since the provider went on making it. An estimate is never above the
-    /// most output that was asked for. A call that no provider took on used nothing. Before the end this is the usage so
-    /// far.
+    /// then cut or abandoned does not count for less than what came after it. An estimate is never above the most output that
+    /// was asked for. A call that no provider took on used
+    /// nothing. Before the end this is the usage so far.
     pub fn usage(&self) -> Usage {
         // Worked out when somebody asks: most who watch a call only want to know how it ended.
         self.told.unwrap_or_else(|| self.work_out_usage(self.billed))
@@ -225,10 +209,7 @@ impl Progress {
         }
         let family = self.prompt.as_ref().map(|prompt| prompt.family).unwrap_or_default();
         let most = self.prompt.as_ref().map_or(u64::MAX, |prompt| prompt.most_output);
-        // Of a whole answer that is given up nothing is seen, and all that was made of it is billed.
-        let is_unseen = billed == Billed::SoFar && self.frames == 0;
-        let unseen = self.prompt.as_ref().filter(|_| is_unseen).map_or(0, |prompt| prompt.unseen_output(self.ended));
-        let estimated = self.text.likely(family).max(unseen).min(most);
+        let estimated = self.text.likely(family).min(most);
         let is_believable = !reported.is_zero() && (reported.output > 0 || estimated == 0);
         let is_final = billed == Billed::Whole || self.report_is_final;
         if is_believable && (is_final || estimated <= reported.output) {

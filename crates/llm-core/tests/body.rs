@@ -418,6 +418,12 @@ async fn a_report_after_the_finish_holds_although_the_caller_left_then() {
 #[tokio::test]
 async fn a_call_that_was_given_up_counts_its_prompt_and_one_that_was_refused_does_not() {
     let spent = Arc::new(Mutex::new(Vec::new()));
+    struct Keep(Arc<Mutex<Vec<Usage>>>);
+    impl Observer for Keep {
+        fn on_end(&mut self, outcome: &Outcome<'_>) {
+            self.0.lock().unwrap().push(outcome.progress().usage());
+        }
+    }
     let dropped = std::future::pending::<Result<LlmResponse, Error>>();
     drop(watch(&ask(), dropped, Keep(Arc::clone(&spent))));
     for kind in [ErrorKind::Interrupted, ErrorKind::RateLimited, ErrorKind::CircuitOpen] {
@@ -550,30 +556,4 @@ async fn the_output_so_far_is_what_came_or_what_was_reported_where_that_is_more(
     assert!(seen.is_sorted(), "{seen:?}");
     assert_eq!(seen[2], (6, 7));
     assert_eq!(seen[3..], [(6, 7), (50, 50), (50, 50)]);
-}
-
-/// Keeps what calls used.
-struct Keep(Arc<Mutex<Vec<Usage>>>);
-
-impl Observer for Keep {
-    fn on_end(&mut self, outcome: &Outcome<'_>) {
-        self.0.lock().unwrap().push(outcome.progress().usage());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_whole_answer_that_is_given_up_counts_by_the_time_it_was_waited_for() {
-    let given_up = async |request: &LlmRequest, seconds| {
-        let spent = Arc::default();
-        let call = watch(request, std::future::pending::<Result<LlmResponse, Error>>(), Keep(Arc::clone(&spent)));
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(seconds), call).await;
-        let usage: Usage = spent.lock().unwrap()[0];
-        assert_eq!(usage.provenance, Provenance::Estimated);
-        usage.output
-    };
-    let ask = || LlmRequest::chat("gpt-4o").user("hi");
-    assert_eq!(given_up(&ask().build(), 0).await, 0);
-    assert_eq!(given_up(&ask().build(), 3).await, 150);
-    assert_eq!(given_up(&ask().max_output_tokens(100).build(), 3).await, 100, "never more than was asked for");
-    assert_eq!(given_up(&ask().stream().build(), 3).await, 0, "what comes of a stream is seen");
 }
