@@ -78,7 +78,6 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
             }
         };
         let plan = plan.and_then(|plan| fixed.hold(plan));
-        running.reloads.count(plan.is_ok());
         match plan {
             Ok(plan) => {
                 if let Some(current) = &admin {
@@ -93,8 +92,13 @@ pub(crate) async fn run(plan: Plan, arguments: Arguments) -> io::Result<()> {
                 let next;
                 (next, stack, server) = running.app(plan);
                 app.replace(next);
+                // Whoever sees it counted can be sure that it holds.
+                running.reloads.count(true);
             }
-            Err(sentence) => error!("the configuration was read again and stays as it was: {sentence}"),
+            Err(sentence) => {
+                error!("the configuration was read again and stays as it was: {sentence}");
+                running.reloads.count(false);
+            }
         }
     }
 
