@@ -48,9 +48,10 @@ where
         }
     };
     let Payload::Embed(embed) = request.payload() else { return pass_by(request, Refused::Kind) };
-    if let Err(reason) = shared.admit(&request) {
-        return pass_by(request, reason);
-    }
+    let ttl = match shared.admit(&request) {
+        Ok(ttl) => ttl,
+        Err(reason) => return pass_by(request, reason),
+    };
     if embed.input.is_empty() {
         return pass_by(request, Refused::Empty);
     }
@@ -74,7 +75,7 @@ where
         let rest_of = Embed { input, single: false, ..embed.clone() };
         *rest.payload_mut() = Payload::Embed(rest_of);
     }
-    let flying = Flying { has_last_resort: batch.is_complete(true), ..shared.flying(shared.key(&rest), &rest) };
+    let flying = Flying { has_last_resort: batch.is_complete(true), ..Flying::new(shared.key(&rest), &directive, ttl) };
     let (shared, inner) = (shared.clone(), inner.clone());
     ResponseFuture::under_way(Box::pin(fly(shared, inner, request, rest, batch, flying, asked)))
 }

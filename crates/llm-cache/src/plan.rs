@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llm_core::{CacheStatus, Error, ErrorKind, LlmRequest};
+use llm_core::{CacheDirective, CacheStatus, Error, ErrorKind, LlmRequest};
 
 use crate::{
     Entry, Key, Refused, admission,
@@ -42,12 +42,15 @@ pub(crate) struct Flying {
 }
 
 impl Shared {
-    /// Whether a call has to do with the cache, and if so, whether its answer may be kept.
-    pub(crate) fn admit(&self, request: &LlmRequest) -> Result<(), Refused> {
-        let (use_for, _) = rule::of(&self.settings.rules, request);
+    /// Whether a call has to do with the cache, and if so, for how long its answer is kept.
+    pub(crate) fn admit(&self, request: &LlmRequest) -> Result<Duration, Refused> {
+        let (use_for, ttl) = rule::of(&self.settings.rules, request);
         admission::of_call(request, use_for, self.store.is_local())?;
         let directive = request.context().cache();
-        if directive.no_store && directive.no_cache { Err(Refused::NoStore) } else { Ok(()) }
+        if directive.no_store && directive.no_cache {
+            return Err(Refused::NoStore);
+        }
+        Ok(directive.ttl.or(ttl).unwrap_or(self.settings.ttl))
     }
 
     /// What is done with a call that is not answered by what is kept.
@@ -61,13 +64,14 @@ impl Shared {
 
     /// What is done with a chat.
     pub(crate) fn plan(&self, request: &LlmRequest) -> Plan {
-        if let Err(reason) = self.admit(request) {
-            return self.pass_by(request, reason);
-        }
+        let ttl = match self.admit(request) {
+            Ok(ttl) => ttl,
+            Err(reason) => return self.pass_by(request, reason),
+        };
         let directive = request.context().cache();
         let key = self.key(request);
         let known = if directive.no_cache { Known::Nothing } else { self.find_for(&key, request) };
-        let flying = self.flying(key, request);
+        let flying = Flying::new(key, directive, ttl);
         match known {
             Known::Fresh(entry, age) => {
                 self.note_unmade(Happened::Hit, &entry);
@@ -92,12 +96,11 @@ impl Shared {
             Known::Nothing => Plan::Fly(flying, None),
         }
     }
+}
 
-    pub(crate) fn flying(&self, key: Key, request: &LlmRequest) -> Flying {
-        let directive = request.context().cache();
-        let (_, ttl) = rule::of(&self.settings.rules, request);
-        let ttl = directive.ttl.or(ttl).unwrap_or(self.settings.ttl);
-        Flying { key, is_alone: directive.no_cache, ttl, has_last_resort: false }
+impl Flying {
+    pub(crate) fn new(key: Key, directive: &CacheDirective, ttl: Duration) -> Self {
+        Self { key, is_alone: directive.no_cache, ttl, has_last_resort: false }
     }
 }
 

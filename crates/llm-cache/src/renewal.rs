@@ -27,7 +27,7 @@ where
     let context = request.context().of_new_call();
     request = request.with_context(context);
     let asked = Asked::Chat(flying.key);
-    let find = || shared.find_fresh(&flying.key);
+    let find = || shared.find(&flying.key).fresh();
     if let Boarded::Started(flight) = board(shared, inner, &request, &flying, &asked, find) {
         runtime.spawn(read_to_the_end(Reader::new(flight, false, None), place));
     }

@@ -83,7 +83,8 @@ where
 {
     let asked = Asked::Chat(flying.key);
     let replay = shared.settings.replay;
-    match fly_together(&shared, inner, &request, &flying, &asked, || shared.find_fresh_for(&flying.key, &request)).await
+    match fly_together(&shared, inner, &request, &flying, &asked, || shared.find_for(&flying.key, &request).fresh())
+        .await
     {
         Ok(Arrived::Found((entry, age))) => {
             shared.note_unmade(Happened::Hit, &entry);

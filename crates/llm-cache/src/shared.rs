@@ -75,6 +75,16 @@ pub(crate) enum Known {
     LastResort(Arc<Entry>, Duration),
 }
 
+impl Known {
+    /// The answer, if it has not expired.
+    pub(crate) fn fresh(self) -> Option<(Arc<Entry>, Duration)> {
+        match self {
+            Self::Fresh(entry, age) => Some((entry, age)),
+            Self::Nothing | Self::Stale(..) | Self::LastResort(..) => None,
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(settings: Settings) -> Self {
         let own_store = || {
@@ -140,22 +150,6 @@ impl Shared {
                 Known::Nothing
             }
             known => known,
-        }
-    }
-
-    /// The answer of this key, if it is good for this caller.
-    pub(crate) fn find_fresh_for(&self, key: &Key, request: &LlmRequest) -> Option<(Arc<Entry>, Duration)> {
-        match self.find_for(key, request) {
-            Known::Fresh(entry, age) => Some((entry, age)),
-            Known::Nothing | Known::Stale(..) | Known::LastResort(..) => None,
-        }
-    }
-
-    /// The answer of this key, if it is good.
-    pub(crate) fn find_fresh(&self, key: &Key) -> Option<(Arc<Entry>, Duration)> {
-        match self.find(key) {
-            Known::Fresh(entry, age) => Some((entry, age)),
-            Known::Nothing | Known::Stale(..) | Known::LastResort(..) => None,
         }
     }
 
