@@ -59,6 +59,15 @@ impl NanoUsd {
     /// The amount at which arithmetic saturates, about 18 billion dollars.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// Plain decimal dollars, for machines, which may take a number for a float: `0.06`.
+    ///
+    /// ```
+    /// assert_eq!(llm_core::NanoUsd(60_000_000).decimal(), "0.06");
+    /// ```
+    pub fn decimal(self) -> String {
+        self.to_string().trim_start_matches('$').to_owned()
+    }
+
     /// The sum, or [`NanoUsd::MAX`].
     pub const fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))

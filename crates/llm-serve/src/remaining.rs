@@ -10,10 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use llm_core::{LlmRequest, NanoUsd, RateLimits, clock};
 use llm_wire::headers::write_rate_limits;
 
-use crate::{
-    dialect::CallerDialect,
-    told::{dollars, printable},
-};
+use crate::{dialect::CallerDialect, told::printable};
 
 const BUDGET: HeaderName = HeaderName::from_static("x-llm-budget");
 
@@ -78,7 +75,7 @@ fn list(budgets: &[RemainingBudget]) -> HeaderValue {
         }
         list.push('"');
         list.extend(name.chars().map(printable));
-        write!(list, "\";left=\"{}\";cap=\"{}\"", dollars(*left), dollars(*cap)).expect("a string takes everything");
+        write!(list, "\";left=\"{}\";cap=\"{}\"", left.decimal(), cap.decimal()).expect("a string takes everything");
         if let Some(reset) = resets_in {
             let seconds = reset.as_nanos().div_ceil(1_000_000_000);
             write!(list, ";reset={seconds}").expect("a string takes everything");

@@ -11,7 +11,7 @@ use crate::{
     dialect::CallerDialect,
     refusal::{Refusal, origin},
     remaining::Teller,
-    told::{Attempts, Name, dollars},
+    told::{Attempts, Name},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -209,7 +209,7 @@ fn tell_cost(headers: &mut HeaderMap, attempts: &Attempts, head: Option<&Head>) 
     let is_unpaid = attempts.made() == 0 && head.is_some_and(is_cached);
     let cost = attempts.cost().or(is_unpaid.then_some(NanoUsd::ZERO));
     if let Some(cost) = cost {
-        let cost = HeaderValue::try_from(dollars(cost)).expect("a decimal number makes a header value");
+        let cost = HeaderValue::try_from(cost.decimal()).expect("a decimal number makes a header value");
         headers.insert(COST, cost);
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     DoorOptions,
     dialect::{CallerDialect, StreamEncoder},
     heartbeat::Heartbeat,
-    told::{Attempts, dollars},
+    told::Attempts,
 };
 
 /// The inner service's answer, when it comes.
@@ -122,7 +122,7 @@ impl EventStream {
                 Source::Over => {
                     let cost = self.bill.take().and_then(|trail| Attempts::of(&trail).cost());
                     let Some(cost) = cost else { return Poll::Ready(None) };
-                    sse::comment(&format!("llm-cost-usd {}", dollars(cost)), &mut self.buffer);
+                    sse::comment(&format!("llm-cost-usd {}", cost.decimal()), &mut self.buffer);
                 }
             }
             if !self.buffer.is_empty() {

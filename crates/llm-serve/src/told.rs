@@ -131,11 +131,6 @@ pub(crate) fn printable(character: char) -> char {
     }
 }
 
-/// Plain decimal dollars, for machines.
-pub(crate) fn dollars(cost: NanoUsd) -> String {
-    cost.to_string().trim_start_matches('$').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -11,7 +11,7 @@ use llm_stack::Stack;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{admin::page, spend::usd};
+use crate::admin::page;
 
 /// `GET /cache`.
 pub(crate) async fn show(State(stack): State<Stack>) -> Response {
@@ -32,7 +32,7 @@ fn describe(cache: &CacheHandle) -> Value {
         "joined": joined,
         "stale": stale,
         "stored": stored,
-        "saved_usd": usd(saved),
+        "saved_usd": saved.decimal(),
         "refused": refused,
         "entries": entries,
         "bytes": bytes,

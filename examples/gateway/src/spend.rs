@@ -7,7 +7,7 @@ use axum::{
 use bytes::Bytes;
 use http::StatusCode;
 use llm_budget::{AccountKey, AccountStatus, Balance, BudgetCounts, Change, ModelSpend, Per, Strictness};
-use llm_core::{NanoUsd, Target, TargetRef};
+use llm_core::{Target, TargetRef};
 use llm_stack::Stack;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -164,11 +164,6 @@ fn left_per_mille(account: &AccountStatus) -> u64 {
     account.balances.iter().map(of).min().unwrap_or(0)
 }
 
-/// Plain decimal dollars: exact, which a JSON number may not be to who reads it.
-pub(crate) fn usd(amount: NanoUsd) -> String {
-    amount.to_string().trim_start_matches('$').to_owned()
-}
-
 fn describe(account: &AccountStatus) -> Value {
     let AccountStatus { key, rule, balances, is_frozen } = account;
     let strictness = match rule.strictness() {
@@ -179,12 +174,12 @@ fn describe(account: &AccountStatus) -> Value {
         let Balance { cap: amount, spent, estimated, reserved, debt, resets_in } = balance;
         json!({
             "window": cap.window.to_string(),
-            "cap_usd": usd(*amount),
-            "spent_usd": usd(*spent),
-            "estimated_usd": usd(*estimated),
-            "reserved_usd": usd(*reserved),
-            "debt_usd": usd(*debt),
-            "left_usd": usd(balance.left()),
+            "cap_usd": amount.decimal(),
+            "spent_usd": spent.decimal(),
+            "estimated_usd": estimated.decimal(),
+            "reserved_usd": reserved.decimal(),
+            "debt_usd": debt.decimal(),
+            "left_usd": balance.left().decimal(),
             "resets_in_seconds": resets_in.map(|wait| wait.as_secs_f64().ceil() as u64),
         })
     });
@@ -203,8 +198,8 @@ fn describe_model(spend: &ModelSpend) -> Value {
         "model": model,
         "intent": spend.intent.as_deref(),
         "calls": spend.calls,
-        "reported_usd": usd(spend.reported),
-        "estimated_usd": usd(spend.estimated),
+        "reported_usd": spend.reported.decimal(),
+        "estimated_usd": spend.estimated.decimal(),
         "input_tokens": spend.input_tokens,
         "output_tokens": spend.output_tokens,
         "correction": spend.correction,
