@@ -4,15 +4,16 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::step::{self, Outcome};
-use crate::{clients, conformance, deny, doc, features, lint, test};
+use crate::{clients, conformance, deny, doc, features, lint, package, test};
 
 /// A step before the tests: its name and what runs it.
 type Step = (&'static str, fn() -> Outcome);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("lint", lint::run),
     ("doc", doc::run),
     ("features", features::run),
+    ("package", package::run),
     ("deny", deny::run),
     ("conformance", conformance::run),
     ("clients", clients::run),

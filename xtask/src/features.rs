@@ -6,13 +6,10 @@ use crate::process;
 use crate::step::{Done, Outcome};
 use crate::workspace;
 
-/// Checks every crate and example by itself.
+/// Checks every package by itself. Tests are left out: what they need besides lends its features, too.
 pub(crate) fn run() -> Outcome {
     let mut failures = Vec::new();
     for package in workspace::packages()? {
-        if !package.directory.starts_with("crates/") && !package.directory.starts_with("examples/") {
-            continue;
-        }
         for arguments in variants(&package.manifest.name, &package.manifest.features) {
             failures.extend(process::run(process::cargo(["check"]).args(arguments)).err());
         }

@@ -12,6 +12,7 @@ mod fuzz;
 mod libtest;
 mod lint;
 mod manifest;
+mod package;
 mod process;
 mod simulate;
 mod source;
@@ -30,6 +31,7 @@ Usage: cargo xtask <command>
   lint                        formatting, clippy and tidy
   doc                         rustdoc with warnings denied
   features                    each crate built alone, default and with each feature
+  package                     each crate packed as it would be published, and built from that alone
   deny                        licences, bans, sources; advisories where they can be reached
   conformance [--layer PATH]  the laws of every layer crate, or of the package in PATH, as a matrix
   clients                     real SDK clients against the gateway
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["lint"] => ("lint", step::timed("lint", lint::run)),
         ["doc"] => ("doc", step::timed("doc", doc::run)),
         ["features"] => ("features", step::timed("features", features::run)),
+        ["package"] => ("package", step::timed("package", package::run)),
         ["deny"] => ("deny", step::timed("deny", deny::run)),
         ["clients"] => ("clients", step::timed("clients", clients::run)),
         ["conformance"] => ("conformance", conformance::run()),
