@@ -78,6 +78,11 @@ impl Plan {
         self.routes.iter().map(|(name, route)| (&**name, route))
     }
 
+    /// The rules in their order, which tell their name or place.
+    pub fn stated_rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The candidate with what is known of it.
     pub(crate) fn described(&self, mut candidate: Candidate) -> Candidate {
         if let Some(provider) = self.targets.entry(candidate.target().provider()) {

@@ -38,6 +38,14 @@ async fn callers_ask_for_a_route_by_its_name() {
     assert_eq!(answered(&read(""), ask("m")).await, "a");
 }
 
+#[test]
+fn the_handle_tells_the_rules_by_name_or_place() {
+    let layer = read("[[rules]]\nname = 'closed'\nwhen = { user = 'joe' }\nrefuse = 'no'\n[[rules]]\nuse = 'b/m'");
+    let plan = layer.handle().plan();
+    let names: Vec<_> = plan.stated_rules().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["closed", "rules[1]"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_stands_in_is_called_when_the_targets_have_failed() {
     let layer = read("[routes.fast]\ntargets = ['c/small']\nthen = ['b/m', 'a/m#two']");
