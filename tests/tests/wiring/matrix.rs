@@ -1,0 +1,93 @@
+//! Runs an entry, and says what is wrong.
+
+use std::fmt::Write as _;
+
+use llm_stack::{Stack, StackConfig};
+use xtask_options::options_of;
+
+use crate::{
+    entry::{Entry, Sees, Way},
+    stage::{config_of, observe},
+};
+
+/// Runs these entries, those of the tables below their layers' too, and fails with all that is wrong.
+pub(crate) fn check(entries: Vec<Entry>) {
+    let mut wrong = Vec::new();
+    for entry in &entries {
+        let complaints = |entry: &Entry| {
+            [Way::Whole, Way::Stream].into_iter().filter_map(|way| complaint(entry, way)).collect::<Vec<_>>()
+        };
+        let of_entry = complaints(entry);
+        if of_entry.is_empty() {
+            wrong.extend(entry.in_tables().iter().flat_map(complaints));
+        }
+        wrong.extend(of_entry);
+        for config in entry.refused_in_tables() {
+            let refused = Stack::try_from(config_of(config)).map_err(|error| error.to_string());
+            if !matches!(&refused, Err(sentence) if sentence.contains("for all targets together")) {
+                wrong.push(format!("{} in a table: {refused:?}", entry.place));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// Fails where an option of a layer has no entry, or an entry names no option.
+pub(crate) fn cover(entries: &[Entry]) {
+    // Another matrix has these: they are about what a gateway is told, and what it calls.
+    let elsewhere = ["providers", "simulated", "models"];
+    let options = options_of::<StackConfig>()
+        .into_iter()
+        .filter(|option| !elsewhere.contains(&option.split(['.', '[']).next().unwrap_or_default()));
+    let options: Vec<_> = options.collect();
+    let places: Vec<_> = entries
+        .iter()
+        .flat_map(|entry| entry.in_tables().into_iter().chain([entry.clone()]))
+        .map(|entry| entry.place)
+        .collect();
+    let mut wrong = Vec::new();
+    for option in &options {
+        if !places.iter().any(|place| place.is_of(option)) {
+            wrong.push(format!("`{option}` has no entry in the wiring matrix"));
+        }
+    }
+    for place in &places {
+        if !options.iter().any(|option| place.is_of(option)) {
+            wrong.push(format!("the entry of `{place}` in the wiring matrix names no option"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// The matrix as a table of options and what is seen of them.
+pub(crate) fn table(entries: &[Entry]) -> String {
+    let mut text = "| option | whole answers | streams |\n|---|---|---|\n".to_owned();
+    for entry in entries {
+        let [whole, stream] = [Way::Whole, Way::Stream].map(|way| match entry.seen(way) {
+            Sees::This(seen) => format!("`{}`", seen.replace('|', "\\|")),
+            Sees::Alike(reason) => format!("no difference: {reason}"),
+            Sees::Unsaid => "?".to_owned(),
+        });
+        writeln!(text, "| `{}` | {whole} | {stream} |", entry.place).unwrap();
+    }
+    text
+}
+
+fn complaint(entry: &Entry, way: Way) -> Option<String> {
+    let with = observe(entry, entry.config.clone(), way);
+    let without = observe(entry, entry.without(), way);
+    let place = &entry.place;
+    match entry.seen(way) {
+        Sees::Unsaid => {
+            Some(format!("{place}, {way:?}: nobody says what is seen\n   with: {with}\nwithout: {without}"))
+        }
+        Sees::This(wanted) if with != *wanted => Some(format!(
+            "{place}, {way:?}: something else is seen\n wanted: {wanted}\n   with: {with}\nwithout: {without}"
+        )),
+        Sees::This(_) if with == without => Some(format!("{place}, {way:?}: without it the same is seen: {with}")),
+        Sees::Alike(_) if with != without => {
+            Some(format!("{place}, {way:?}: it does make a difference\n   with: {with}\nwithout: {without}"))
+        }
+        Sees::This(_) | Sees::Alike(_) => None,
+    }
+}
