@@ -3,3 +3,7 @@
 #[doc = include_str!("../../README.md")]
 #[cfg(doctest)]
 struct Readme;
+
+#[doc = include_str!("../../guides/from-zero-to-a-protected-call.md")]
+#[cfg(doctest)]
+struct FromZero;
