@@ -13,6 +13,9 @@ const VALGRIND: &str = "valgrind";
 /// What others have, outside the workspace because of what it depends on.
 const PEERS: &str = "xtask/bench/peers";
 
+/// The run that others are compared with, as `--store` left it.
+const STORED: &str = "xtask/bench/stored.json";
+
 /// Measures what `options` name; the package below `xtask/bench` knows them.
 pub(crate) fn run(options: &[&str]) -> Outcome {
     let mut done = Done::default();
@@ -34,7 +37,9 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
     if selects(&["layers", "ledger", "pick", "cache"]) {
         build_peers(&target)?;
     }
-    process::run(Command::new(target.join("release/xtask-bench")).args(options))?;
+    let mut measure = Command::new(target.join("release/xtask-bench"));
+    measure.arg("--report").arg(target.join("bench")).arg("--stored").arg(workspace::root().join(STORED));
+    process::run(measure.args(options))?;
     Ok(done)
 }
 

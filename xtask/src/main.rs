@@ -38,8 +38,9 @@ Usage: cargo xtask <command>
   test                        all tests and doc tests, one total at the end
 
 Not part of ci:
-  bench [PART]... [--quick]   figures beside their targets: wire, frames, intent, layers, pick, gateway,
-                              instructions (all by default)
+  bench [PART]... [--quick] [--store]
+                              figures beside their targets and the stored run, with a report in target/bench: wire,
+                              frames, intent, layers, ledger, pick, cache, gateway, instructions (all by default)
   simulate NAME               layers compared in a simulation, as a table: trip-rules, load-score, budgets
   train-intent --data PATH [--check]
                               trains the built-in model of intents on prompts, and prints how good it is; with

@@ -13,9 +13,11 @@ pub mod own;
 use crate::{
     Failure,
     effort::Effort,
+    figure::{Figure, Unit},
     layers::{BARE, RATIO, echo::Answer},
-    rounds::measured::{Figures, Measured, MeasuredCase, measure},
-    table::{Table, verdict},
+    report::Report,
+    rounds::measured::{Limits, Measured, MeasuredCase, Rows, measure},
+    table::Table,
 };
 
 /// The name under which this is measured, here and by the peers.
@@ -40,105 +42,111 @@ const OF_KEY_AND_GET: f64 = 1.3;
 const HIT_NANOSECONDS: f64 = 5_000.0;
 const MOKA_NANOSECONDS: f64 = 1_300.0;
 
+/// At most so many nanoseconds and allocations for all five layers of a call whose answer is kept, the key not counted.
+const FIVE_NANOSECONDS: f64 = 2_000.0;
+const FIVE_ALLOCATIONS: f64 = 8.0;
+
 /// Prints what a cache takes.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let programs = measure(CACHE, effort)?;
-    println!("{}", keys(&programs));
-    println!("{}", hits(&programs));
-    for answer in [Answer::Whole, Answer::Stream] {
-        println!("{}", misses(answer, &programs));
-    }
-    println!("{}", joins(&programs));
-    println!("{}", frames()?);
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
+    let programs = measure(CACHE, effort, report)?;
+    let mut tables = vec![keys(&programs, report), hits(&programs, report)];
+    tables.extend([Answer::Whole, Answer::Stream].map(|answer| misses(answer, &programs, report)));
+    tables.push(joins(&programs, report));
+    tables.push(frames(report)?);
+    tables.into_iter().for_each(|table| report.print(table));
     Ok(())
-}
-
-fn table(heading: &str, what: &str) -> Table {
-    let [ns, allocations, instructions, contending, ratio] = Figures::COLUMNS;
-    Table::new(heading, [what, ns, allocations, instructions, contending, ratio, "target"])
-}
-
-fn row(table: &mut Table, name: &str, figures: &Figures, sign: &str, target: String) {
-    let mut row = vec![name.to_owned()];
-    row.extend(figures.cells(sign));
-    row.push(target);
-    table.row(row);
 }
 
 fn of_kind<'m>(measured: &'m Measured, kind: &str) -> impl Iterator<Item = &'m MeasuredCase> {
     measured.cases.iter().filter(move |case| case.kind == kind)
 }
 
-fn keys(programs: &[Measured]) -> Table {
-    let mut table = table("Cache: what it takes to make a key", "of what");
+fn keys(programs: &[Measured], report: &mut Report) -> Table {
+    let mut rows = Rows::new("Cache: what it takes to make a key", "of what", [CACHE, KEY]);
     for case in programs.iter().flat_map(|measured| of_kind(measured, KEY)) {
-        row(&mut table, &case.name, &case.figures(), "", String::new());
+        rows.add(report, case, Limits::default());
     }
-    table
+    rows.table()
 }
 
-fn hits(programs: &[Measured]) -> Table {
+fn hits(programs: &[Measured], report: &mut Report) -> Table {
     let heading = format!("Cache: what it takes to find one of {ENTRIES} answers, to a prompt of 1 KB");
-    let mut table = table(&heading, "what");
+    let mut rows = Rows::new(heading, "what", [CACHE, HIT]);
     let cases = || programs.iter().flat_map(|measured| of_kind(measured, HIT));
-    let least = cases().find(|case| case.name == own::KEY_AND_GET).map(|case| case.figures().alone);
+    let least = cases().find(|case| case.name == own::KEY_AND_GET).map(|case| case.figures().alone.median);
     for case in cases() {
-        let figures = case.figures();
-        let target = match case.name.as_str() {
-            own::MOKA => verdict(figures.alone, MOKA_NANOSECONDS, " ns"),
-            own::HIT_WHOLE => {
-                let times = figures.alone / least.unwrap_or(f64::NAN);
-                let times = format!("{times:.2} of key and get, {}", verdict(times, OF_KEY_AND_GET, " ×"));
-                let mut targets = vec![times, verdict(figures.alone, HIT_NANOSECONDS, " ns")];
-                targets.extend(figures.ratio().map(|ratio| verdict(ratio, RATIO, " ×")));
-                targets.join("; ")
+        match case.name.as_str() {
+            own::MOKA => {
+                rows.add(report, case, Limits { nanoseconds: Some(MOKA_NANOSECONDS), ..Limits::default() });
             }
-            _ => String::new(),
-        };
-        row(&mut table, &case.name, &figures, "", target);
+            own::HIT_WHOLE => {
+                let limits = Limits { nanoseconds: Some(HIT_NANOSECONDS), ratio: Some(RATIO), ..Limits::default() };
+                rows.add(report, case, limits);
+                let times = case.figures().alone.median / least.unwrap_or(f64::NAN);
+                let times = Figure::new(&[CACHE, HIT, own::HIT_WHOLE, "of key and get"], Unit::Times, times);
+                let shown = times.unit.show(times.value);
+                let verdict = report.note(times.over(own::KEY_AND_GET).at_most(OF_KEY_AND_GET));
+                rows.also(&format!("{shown} of key and get, {verdict}"));
+            }
+            _ => rows.add(report, case, Limits::default()),
+        }
     }
-    table
+    rows.table()
 }
 
-fn misses(answer: Answer, programs: &[Measured]) -> Table {
+fn misses(answer: Answer, programs: &[Measured], report: &mut Report) -> Table {
     let heading = match answer {
         Answer::Whole => "Cache: what a call with a whole answer costs, and what a cache adds where nothing is kept",
         _ => "Cache: what a call with a stream costs, and what a cache adds where nothing is kept",
     };
-    let mut table = table(heading, "cache");
+    let mut rows = Rows::new(heading, "cache", [CACHE, answer.name()]);
+    let key = programs.iter().flat_map(|measured| of_kind(measured, KEY)).next().map(MeasuredCase::figures);
     for (program, measured) in programs.iter().enumerate() {
         let Some(bare) = of_kind(measured, answer.name()).find(|case| case.name == BARE) else { continue };
         if program == 0 {
-            row(&mut table, BARE, &bare.figures(), "", String::new());
+            rows.add(report, bare, Limits::default());
         }
         for case in of_kind(measured, answer.name()).filter(|case| case.name != BARE) {
-            row(&mut table, &case.name, &case.figures_over(bare), "+", String::new());
+            rows.add_over(report, case, bare, Limits::default());
+            let is_five = case.name == own::FIVE || case.name == own::FIVE_NO_STORE;
+            if let Some(key) = key.as_ref().filter(|_| is_five && answer == Answer::Whole) {
+                let own = case.figures_over(bare);
+                let path = [CACHE, answer.name(), &case.name, "without the key"];
+                let time = Figure::new(&path, Unit::Nanoseconds, own.alone.median - key.alone.median);
+                let allocations = Figure::new(&path, Unit::Allocations, own.allocations - key.allocations);
+                for figure in [time.at_most(FIVE_NANOSECONDS), allocations.at_most(FIVE_ALLOCATIONS)] {
+                    let shown = figure.unit.show(figure.value);
+                    rows.also(&format!("{shown} without the key, {}", report.note(figure.over(BARE))));
+                }
+            }
         }
     }
-    table
+    rows.table()
 }
 
-fn joins(programs: &[Measured]) -> Table {
-    let mut table = table("Cache: what a call costs that is late, and what one who joins it adds", "answer");
+fn joins(programs: &[Measured], report: &mut Report) -> Table {
+    let heading = "Cache: what a call costs that is late, and what one who joins it adds";
+    let mut rows = Rows::new(heading, "answer", [CACHE, JOIN]);
     for measured in programs {
         let cases: Vec<_> = of_kind(measured, JOIN).collect();
         for pair in cases.chunks_exact(2) {
-            row(&mut table, &pair[0].name, &pair[0].figures(), "", String::new());
-            row(&mut table, &pair[1].name, &pair[1].figures_over(pair[0]), "+", String::new());
+            rows.add(report, pair[0], Limits::default());
+            rows.add_over(report, pair[1], pair[0], Limits::default());
         }
     }
-    table
+    rows.table()
 }
 
 /// A frame without content waits for the first one with.
-fn frames() -> Result<Table, Failure> {
+fn frames(report: &mut Report) -> Result<Table, Failure> {
     let (frames, at_once) = lockstep::count()?;
     let heading = "Cache: frames of a stream that is recorded, and how many are handed on before the next one comes";
-    let mut table = Table::new(heading, ["reader", "frames", "at once", "target"]);
+    let mut table = Table::new(heading, ["reader", "frames", "at once", "held, but for what has no content", "target"]);
     for (reader, at_once) in ["who called", "who joined"].into_iter().zip(at_once) {
-        let is_met = if at_once + 1 == frames { "met" } else { "missed" };
-        let target = format!("all but what comes before the first content: {is_met}");
-        table.row(vec![reader.into(), frames.to_string(), at_once.to_string(), target]);
+        let held = frames - at_once - 1;
+        let figure = Figure::new(&[CACHE, "held frames", reader], Unit::Events, held as f64).at_most(0.0);
+        let cells = [frames, at_once, held].map(|number| number.to_string());
+        table.row([reader.to_owned()].into_iter().chain(cells).chain([report.note(figure)]).collect());
     }
     Ok(table)
 }

@@ -1,4 +1,6 @@
-//! How long to measure.
+//! How long to measure, and what is said of many rounds.
+
+use serde::{Deserialize, Serialize};
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,27 @@ impl Effort {
     }
 }
 
+/// What is said of the values of several rounds. All is zero when there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rounds {
+    /// How many there are.
+    pub number: usize,
+    /// What a quarter of them is below.
+    pub low: f64,
+    /// The value in the middle.
+    pub median: f64,
+    /// What a quarter of them is above.
+    pub high: f64,
+}
+
+impl Rounds {
+    /// Of these.
+    pub fn of(values: Vec<f64>) -> Self {
+        let [low, median, high] = [0.25, 0.5, 0.75].map(|share| quantile(values.clone(), share));
+        Self { number: values.len(), low, median, high }
+    }
+}
+
 /// The value in the middle. Zero when there are none.
 pub fn median(values: Vec<f64>) -> f64 {
     quantile(values, 0.5)
@@ -52,6 +75,12 @@ mod tests {
     fn one_odd_value_does_not_move_the_median() {
         assert!((median(vec![3.0, 900.0, 1.0, 2.0, 2.5]) - 2.5).abs() < f64::EPSILON);
         assert!(median(Vec::new()).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn half_of_the_rounds_are_between_the_quarters() {
+        let rounds = Rounds::of((0..100).map(f64::from).collect());
+        assert_eq!(rounds, Rounds { number: 100, low: 25.0, median: 50.0, high: 75.0 });
     }
 
     #[test]

@@ -12,17 +12,22 @@ use crate::{
     dialect::{self, DIALECTS, Dialect},
     effort::Effort,
     operation::{self, Operation},
+    report::Report,
     table::Table,
 };
 
 /// Prints what a frame costs.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let allocated = operation::count("frames")?;
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
+    let allocated = operation::count(&["frames"])?;
     let heading = format!("Frames: a stream of {EVENTS} events, each a piece of its own (no target of their own)");
     let columns = ["operation", "ns a frame", "frames a second", "allocations a frame", "bytes allocated a frame"];
     let mut table = Table::new(heading, columns);
     for (mut operation, allocated) in operations().into_iter().zip(allocated) {
-        let nanoseconds = operation.nanoseconds(effort)? / EVENTS as f64;
+        let rounds = operation.nanoseconds(effort)?;
+        let nanoseconds = rounds.median / EVENTS as f64;
+        for figure in operation::figures("frames", &operation.name, rounds, allocated.times) {
+            report.note(figure);
+        }
         table.row(vec![
             operation.name.clone(),
             format!("{nanoseconds:.0}"),
@@ -31,7 +36,7 @@ pub fn run(effort: Effort) -> Result<(), Failure> {
             format!("{:.0}", allocated.bytes as f64 / EVENTS as f64),
         ]);
     }
-    println!("{table}");
+    report.print(table);
     Ok(())
 }
 

@@ -8,14 +8,17 @@ mod events;
 mod first_content;
 mod memory;
 
-use crate::{Failure, effort::Effort, program::Program};
+use crate::{Failure, effort::Effort, program::Program, report::Report};
 
 /// Prints all figures of the gateway.
-pub async fn run(effort: Effort) -> Result<(), Failure> {
+pub async fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
     let origin = Program::origin()?;
-    println!("{}", events::measure(&origin).await?);
-    println!("{}", cpu::measure(&origin, effort).await?);
-    println!("{}", first_content::measure(&origin, effort).await?);
-    println!("{}", memory::measure(&origin, effort).await?);
+    let tables = [
+        events::measure(&origin, report).await?,
+        cpu::measure(&origin, effort, report).await?,
+        first_content::measure(&origin, effort, report).await?,
+        memory::measure(&origin, effort, report).await?,
+    ];
+    tables.into_iter().for_each(|table| report.print(table));
     Ok(())
 }

@@ -13,14 +13,18 @@ use crate::{
     Failure,
     canned::EVENTS,
     effort::Effort,
+    figure::{Figure, Unit},
     load::{Connection, Question},
     lockstep,
     program::{Program, Subject},
-    table::{Table, verdict},
+    report::Report,
+    table::Table,
 };
 
 /// At most so many times what passing on takes: the target for processor time.
 const TARGET: f64 = 1.5;
+
+const SUBJECTS: [Subject; 3] = [Subject::PassThrough, Subject::Gateway, Subject::LayeredGateway];
 
 /// How often each question is asked in a run.
 #[derive(Clone, Copy)]
@@ -36,35 +40,45 @@ struct Counted {
 }
 
 /// Prints how many instructions a request and a stream take.
-pub async fn run(effort: Effort) -> Result<(), Failure> {
+pub async fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
     if !has_valgrind() {
-        println!("Instructions: not measured, because there is no valgrind here: install it and run this again\n");
+        report.print("Instructions: not measured, because there is no valgrind here: install it and run this again\n");
         return Ok(());
     }
     let folder = env::current_exe()?.with_file_name("bench");
     fs::create_dir_all(&folder)?;
     let origin = Program::origin()?;
-    let bare = count(Subject::PassThrough, &origin, effort, &folder).await?;
-    let gateway = count(Subject::Gateway, &origin, effort, &folder).await?;
-    let mut table = Table::new(
-        "Gateway: instructions under valgrind, in thousands",
-        ["load", "pass-through", "gateway", "ratio", "target (that of processor time)"],
-    );
-    for (name, bare, gateway) in [
-        ("request, 1 connection".to_owned(), bare.request, gateway.request),
-        (format!("stream, {EVENTS} events, each on its own"), bare.stream, gateway.stream),
-    ] {
-        table.row(vec![
-            name,
-            format!("{:.1}", bare / 1e3),
-            format!("{:.1}", gateway / 1e3),
-            format!("{:.2} ×", gateway / bare),
-            verdict(gateway / bare, TARGET, " ×"),
-        ]);
+    let mut counted = Vec::new();
+    for subject in SUBJECTS {
+        counted.push(count(subject, &origin, effort, &folder).await?);
     }
-    println!("{table}");
-    for many in [Many::Requests, Many::Streams] {
-        println!("  where they go: callgrind_annotate {}", profile(&folder, Subject::Gateway, many).display());
+    let heading = "Gateway: instructions under valgrind, in thousands";
+    let mut table = Table::new(heading, ["load", "program", "thousands", "ratio", "target (that of processor time)"]);
+    let loads = [
+        ("request, 1 connection".to_owned(), counted.iter().map(|counted| counted.request).collect::<Vec<f64>>()),
+        (format!("stream, {EVENTS} events, each on its own"), counted.iter().map(|counted| counted.stream).collect()),
+    ];
+    for (load, counted) in loads {
+        let bare = counted[0];
+        for (subject, own) in SUBJECTS.into_iter().zip(counted) {
+            let path = ["instructions", &*load, subject.name()];
+            report.note(Figure::new(&path, Unit::Instructions, own));
+            let mut row = vec![load.clone(), subject.name().into(), format!("{:.1}", own / 1e3)];
+            if subject == Subject::PassThrough {
+                row.extend([(); 2].map(|()| String::new()));
+            } else {
+                row.push(Unit::Times.show(own / bare));
+                let ratio = Figure::new(&path, Unit::Times, own / bare).over(Subject::PassThrough.name());
+                row.push(report.note(ratio.at_most(TARGET)));
+            }
+            table.row(row);
+        }
+    }
+    report.print(table);
+    for (subject, many) in
+        [Subject::Gateway, Subject::LayeredGateway].into_iter().flat_map(|s| Many::BOTH.map(|m| (s, m)))
+    {
+        println!("  where they go: callgrind_annotate '{}'", profile(&folder, subject, many).display());
     }
     println!();
     Ok(())
@@ -94,6 +108,10 @@ async fn count(subject: Subject, origin: &Program, effort: Effort, folder: &Path
 enum Many {
     Requests,
     Streams,
+}
+
+impl Many {
+    const BOTH: [Self; 2] = [Self::Requests, Self::Streams];
 }
 
 /// Where the profile of such a run is.

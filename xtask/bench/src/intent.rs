@@ -9,7 +9,8 @@ use crate::{
     Failure,
     effort::Effort,
     operation::{self, Operation},
-    table::{Table, verdict},
+    report::Report,
+    table::Table,
 };
 
 /// Prompts by what they are called: short, of 1 KB, in another script, of code, long, and after other turns.
@@ -37,24 +38,26 @@ const RUSSIAN: &str = "\
 как лучше спланировать маршрут, сколько примерно стоит жильё и что обязательно стоит посмотреть кроме водопадов и гейзеров?";
 
 /// The most that a prompt of 1 KB is to take.
-const MICROSECONDS: f64 = 10.0;
+const NANOSECONDS: f64 = 10_000.0;
 
 /// Prints what telling an intent costs.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let allocated = operation::count("intent")?;
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
+    let allocated = operation::count(&["intent"])?;
     let columns = ["prompt", "bytes", "µs", "target", "allocations"];
     let mut table = Table::new("Intent: what a request is about", columns);
     for (mut operation, allocated) in operations().into_iter().zip(allocated) {
-        let microseconds = operation.nanoseconds(effort)? / 1e3;
+        let rounds = operation.nanoseconds(effort)?;
+        let [time, allocations] = operation::figures("intent", &operation.name, rounds, allocated.times);
+        report.note(allocations);
         table.row(vec![
             operation.name.clone(),
             operation.bytes.to_string(),
-            format!("{microseconds:.1}"),
-            verdict(microseconds, MICROSECONDS, " µs"),
+            format!("{:.1}", rounds.median / 1e3),
+            report.note(time.at_most(NANOSECONDS)),
             allocated.times.to_string(),
         ]);
     }
-    println!("{table}");
+    report.print(table);
     Ok(())
 }
 

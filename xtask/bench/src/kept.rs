@@ -5,7 +5,14 @@ use std::{any::Any, num::NonZeroUsize};
 use stats_alloc::{Region, StatsAlloc};
 use tokio::runtime::Builder;
 
-use crate::{Failure, effort::Effort, operation::Allocated, table::Table};
+use crate::{
+    Failure,
+    effort::Effort,
+    figure::{Figure, Unit},
+    operation::Allocated,
+    report::Report,
+    table::Table,
+};
 
 /// What keeps something for each of so many keys, in which all of them are.
 pub type Fill = fn(NonZeroUsize) -> Box<dyn Any>;
@@ -42,20 +49,35 @@ pub fn print<A: std::alloc::GlobalAlloc>(
 /// A table without rows; `keys` is what the keys are.
 pub(crate) fn table(heading: &str, what: &str, keys: &str, effort: Effort) -> Table {
     let [few, many] = sizes(effort);
-    Table::new(heading, [what, &format!("{few} {keys}"), &format!("{many} {keys}")])
+    Table::new(heading, [what, &format!("{few} {keys}"), &format!("{many} {keys}"), "growth", "target"])
 }
 
-/// A row for each name, with the bytes for each key that a program has counted.
+/// How much more a key may take of many than of few: tables double, so that one may be nearly empty.
+const GROWTH: f64 = 1.5;
+
+/// A row for each name, with the bytes for each key that a program has counted for `part`.
 pub(crate) fn rows<'n>(
     table: &mut Table,
     names: impl IntoIterator<Item = &'n str>,
     counted: &[Allocated],
+    part: &str,
     effort: Effort,
+    report: &mut Report,
 ) {
     for (name, counted) in names.into_iter().zip(counted.chunks(2)) {
         let mut row = vec![name.to_owned()];
-        let each = |(counted, keys): (&Allocated, NonZeroUsize)| counted.bytes as f64 / keys.get() as f64;
-        row.extend(counted.iter().zip(sizes(effort)).map(each).map(|bytes| format!("{bytes:.0}")));
+        let mut each = Vec::new();
+        for (counted, keys) in counted.iter().zip(sizes(effort)) {
+            let bytes = counted.bytes as f64 / keys.get() as f64;
+            report.note(Figure::new(&[part, "kept", name, &format!("of {keys}")], Unit::Bytes, bytes));
+            row.push(format!("{bytes:.0}"));
+            each.push(bytes);
+        }
+        let growth = Figure::new(&[part, "growth", name], Unit::Times, each[1] / each[0]).over("what one of few takes");
+        // What others keep is theirs.
+        let growth = if name.starts_with("llm-") { growth.at_most(GROWTH) } else { growth };
+        row.push(format!("{:.2} ×", growth.value));
+        row.push(report.note(growth));
         table.row(row);
     }
 }

@@ -10,15 +10,15 @@ pub mod echo;
 pub mod memory;
 pub mod own;
 
-use std::env;
-
 use crate::{
     Failure,
     effort::Effort,
-    operation::Allocated,
-    rounds::measured::{Figures, Measured, MeasuredCase, measure},
-    table::{Table, verdict},
-    tenants::Tenants,
+    figure::{Figure, Unit},
+    operation,
+    report::Report,
+    rounds::measured::{Limits, Measured, MeasuredCase, Rows, measure},
+    table::Table,
+    tenants::{self, Tenants},
 };
 use echo::{Answer, FRAMES};
 
@@ -60,22 +60,26 @@ const LIMITS: [Limit; 11] = [
     limit(own::BUDGET, None, 1.0, 1.0),
     limit(own::METERED, None, 1.0, 1.0),
     limit(own::LIMIT, None, 1.0, 1.0),
-    // Said of five layers that are like these.
+    // Said of five layers that are like these; with the cache among them they are measured beside it.
     limit(own::ALL, Some(2_000.0), 8.0, 6.0),
 ];
 
 /// Prints what each layer adds.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let programs = measure(LAYERS, effort)?;
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
+    let programs = measure(LAYERS, effort, report)?;
     for answer in Answer::ALL {
-        println!("{}", table(answer, &programs));
+        let table = table(answer, &programs, report);
+        report.print(table);
     }
-    let counting = env::current_exe()?.with_file_name("xtask-bench-counting");
-    println!("{}", memory::table(effort, &Allocated::counted_by(&counting, &[MEMORY, effort.name()])?));
+    let table = growth(&programs[0], report);
+    report.print(table);
+    let counted = operation::count(&[MEMORY, effort.name()])?;
+    let table = memory::table(effort, &counted, report);
+    report.print(table);
     Ok(())
 }
 
-fn table(answer: Answer, programs: &[Measured]) -> Table {
+fn table(answer: Answer, programs: &[Measured], report: &mut Report) -> Table {
     let heading = match answer {
         Answer::Whole => "Layers: what a call with a whole answer costs, and what each adds".to_owned(),
         Answer::Stream => format!("Layers: what a call with a stream of {FRAMES} frames costs, and what each adds"),
@@ -83,39 +87,49 @@ fn table(answer: Answer, programs: &[Measured]) -> Table {
             "Layers: what a call costs that is refused below, and what refusing it costs more".to_owned()
         }
     };
-    let [ns, allocations, instructions, contending, ratio] = Figures::COLUMNS;
-    let mut table = Table::new(heading, ["layer", ns, allocations, instructions, contending, ratio, "target"]);
+    let mut rows = Rows::new(heading, "layer", [LAYERS, answer.name()]);
     let is_bare = |case: &&MeasuredCase| case.name == BARE && case.kind == answer.name();
     for (program, measured) in programs.iter().enumerate() {
         let bare = measured.cases.iter().find(is_bare);
         let bare = bare.expect("every program measures the bare echo for each answer it gives");
-        for case in measured.cases.iter().filter(|case| case.kind == answer.name()) {
-            if case.name == BARE && program > 0 {
-                continue;
-            }
-            let (figures, sign) = if case.name == BARE { (case.figures(), "") } else { (case.figures_over(bare), "+") };
-            let mut row = vec![case.name.clone()];
-            row.extend(figures.cells(sign));
-            row.push(targets(&case.name, answer, &figures));
-            table.row(row);
+        if program == 0 {
+            rows.add(report, bare, Limits::default());
         }
+        for case in measured.cases.iter().filter(|case| case.kind == answer.name() && case.name != BARE) {
+            rows.add_over(report, case, bare, limits(&case.name, answer));
+        }
+    }
+    rows.table()
+}
+
+/// How much longer a call may take whose tenant is one of many: what it needs is seldom in the processor's cache.
+const GROWTH: f64 = 2.0;
+
+fn growth(measured: &Measured, report: &mut Report) -> Table {
+    let heading = format!("Layers: a call for one of {} tenants, beside one for the only tenant", tenants::MANY);
+    let mut table = Table::new(heading, ["layer", "times as long", "target"]);
+    let case = |name: &str| measured.cases.iter().find(|case| case.kind == Answer::Whole.name() && case.name == name);
+    for layer in [own::BUDGET, own::LIMIT] {
+        let [many, one] = [Tenants::Many, Tenants::One].map(|tenants| case(&format!("{layer}, {}", tenants.name())));
+        let (Some(bare), Some(many), Some(one)) = (case(BARE), many, one) else { continue };
+        let times = many.figures_over(bare).alone.median / one.figures_over(bare).alone.median;
+        let figure =
+            Figure::new(&[LAYERS, "growth", layer], Unit::Times, times).over("the only tenant").at_most(GROWTH);
+        table.row(vec![layer.to_owned(), figure.unit.show(times), report.note(figure)]);
     }
     table
 }
 
-/// Whether a layer of ours does what it is to do. The targets for time are those of whole answers.
-fn targets(name: &str, answer: Answer, figures: &Figures) -> String {
+/// What a layer of ours may take. The targets for time are those of whole answers.
+fn limits(name: &str, answer: Answer) -> Limits {
     let of_tenants = Tenants::ALL.map(|tenants| format!(", {}", tenants.name()));
     let layer = of_tenants.iter().find_map(|tenants| name.strip_suffix(tenants.as_str())).unwrap_or(name);
-    let Some(limit) = LIMITS.iter().find(|limit| limit.name == layer) else { return String::new() };
+    let Some(limit) = LIMITS.iter().find(|limit| limit.name == layer) else { return Limits::default() };
     match answer {
         Answer::Whole => {
-            let time = limit.nanoseconds.map(|nanoseconds| verdict(figures.alone, nanoseconds, " ns"));
-            let ratio = figures.ratio().map(|ratio| verdict(ratio, RATIO, " ×"));
-            let allocations = verdict(figures.allocations, limit.allocations, "");
-            time.into_iter().chain([allocations]).chain(ratio).collect::<Vec<_>>().join("; ")
+            Limits { nanoseconds: limit.nanoseconds, allocations: Some(limit.allocations), ratio: Some(RATIO) }
         }
-        Answer::Stream => verdict(figures.allocations, limit.allocations + limit.layers, ""),
-        Answer::Refusal => String::new(),
+        Answer::Stream => Limits { allocations: Some(limit.allocations + limit.layers), ..Limits::default() },
+        Answer::Refusal => Limits::default(),
     }
 }

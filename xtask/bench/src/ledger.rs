@@ -9,16 +9,15 @@ pub mod locked;
 pub mod memory;
 pub mod own;
 
-use std::env;
-
 use crate::{
     Failure,
     effort::Effort,
     kept,
     layers::RATIO,
-    operation::Allocated,
-    rounds::measured::{self, Figures, Measured, measure},
-    table::{Table, verdict},
+    operation::{self, Allocated},
+    report::Report,
+    rounds::measured::{self, Limits, Measured, Rows, measure},
+    table::Table,
 };
 
 /// The name under which this is measured, here and by the peers.
@@ -49,52 +48,35 @@ impl Accounts {
     }
 }
 
-/// At most so many nanoseconds for three accounts, and so fewer should do for one.
-const NANOSECONDS: f64 = 400.0;
-
-/// What a call has set aside is one value.
-const ALLOCATIONS: f64 = 1.0;
+/// At most so many nanoseconds for three accounts, and so fewer should do for one. What a call has set aside is one value.
+const LIMITS: Limits = Limits { nanoseconds: Some(400.0), allocations: Some(1.0), ratio: Some(RATIO) };
 
 /// Prints what ledgers take.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let programs = measure(LEDGER, effort)?;
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
+    let programs = measure(LEDGER, effort, report)?;
     for accounts in Accounts::ALL {
-        println!("{}", table(accounts, &programs));
+        let table = table(accounts, &programs, report);
+        report.print(table);
     }
-    let own = env::current_exe()?;
     let mut table = kept::table("Ledger: bytes for each account that is kept", "ledger", "accounts", effort);
-    let mut rows = |names: &mut dyn Iterator<Item = &'static str>, program: &std::path::Path| -> Result<(), Failure> {
-        let counted = Allocated::counted_by(program, &[MEMORY, effort.name()])?;
-        kept::rows(&mut table, names, &counted, effort);
-        Ok(())
-    };
-    rows(&mut memory::LEDGERS.iter().map(|(name, _)| *name), &own.with_file_name("xtask-bench-counting"))?;
-    if let Some([_, counting]) = measured::peers()? {
-        rows(&mut memory::PEERS.into_iter(), &counting)?;
+    let counted = operation::count(&[MEMORY, effort.name()])?;
+    kept::rows(&mut table, memory::LEDGERS.iter().map(|(name, _)| *name), &counted, LEDGER, effort, report);
+    if let Some([_, counting]) = measured::peers(report)? {
+        let counted = Allocated::counted_by(&counting, &[MEMORY, effort.name()])?;
+        kept::rows(&mut table, memory::PEERS, &counted, LEDGER, effort, report);
     }
-    println!("{table}");
+    report.print(table);
     Ok(())
 }
 
-fn table(accounts: Accounts, programs: &[Measured]) -> Table {
+fn table(accounts: Accounts, programs: &[Measured], report: &mut Report) -> Table {
     let heading = match accounts {
         Accounts::One => "Ledger: what it takes to reserve and settle, in one account",
         Accounts::Three => "Ledger: what it takes to reserve and settle, in three accounts",
     };
-    let [ns, allocations, instructions, contending, ratio] = Figures::COLUMNS;
-    let mut table = Table::new(heading, ["ledger", ns, allocations, instructions, contending, ratio, "target"]);
+    let mut rows = Rows::new(heading, "ledger", [LEDGER, accounts.name()]);
     for case in programs.iter().flat_map(|measured| &measured.cases).filter(|case| case.kind == accounts.name()) {
-        let figures = case.figures();
-        let mut row = vec![case.name.clone()];
-        row.extend(figures.cells(""));
-        row.push(if case.name.starts_with(own::NAME) { targets(&figures) } else { String::new() });
-        table.row(row);
+        rows.add(report, case, if case.name.starts_with(own::NAME) { LIMITS } else { Limits::default() });
     }
-    table
-}
-
-fn targets(figures: &Figures) -> String {
-    let mut targets = vec![verdict(figures.alone, NANOSECONDS, " ns"), verdict(figures.allocations, ALLOCATIONS, "")];
-    targets.extend(figures.ratio().map(|ratio| verdict(ratio, RATIO, " ×")));
-    targets.join("; ")
+    rows.table()
 }

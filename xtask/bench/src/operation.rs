@@ -13,7 +13,8 @@ use stats_alloc::{Region, StatsAlloc};
 
 use crate::{
     Failure,
-    effort::{Effort, median},
+    effort::{Effort, Rounds},
+    figure::{Figure, Unit},
     program::cpu_nanoseconds,
 };
 
@@ -37,8 +38,8 @@ impl Operation {
         (self.run)();
     }
 
-    /// How many nanoseconds of processor time it takes: the median of several rounds after one for warming up.
-    pub fn nanoseconds(&mut self, effort: Effort) -> Result<f64, Failure> {
+    /// How many nanoseconds of processor time it takes, in several rounds after one for warming up.
+    pub fn nanoseconds(&mut self, effort: Effort) -> Result<Rounds, Failure> {
         let rounds = effort.pick(1, 9);
         let warming_up = Duration::from_millis(effort.pick(1, 40) as u64);
         let started = Instant::now();
@@ -53,7 +54,7 @@ impl Operation {
             (0..runs).for_each(|_| self.run());
             each.push((own_cpu_nanoseconds()? - before) as f64 / f64::from(runs));
         }
-        Ok(median(each))
+        Ok(Rounds::of(each))
     }
 }
 
@@ -98,9 +99,17 @@ impl Allocated {
     }
 }
 
-/// What `subject` allocates, from the program that counts: in the order of its operations.
-pub fn count(subject: &str) -> Result<Vec<Allocated>, Failure> {
-    Allocated::counted_by(&env::current_exe()?.with_file_name("xtask-bench-counting"), &[subject])
+/// What the program that counts prints for these arguments: in the order of what they name.
+pub fn count(arguments: &[&str]) -> Result<Vec<Allocated>, Failure> {
+    Allocated::counted_by(&env::current_exe()?.with_file_name("xtask-bench-counting"), arguments)
+}
+
+/// The figures of an operation of `part`: time, and how often it allocates.
+pub fn figures(part: &str, operation: &str, nanoseconds: Rounds, allocations: usize) -> [Figure; 2] {
+    [
+        Figure::of_rounds(&[part, operation], Unit::Nanoseconds, nanoseconds),
+        Figure::new(&[part, operation], Unit::Allocations, allocations as f64),
+    ]
 }
 
 /// Prints what one run of each operation allocates: two numbers a line, in their order. For a program that counts.

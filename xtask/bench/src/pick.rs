@@ -3,7 +3,7 @@
 //! Ours choose and do nothing else. The services of others cannot be asked what they would choose, so what is measured
 //! of them is `poll_ready` and a call to services that are ready and answer at once.
 
-use std::{env, hint::black_box, path::Path, process::Command, time::Duration};
+use std::{hint::black_box, path::Path, process::Command, time::Duration};
 
 use llm_core::{LlmRequest, PicoUsd, Price, Random, Target, catalog::Catalog};
 use llm_router::{Asked, Candidate, Choice, CostShare, InFlight, Strategy};
@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use crate::{
     Failure,
-    effort::Effort,
-    operation::{Allocated, Operation},
+    effort::{Effort, Rounds},
+    operation::{self, Allocated, Operation},
+    report::Report,
     rounds::measured,
-    table::{Table, verdict},
+    table::Table,
 };
 
 /// The name under which this is measured, here and by the peers.
@@ -27,46 +28,49 @@ pub const SIZES: [usize; 2] = [8, 100];
 const NANOSECONDS: f64 = 60.0;
 
 /// Prints what a choice costs.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let own = env::current_exe()?;
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
     let columns = ["strategy", "ns, of 8", "ns, of 100", "allocations", "target"];
     let mut table = Table::new("Pick: what it costs to choose one of several targets", columns);
     let measured = operations().into_iter().map(|mut operation| {
         let nanoseconds = operation.nanoseconds(effort)?;
         Ok((operation.name, nanoseconds))
     });
-    let allocated = Allocated::counted_by(&own.with_file_name("xtask-bench-counting"), &[PICK])?;
-    rows(&mut table, measured.collect::<Result<_, Failure>>()?, &allocated);
-    if let Some([peers, counting]) = measured::peers()? {
-        rows(&mut table, nanoseconds_of(&peers, effort)?, &Allocated::counted_by(&counting, &[PICK])?);
+    rows(&mut table, measured.collect::<Result<_, Failure>>()?, &operation::count(&[PICK])?, report);
+    if let Some([peers, counting]) = measured::peers(report)? {
+        rows(&mut table, nanoseconds_of(&peers, effort)?, &Allocated::counted_by(&counting, &[PICK])?, report);
     }
-    println!("{table}");
+    report.print(table);
     Ok(())
 }
 
 /// A row for each that was measured with all sizes.
-fn rows(table: &mut Table, measured: Vec<(String, f64)>, allocated: &[Allocated]) {
+fn rows(table: &mut Table, measured: Vec<(String, Rounds)>, allocated: &[Allocated], report: &mut Report) {
     for (measured, allocated) in measured.chunks(SIZES.len()).zip(allocated.chunks(SIZES.len())) {
-        let (name, nanoseconds) = &measured[0];
-        let allocations = allocated.iter().map(|allocated| allocated.times).max().unwrap_or_default();
+        let name = &measured[0].0;
         let mut cells = vec![name.clone()];
-        cells.extend(measured.iter().map(|(_, nanoseconds)| format!("{nanoseconds:.0}")));
-        cells.push(allocations.to_string());
-        let is_by_load = [Strategy::LeastLoaded, Strategy::PowerOfTwo].iter().any(|own| *name == shown(*own));
-        cells.push(if is_by_load { verdict(*nanoseconds, NANOSECONDS, " ns of 8") } else { String::new() });
+        let mut verdicts = String::new();
+        for ((size, (_, rounds)), allocated) in SIZES.into_iter().zip(measured).zip(allocated) {
+            let [time, allocations] = operation::figures(PICK, &format!("{name}, of {size}"), *rounds, allocated.times);
+            let is_by_load = [Strategy::LeastLoaded, Strategy::PowerOfTwo].iter().any(|own| *name == shown(*own));
+            verdicts += &report.note(time.at_most((is_by_load && size == SIZES[0]).then_some(NANOSECONDS)));
+            report.note(allocations);
+            cells.push(format!("{:.0}", rounds.median));
+        }
+        let allocations = allocated.iter().map(|allocated| allocated.times).max().unwrap_or_default();
+        cells.extend([allocations.to_string(), verdicts]);
         table.row(cells);
     }
 }
 
-/// What a program prints that measures its own: a name, a tab and nanoseconds, a line for each.
-fn nanoseconds_of(program: &Path, effort: Effort) -> Result<Vec<(String, f64)>, Failure> {
+/// What a program prints that measures its own: a name, a tab and nanoseconds as JSON, a line for each.
+fn nanoseconds_of(program: &Path, effort: Effort) -> Result<Vec<(String, Rounds)>, Failure> {
     let output = Command::new(program).args([PICK, effort.name()]).output()?;
     if !output.status.success() {
         return Err(format!("{} failed: {}", program.display(), String::from_utf8_lossy(&output.stderr)).into());
     }
-    let line = |line: &str| -> Result<(String, f64), Failure> {
+    let line = |line: &str| -> Result<(String, Rounds), Failure> {
         let (name, nanoseconds) = line.split_once('\t').ok_or("the peers printed something odd")?;
-        Ok((name.to_owned(), nanoseconds.parse()?))
+        Ok((name.to_owned(), serde_json::from_str(nanoseconds)?))
     };
     String::from_utf8(output.stdout)?.lines().map(line).collect()
 }
@@ -75,7 +79,7 @@ fn nanoseconds_of(program: &Path, effort: Effort) -> Result<Vec<(String, f64)>, 
 pub fn print_nanoseconds(operations: Vec<Operation>, effort: Effort) -> Result<(), Failure> {
     for mut operation in operations {
         let nanoseconds = operation.nanoseconds(effort)?;
-        println!("{}\t{nanoseconds}", operation.name);
+        println!("{}\t{}", operation.name, serde_json::to_string(&nanoseconds)?);
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use tempfile::NamedTempFile;
 
 use crate::{
     Failure,
-    peer::{ORIGIN, PASS_THROUGH},
+    canned::MODEL,
+    peer::{ALL_AT_ONCE, ON_REQUEST, ORIGIN, PACED, PASS_THROUGH},
 };
 
 /// What can be measured.
@@ -22,6 +23,9 @@ pub enum Subject {
     PassThrough,
     /// The gateway as it is by default.
     Gateway,
+    /// The gateway with all layers on: a route, limits and a budget by tenant, a cache, and a fallback. Hedges and what looks
+    /// into prompts are left out.
+    LayeredGateway,
     /// The gateway that logs nothing, which shows what a line of log a request costs.
     SilentGateway,
     /// The gateway that speaks HTTP/2 to the origin, as it does to most providers.
@@ -34,6 +38,7 @@ impl Subject {
         match self {
             Self::PassThrough => "pass-through",
             Self::Gateway => "gateway",
+            Self::LayeredGateway => "gateway, all layers",
             Self::SilentGateway => "gateway without log",
             Self::Http2Gateway => "gateway over HTTP/2",
         }
@@ -57,7 +62,7 @@ impl Subject {
             Self::PassThrough => {
                 command.args([PASS_THROUGH, &origin.to_string()]);
             }
-            Self::Gateway | Self::SilentGateway | Self::Http2Gateway => {
+            Self::Gateway | Self::LayeredGateway | Self::SilentGateway | Self::Http2Gateway => {
                 let file = gateway_config(origin, self)?;
                 command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file.path());
                 config = Some(file);
@@ -73,7 +78,7 @@ impl Subject {
         let own = env::current_exe()?;
         match self {
             Self::PassThrough => Ok(own),
-            Self::Gateway | Self::SilentGateway | Self::Http2Gateway => {
+            Self::Gateway | Self::LayeredGateway | Self::SilentGateway | Self::Http2Gateway => {
                 let gateway = own.with_file_name("gateway");
                 if gateway.is_file() {
                     Ok(gateway)
@@ -91,12 +96,45 @@ fn gateway_config(origin: SocketAddr, subject: Subject) -> Result<NamedTempFile,
     let mut config = format!(
         "[[providers]]\nname = \"origin\"\nbase_url = \"http://{origin}/v1\"\nauth = \"none\"\nmodels = [\"*\"]\n"
     );
-    if subject == Subject::Http2Gateway {
-        config += "[providers.client]\nhttp_version = \"http2\"\n";
+    match subject {
+        Subject::Http2Gateway => config += "[providers.client]\nhttp_version = \"http2\"\n",
+        Subject::LayeredGateway => {
+            config += ALL_LAYERS;
+            for model in [MODEL, ALL_AT_ONCE, PACED, ON_REQUEST] {
+                config += &format!(
+                    "[[models]]\nprovider = \"origin\"\nname = \"{model}\"\ninput = 0.25\noutput = 2.0\n\
+                     [router.routes.{model}]\ntargets = [\"origin/{model}\"]\n"
+                );
+            }
+        }
+        Subject::PassThrough | Subject::Gateway | Subject::SilentGateway => {}
     }
     fs::write(file.path(), config)?;
     Ok(file)
 }
+
+/// Layers that are off by default, with bounds that are never reached.
+const ALL_LAYERS: &str = r#"
+[fallback]
+message = "Nobody can answer right now."
+[limit]
+[[limit.rules]]
+name = "per-tenant"
+per = "tenant"
+requests_per_minute = 1000000000
+tokens_per_minute = 1000000000000
+at_once = 100000
+[cache]
+[budget]
+[[budget.caps]]
+name = "all"
+per = "global"
+amounts = { usd = "1000000000", window = "month" }
+[[budget.caps]]
+name = "per-tenant"
+per = "tenant"
+amounts = { usd = "1000000000", window = "day" }
+"#;
 
 /// A program that serves. It is killed when this is dropped.
 #[derive(Debug)]

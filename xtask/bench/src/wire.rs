@@ -13,6 +13,7 @@ use crate::{
     dialect::{self, DIALECTS, Dialect},
     effort::Effort,
     operation::{self, Operation},
+    report::Report,
     table::Table,
 };
 
@@ -20,12 +21,16 @@ use crate::{
 const SIZES: [(usize, &str); 3] = [(1_000, "1 KB"), (10_000, "10 KB"), (100_000, "100 KB")];
 
 /// Prints what reading and writing cost.
-pub fn run(effort: Effort) -> Result<(), Failure> {
-    let allocated = operation::count("wire")?;
+pub fn run(effort: Effort, report: &mut Report) -> Result<(), Failure> {
+    let allocated = operation::count(&["wire"])?;
     let columns = ["operation", "µs", "MB/s", "allocations", "bytes allocated", "per byte of message"];
     let mut table = Table::new("Wire: whole messages (no target of their own; the gateway's are below)", columns);
     for (mut operation, allocated) in operations().into_iter().zip(allocated) {
-        let nanoseconds = operation.nanoseconds(effort)?;
+        let rounds = operation.nanoseconds(effort)?;
+        let nanoseconds = rounds.median;
+        for figure in operation::figures("wire", &operation.name, rounds, allocated.times) {
+            report.note(figure);
+        }
         table.row(vec![
             operation.name.clone(),
             format!("{:.2}", nanoseconds / 1e3),
@@ -35,7 +40,7 @@ pub fn run(effort: Effort) -> Result<(), Failure> {
             format!("{:.2}", allocated.bytes as f64 / operation.bytes as f64),
         ]);
     }
-    println!("{table}");
+    report.print(table);
     Ok(())
 }
 

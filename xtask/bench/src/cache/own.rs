@@ -10,10 +10,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use llm_breaker::BreakerLayer;
+use llm_budget::{BudgetLayer, Cap, CapRule, Per, Window};
 use llm_cache::{CacheHandle, CacheLayer, Entry, Key};
-use llm_core::{CacheDirective, Caller, Error, LlmRequest, LlmResponse};
+use llm_core::{CacheDirective, Caller, Error, LlmRequest, LlmResponse, NanoUsd};
+use llm_retry::RetryLayer;
 use tokio::runtime::Builder;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceBuilder};
 
 use super::{
     ENTRIES, HIT, JOIN, KEY,
@@ -23,6 +26,7 @@ use crate::{
     layers::{
         BARE,
         echo::{Answer, Echo, stock},
+        own::router,
     },
     rounds::{Case, by_turns},
     tenants::{MANY, Tenants},
@@ -46,6 +50,12 @@ pub const STORED: &str = "llm-cache, stored each time";
 /// A call whose answer may not be kept.
 pub const NO_STORE: &str = "llm-cache, no-store";
 
+/// All five named layers.
+pub const FIVE: &str = "cache, router, retry, budget and breaker, stored each time";
+
+/// The same where nothing may be kept.
+pub const FIVE_NO_STORE: &str = "cache, router, retry, budget and breaker, no-store";
+
 /// A call that somebody joins.
 pub const JOINED: &str = "and one who joins";
 
@@ -58,6 +68,8 @@ pub fn cases() -> Vec<Case> {
         cases.push(made(STORED, answer, CacheDirective::default(), CacheLayer::new().layer(Echo)));
         let no_store = CacheDirective { no_store: true, ..CacheDirective::default() };
         cases.push(made(NO_STORE, answer, no_store, CacheLayer::new().layer(Echo)));
+        cases.push(made(FIVE, answer, CacheDirective::default(), five()));
+        cases.push(made(FIVE_NO_STORE, answer, no_store, five()));
     }
     for answer in [Answer::Whole, Answer::Stream] {
         cases.extend(joins(answer));
@@ -213,6 +225,14 @@ where
             asking(asked, thread, move |request, cx, runtime| call(&mut service, request, answer, cx, runtime))
         })
     })
+}
+
+/// The five layers in the recommended order. All calls share the three accounts, since no caller comes twice.
+fn five() -> impl Service<LlmRequest, Response = LlmResponse, Error = Error, Future: Send> + Clone + Send + 'static {
+    let cap = |name: &str, per: Per| CapRule::new(name, per, Cap::new(NanoUsd(u64::MAX / 2), Window::DAY));
+    let caps = [cap("all", Per::GLOBAL), cap("also-all", Per::GLOBAL), cap("per-model", Per::MODEL)];
+    let outer = ServiceBuilder::new().layer(CacheLayer::new()).layer(router()).layer(RetryLayer::new());
+    outer.layer(BudgetLayer::new(caps)).layer(BreakerLayer::new()).service(Echo)
 }
 
 /// A call of one reader, and a call of two.

@@ -3,17 +3,20 @@
 use crate::{
     Failure,
     canned::EVENTS,
-    effort::{Effort, median},
+    effort::{Effort, Rounds},
+    figure::{Figure, Unit},
     load::{self, Connection, Question},
     peer,
     program::{Program, Subject},
-    table::{Table, verdict},
+    report::Report,
+    table::Table,
 };
 
 /// At most so many times what passing on costs.
 const TARGET: f64 = 1.5;
 
-const SUBJECTS: [Subject; 3] = [Subject::PassThrough, Subject::Gateway, Subject::SilentGateway];
+const SUBJECTS: [Subject; 4] =
+    [Subject::PassThrough, Subject::Gateway, Subject::SilentGateway, Subject::LayeredGateway];
 
 /// A question, and how often it is asked in a round.
 struct Load {
@@ -42,37 +45,39 @@ fn loads(effort: Effort) -> Vec<Load> {
     ]
 }
 
-pub(super) async fn measure(origin: &Program, effort: Effort) -> Result<Table, Failure> {
-    let mut programs = Vec::new();
-    for subject in SUBJECTS {
-        programs.push(subject.start(origin.address, &[])?);
-    }
-    let heading = "Gateway: processor time per request or stream, in µs";
-    let [bare, gateway, silent] = SUBJECTS.map(Subject::name);
-    let mut table = Table::new(heading, ["load", bare, gateway, "ratio", "target", silent, "ratio"]);
+pub(super) async fn measure(origin: &Program, effort: Effort, report: &mut Report) -> Result<Table, Failure> {
+    let programs = SUBJECTS.map(|subject| subject.start(origin.address, &[]));
+    let programs: Vec<Program> = programs.into_iter().collect::<Result<_, _>>()?;
+    let heading = "Gateway: processor time per request or stream";
+    let mut table = Table::new(heading, ["load", "program", "µs", "ratio", "target"]);
     for load in loads(effort) {
         let mut loaded = Vec::new();
         for program in &programs {
             let connections = load::open(program.address, load.connections).await?;
-            loaded.push(Loaded { program, connections, microseconds: Vec::new() });
+            loaded.push(Loaded { program, connections, nanoseconds: Vec::new() });
         }
         // The first round warms up.
         for round in 0..=effort.pick(1, 7) {
             for loaded in &mut loaded {
-                let microseconds = loaded.round(&load).await?;
-                loaded.microseconds.extend((round > 0).then_some(microseconds));
+                let nanoseconds = loaded.round(&load).await?;
+                loaded.nanoseconds.extend((round > 0).then_some(nanoseconds));
             }
         }
-        let [bare, gateway, silent] = &loaded[..] else { unreachable!("there are three subjects") };
-        table.row(vec![
-            load.name,
-            format!("{:.1}", median(bare.microseconds.clone())),
-            format!("{:.1}", median(gateway.microseconds.clone())),
-            format!("{:.2} ×", gateway.ratio_to(bare)),
-            verdict(gateway.ratio_to(bare), TARGET, " ×"),
-            format!("{:.1}", median(silent.microseconds.clone())),
-            format!("{:.2} ×", silent.ratio_to(bare)),
-        ]);
+        for (subject, own) in SUBJECTS.into_iter().zip(&loaded) {
+            let path = ["gateway", &load.name, subject.name()];
+            let rounds = Rounds::of(own.nanoseconds.clone());
+            report.note(Figure::of_rounds(&path, Unit::Nanoseconds, rounds));
+            let mut row = vec![load.name.clone(), subject.name().into(), format!("{:.1}", rounds.median / 1e3)];
+            if subject == Subject::PassThrough {
+                row.extend([(); 2].map(|()| String::new()));
+            } else {
+                let ratio = own.ratios_to(&loaded[0]);
+                row.push(Unit::Times.show(ratio.median));
+                let figure = Figure::of_rounds(&path, Unit::Times, ratio).over(Subject::PassThrough.name());
+                row.push(report.note(figure.at_most(TARGET)));
+            }
+            table.row(row);
+        }
     }
     Ok(table)
 }
@@ -81,7 +86,7 @@ struct Loaded<'p> {
     program: &'p Program,
     connections: Vec<Connection>,
     /// Per request or stream, of each round.
-    microseconds: Vec<f64>,
+    nanoseconds: Vec<f64>,
 }
 
 impl Loaded<'_> {
@@ -90,11 +95,11 @@ impl Loaded<'_> {
         let before = self.program.cpu_nanoseconds()?;
         self.connections = load::ask_all(connections, &load.question, load.each).await?;
         let spent = self.program.cpu_nanoseconds()? - before;
-        Ok(spent as f64 / (load.each * load.connections) as f64 / 1e3)
+        Ok(spent as f64 / (load.each * load.connections) as f64)
     }
 
     /// Round by round, because a machine that is busy with something else slows both.
-    fn ratio_to(&self, other: &Self) -> f64 {
-        median(self.microseconds.iter().zip(&other.microseconds).map(|(own, other)| own / other).collect())
+    fn ratios_to(&self, other: &Self) -> Rounds {
+        Rounds::of(self.nanoseconds.iter().zip(&other.nanoseconds).map(|(own, other)| own / other).collect())
     }
 }

@@ -6,14 +6,13 @@ use hyper::body::Incoming;
 use crate::{
     Failure,
     effort::Effort,
+    figure::{Figure, Unit},
     load::{self, Connection, Question},
     peer,
     program::{Program, Subject},
-    table::{Table, verdict},
+    report::Report,
+    table::Table,
 };
-
-const MB: f64 = 1e6;
-const KB: f64 = 1e3;
 
 /// Open before any memory is counted, so that what is made once is not.
 const FIRST_STREAMS: usize = 50;
@@ -28,26 +27,43 @@ struct Held {
     per_stream: f64,
 }
 
-pub(super) async fn measure(origin: &Program, effort: Effort) -> Result<Table, Failure> {
-    let bare = held(Subject::PassThrough, origin, effort).await?;
-    let gateway = held(Subject::Gateway, origin, effort).await?;
-    let over_http2 = per_stream(Subject::Http2Gateway, origin).await?;
-    let streams = format!("per open stream, of {OPEN_STREAMS} (KB)");
-    let mut table = Table::new("Gateway: resident memory", ["when", "pass-through", "gateway", "target"]);
-    for (name, bare, gateway, unit, at_most, unit_name) in [
-        ("idle (MB)", Some(bare.idle), gateway.idle, MB, 15.0, " MB"),
-        ("after load (MB)", Some(bare.after_load), gateway.after_load, MB, 25.0, " MB"),
-        (&*streams, Some(bare.per_stream), gateway.per_stream, KB, 20.0, " KB"),
-        ("the same, with HTTP/2 to the origin (KB)", None, over_http2, KB, 20.0, " KB"),
-    ] {
-        table.row(vec![
-            name.to_owned(),
-            bare.map(|bare| format!("{:.1}", bare / unit)).unwrap_or_default(),
-            format!("{:.1}", gateway / unit),
-            verdict(gateway / unit, at_most, unit_name),
-        ]);
+/// At most so many bytes.
+const IDLE: f64 = 15e6;
+const AFTER_LOAD: f64 = 25e6;
+const PER_STREAM: f64 = 20e3;
+
+pub(super) async fn measure(origin: &Program, effort: Effort, report: &mut Report) -> Result<Table, Failure> {
+    let per_stream_of = format!("per open stream, of {OPEN_STREAMS}");
+    let columns = ["program", "idle", "after load", &*per_stream_of, "target"];
+    let mut table = Table::new("Gateway: resident memory", columns);
+    for subject in [Subject::PassThrough, Subject::Gateway, Subject::LayeredGateway] {
+        let Held { idle, after_load, per_stream } = held(subject, origin, effort).await?;
+        let values = [
+            ("memory, idle", idle, IDLE),
+            ("memory, after load", after_load, AFTER_LOAD),
+            ("memory, open stream", per_stream, PER_STREAM),
+        ];
+        row(&mut table, report, subject, &values);
     }
+    let per_stream = per_stream(Subject::Http2Gateway, origin).await?;
+    row(&mut table, report, Subject::Http2Gateway, &[("memory, open stream", per_stream, PER_STREAM)]);
     Ok(table)
+}
+
+fn row(table: &mut Table, report: &mut Report, subject: Subject, values: &[(&str, f64, f64)]) {
+    let mut row = vec![subject.name().to_owned()];
+    let mut verdicts = Vec::new();
+    // Where there is only one, it is that of a stream.
+    row.resize(4 - values.len(), String::new());
+    for &(what, bytes, at_most) in values {
+        row.push(Unit::ResidentBytes.show(bytes));
+        let figure = Figure::new(&["gateway", what, subject.name()], Unit::ResidentBytes, bytes);
+        let is_ours = subject != Subject::PassThrough;
+        verdicts.push(report.note(figure.at_most(is_ours.then_some(at_most))));
+    }
+    verdicts.retain(|verdict| !verdict.is_empty());
+    row.push(verdicts.join("; "));
+    table.row(row);
 }
 
 async fn held(subject: Subject, origin: &Program, effort: Effort) -> Result<Held, Failure> {

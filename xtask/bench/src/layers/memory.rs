@@ -17,6 +17,7 @@ use crate::{
     effort::Effort,
     kept::{self, Fill},
     operation::Allocated,
+    report::Report,
     table::Table,
 };
 
@@ -81,8 +82,8 @@ pub fn fills() -> impl Iterator<Item = Fill> {
 }
 
 /// Bytes for each target, from the program that counts.
-pub(super) fn table(effort: Effort, counted: &[Allocated]) -> Table {
+pub(super) fn table(effort: Effort, counted: &[Allocated], report: &mut Report) -> Table {
     let mut table = kept::table("Layers: bytes for each target that is remembered", "layer", "targets", effort);
-    kept::rows(&mut table, LAYERS.iter().map(|(name, _)| *name), counted, effort);
+    kept::rows(&mut table, LAYERS.iter().map(|(name, _)| *name), counted, super::LAYERS, effort, report);
     table
 }

@@ -95,7 +95,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A router of three providers.
-fn router() -> RouterLayer {
+pub(crate) fn router() -> RouterLayer {
     let providers = [PROVIDER, "another", "third"];
     let targets = providers.into_iter().fold(Targets::new(Arc::new(Catalog::builtin().clone())), |targets, name| {
         let models = if name == PROVIDER { vec![MODEL] } else { vec!["a-model"] };
