@@ -8,7 +8,7 @@ fn first_content() -> Subject {
     let (held, counted) = (layer.handle(), layer.handle());
     Subject::new("FirstContentLayer", layer.clone())
         .holds("callers who wait", move || held.waiting())
-        .counts(Answer::stream(Frames::new().text("Blue").hang()), move || counted.answers())
+        .counts(Answer::stream(Frames::new().hang()), move || counted.waiting())
         .shows("the handle", layer.handle())
 }
 
