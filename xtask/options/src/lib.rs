@@ -34,7 +34,24 @@ const OVERRIDES: [&str; 2] = ["providers", "models"];
 /// When a table takes keys that it does not know: it would not tell those that it does.
 pub fn options_of<T: DeserializeOwned>() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    look_around::<T>(&mut Vec::new(), &mut found);
+    look_around::<T>(&mut Vec::new(), &mut |path| {
+        found.insert(written(path));
+    });
+    found
+}
+
+/// The words that options of a configuration may be, where they are none of the operator's: `cache.scope` with `tenant`.
+///
+/// # Panics
+/// As [`options_of`].
+pub fn words_of<T: DeserializeOwned>() -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    look_around::<T>(&mut Vec::new(), &mut |path| {
+        let Some(Refusal::OfWord(words)) = ask::<T>(path, Probe::Word(UNKNOWN.to_owned())) else { return };
+        let is_key = |word: &str| ask::<T>(path, Probe::table([(word, Probe::End)])) == Some(Refusal::AtEnd);
+        let words = words.iter().filter(|word| !is_key(word));
+        found.extend(words.map(|word| (written(path), (*word).to_owned())));
+    });
     found
 }
 
@@ -51,16 +68,17 @@ enum Step {
     Entry,
 }
 
-fn look_around<T: DeserializeOwned>(path: &mut Vec<Step>, found: &mut BTreeSet<String>) {
+/// Tells the way to each option.
+fn look_around<T: DeserializeOwned>(path: &mut Vec<Step>, found: &mut dyn FnMut(&[Step])) {
     let steps = steps_from::<T>(path);
     let takes = |probe| ask::<T>(path, probe) != Some(Refusal::OfKind);
     if steps.is_empty() || takes(Probe::Word(UNKNOWN.to_owned())) || takes(Probe::Switch) {
-        found.insert(written(path));
+        found(path);
     }
     for step in steps {
         path.push(step);
         match path.last() {
-            Some(Step::Last(_)) => drop(found.insert(written(path))),
+            Some(Step::Last(_)) => found(path),
             _ => look_around::<T>(path, found),
         }
         path.pop();

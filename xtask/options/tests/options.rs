@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use llm_core::{OneOrMany, Overrides};
 use llm_stack::{StackConfig, Switch};
 use serde::Deserialize;
-use xtask_options::options_of;
+use xtask_options::{options_of, words_of};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,6 +85,16 @@ fn every_make_of_table_tells_its_options() {
         "one_or_several.words",
     ]);
     assert_eq!(options_of::<Config>(), expected);
+}
+
+#[test]
+fn an_option_that_is_one_of_some_words_tells_them() {
+    let word = |option: &str, word: &str| (option.to_owned(), word.to_owned());
+    // The second has a number, and so is an option of its own.
+    assert_eq!(
+        words_of::<Config>(),
+        BTreeSet::from([word("choice", "first"), word("tagged.rule", "count"), word("tagged.rule", "share")])
+    );
 }
 
 #[test]
