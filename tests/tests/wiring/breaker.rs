@@ -53,6 +53,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             .quietly(1, ask("fails"))
             .ask(ask("m"))
             .sees("circuit_open")
+            .or("'target'")
             .of_all_targets(),
         set("breaker.most_circuits", &config(&format!("{ONE}, most_circuits = 1")))
             .quietly(1, ask("fails"))
@@ -63,20 +64,29 @@ pub(crate) fn entries() -> Vec<Entry> {
     ];
     // After how many failures it opens.
     let rules = [
-        ("preset", "preset = 'batch'", None, "open after 11"),
-        ("trip", "trip = 'consecutive'", None, "open after 5"),
-        ("trip.rule", "trip = { rule = 'consecutive' }", Some("'rate'"), "open after 5"),
-        ("trip.failures", "trip = { rule = 'consecutive', failures = 3 }", None, "open after 3"),
-        ("trip.usual", "trip = { rule = 'cusum', usual = 0.01 }", None, "open after 2"),
-        ("trip.broken", "trip = { rule = 'cusum', broken = 0.9 }", None, "open after 6"),
-        ("trip.threshold", "trip = { rule = 'cusum', threshold = 4.0 }", None, "open after 4"),
-        ("trip.min_calls", "trip = { rule = 'rate', min_calls = 10 }", None, "open after 10"),
+        ("trip", "trip = 'consecutive'", "open after 5"),
+        ("trip.failures", "trip = { rule = 'consecutive', failures = 3 }", "open after 3"),
+        ("trip.usual", "trip = { rule = 'cusum', usual = 0.01 }", "open after 2"),
+        ("trip.broken", "trip = { rule = 'cusum', broken = 0.9 }", "open after 6"),
+        ("trip.threshold", "trip = { rule = 'cusum', threshold = 4.0 }", "open after 4"),
+        ("trip.min_calls", "trip = { rule = 'rate', min_calls = 10 }", "open after 10"),
     ];
-    entries.extend(rules.map(|(option, text, rather, seen)| {
-        let entry = set(&format!("breaker.{option}"), &config(text));
-        let entry = rather.into_iter().fold(entry, |entry, value| entry.rather(value));
-        entry.until_open(ask("fails")).sees(seen)
+    entries.extend(rules.map(|(option, text, seen)| {
+        set(&format!("breaker.{option}"), &config(text)).until_open(ask("fails")).sees(seen)
     }));
+    entries.push(
+        set("breaker.preset", &config("preset = 'batch'"))
+            .or("'interactive'")
+            .until_open(ask("fails"))
+            .sees("open after 11"),
+    );
+    entries.push(
+        set("breaker.trip.rule", &config("trip = { rule = 'consecutive' }"))
+            .rather("'rate'")
+            .or("'cusum'")
+            .until_open(ask("fails"))
+            .sees("open after 5"),
+    );
     entries.push(
         set("breaker.trip.share", &config("trip = { rule = 'rate', min_calls = 10, share = 0.9 }"))
             .until_open(ask("tires"))

@@ -36,6 +36,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             .sees("budget_exceeded again at 19:00"),
         set("budget.caps[0].strictness", &caps(&format!("{{ name = 'all', strictness = 'soft', {ONE_CALL} }}")))
             .ask(m())
+            .or("'hard'")
             .ask(m())
             .sees("ok | ok"),
         set("budget.caps[0].alerts", &caps("{ name = 'all', alerts = [10], amounts = { usd = '0.0005', window = 'lifetime' } }"))
@@ -51,6 +52,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         .sees("ok | ok"),
         set("budget.streams", &tight("streams = 'worst_case'", "0.02"))
             .ask(ask("m"))
+            .or("'metered'")
             .stream("budget_exceeded")
             .whole_alike(WHOLE_ALIKE),
         set("budget.likely_output", &tight("likely_output = 10", "0.005"))
@@ -63,6 +65,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             .stream("budget_exceeded 0")
             .whole_alike(WHOLE_ALIKE),
         set("budget.when_short", &tight("when_short = { finish = 1000 }, likely_output = 4", "0.00008"))
+            .or("'cut'")
             .ask(ask("m"))
             .stream("ok")
             .whole_alike(WHOLE_ALIKE),
@@ -82,7 +85,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         .ask(m().of("a"))
         .ask(m().of("b"))
         .sees("ok | budget_exceeded"),
-        set("budget.covers", &tight("covers = 'call'", "1")).ask(m()).sees("refused: budget.covers: each attempt goes through the budget here, so covering calls would pay for some of them twice"),
+        set("budget.covers", &tight("covers = 'call'", "1")).or("'attempt'").ask(m()).sees("refused: budget.covers: each attempt goes through the budget here, so covering calls would pay for some of them twice"),
     ];
     let windows = [
         ("lifetime", "day", "25h", "budget_exceeded"),

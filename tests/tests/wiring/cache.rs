@@ -8,7 +8,11 @@ use crate::{
 pub(crate) fn entries() -> Vec<Entry> {
     let m = || ask("m");
     let mut entries = vec![
-        kept("scope", "cache = { scope = 'user' }").quietly(1, m().user("a")).ask(m().user("b")).sees("ok miss"),
+        kept("scope", "cache = { scope = 'user' }")
+            .or("'tenant'")
+            .quietly(1, m().user("a"))
+            .ask(m().user("b"))
+            .sees("ok miss"),
         kept("scope", "cache = { scope = 'everyone' }").quietly(1, m().of("a")).ask(m().of("b")).sees("ok hit"),
         kept("irrelevant_fields", "cache = { irrelevant_fields = 'x_trace' }")
             .quietly(1, m().field("x_trace", "1"))
@@ -55,6 +59,7 @@ pub(crate) fn entries() -> Vec<Entry> {
             .stream("ok 0.18s")
             .whole_alike("a whole answer is handed on at once"),
         kept("rules[0].use_for", "cache = { rules = [{ use_for = 'all', ttl = '1h' }] }")
+            .or("'deterministic'")
             .quietly(1, m().warm())
             .ask(m().warm())
             .sees("ok hit"),

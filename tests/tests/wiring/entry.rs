@@ -13,6 +13,7 @@ pub(crate) struct Entry {
     pub(crate) place: Place,
     pub(crate) config: Table,
     rather: Option<Value>,
+    or: Vec<Value>,
     pub(crate) steps: Vec<Step>,
     pub(crate) tells: Vec<Tell>,
     whole: Sees,
@@ -45,6 +46,7 @@ pub(crate) fn set(place: &str, config: &str) -> Entry {
         place: place.parse().unwrap(),
         config: config.parse().unwrap_or_else(|error| panic!("{place}: {error}")),
         rather: None,
+        or: Vec::new(),
         steps: Vec::new(),
         tells: Vec::new(),
         whole: Sees::Unsaid,
@@ -57,8 +59,13 @@ pub(crate) fn set(place: &str, config: &str) -> Entry {
 impl Entry {
     /// Compares with this value instead of leaving the option out, which would leave nothing to compare with.
     pub(crate) fn rather(mut self, value: &str) -> Self {
-        let parsed: Table = format!("value = {value}").parse().unwrap();
-        self.rather = parsed.get("value").cloned();
+        self.rather = Some(read(value));
+        self
+    }
+
+    /// Compares with this value, too.
+    pub(crate) fn or(mut self, value: &str) -> Self {
+        self.or.push(read(value));
         self
     }
 
@@ -135,11 +142,15 @@ impl Entry {
         }
     }
 
-    /// The configuration without the option, or with the other value.
-    pub(crate) fn without(&self) -> Table {
-        let mut config = self.config.clone();
-        self.place.replace(&mut config, self.rather.clone());
-        config
+    /// The configurations to compare with: without the option, or with the other value, and with the others.
+    pub(crate) fn compared(&self) -> Vec<Table> {
+        let others = [self.rather.clone()].into_iter().chain(self.or.iter().cloned().map(Some));
+        let with = |value| {
+            let mut config = self.config.clone();
+            self.place.replace(&mut config, value);
+            config
+        };
+        others.map(with).collect()
     }
 
     /// The same option in the tables for a provider and a model, where there are any.
@@ -152,8 +163,7 @@ impl Entry {
         let below = |tables: Vec<Vec<&str>>| {
             let mut config = self.config.clone();
             let place = self.place.move_below(&mut config, &tables);
-            let rather = self.rather.clone();
-            Self { place, config, rather, ..self.clone() }
+            Self { place, config, ..self.clone() }
         };
         vec![below(providers.to_vec()), below(models.collect())]
     }
@@ -171,6 +181,12 @@ impl Entry {
         vec![below(["providers", "simulated"]), below(["models", "m"])]
     }
 
+    /// The option with each word that it is compared as.
+    pub(crate) fn words(&self) -> Vec<(&Place, &str)> {
+        let values = [self.place.value(&self.config), self.rather.as_ref()].into_iter().flatten().chain(&self.or);
+        values.filter_map(Value::as_str).map(|word| (&self.place, word)).collect()
+    }
+
     /// What the scenario asks for.
     fn models(&self) -> Vec<&str> {
         let mut models: Vec<_> = self.steps.iter().flat_map(Step::asks).map(|ask| ask.model.as_str()).collect();
@@ -178,4 +194,9 @@ impl Entry {
         models.dedup();
         models
     }
+}
+
+fn read(value: &str) -> Value {
+    let table: Table = format!("value = {value}").parse().unwrap();
+    table["value"].clone()
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use llm_stack::{Stack, StackConfig};
-use xtask_options::options_of;
+use xtask_options::{options_of, words_of};
 
 use crate::{
     entry::{Entry, Sees, Way},
+    place::Place,
     stage::{config_of, observe},
 };
 
@@ -45,7 +46,14 @@ pub(crate) fn cover(entries: &[Entry]) {
         .flat_map(|entry| entry.in_tables().into_iter().chain([entry.clone()]))
         .map(|entry| entry.place)
         .collect();
+    let words: Vec<_> = entries.iter().flat_map(Entry::words).collect();
     let mut wrong = Vec::new();
+    for (option, word) in words_of::<StackConfig>() {
+        let is_of = |(place, said): &(&Place, &str)| place.is_of(&option) && *said == word;
+        if options.contains(&option) && !words.iter().any(is_of) {
+            wrong.push(format!("`{option} = \"{word}\"` has no entry in the wiring matrix"));
+        }
+    }
     for option in &options {
         if !places.iter().any(|place| place.is_of(option)) {
             wrong.push(format!("`{option}` has no entry in the wiring matrix"));
@@ -75,19 +83,13 @@ pub(crate) fn table(entries: &[Entry]) -> String {
 
 fn complaint(entry: &Entry, way: Way) -> Option<String> {
     let with = observe(entry, entry.config.clone(), way);
-    let without = observe(entry, entry.without(), way);
-    let place = &entry.place;
-    match entry.seen(way) {
-        Sees::Unsaid => {
-            Some(format!("{place}, {way:?}: nobody says what is seen\n   with: {with}\nwithout: {without}"))
-        }
-        Sees::This(wanted) if with != *wanted => Some(format!(
-            "{place}, {way:?}: something else is seen\n wanted: {wanted}\n   with: {with}\nwithout: {without}"
-        )),
-        Sees::This(_) if with == without => Some(format!("{place}, {way:?}: without it the same is seen: {with}")),
-        Sees::Alike(_) if with != without => {
-            Some(format!("{place}, {way:?}: it does make a difference\n   with: {with}\nwithout: {without}"))
-        }
-        Sees::This(_) | Sees::Alike(_) => None,
-    }
+    let seen: Vec<_> = entry.compared().into_iter().map(|config| observe(entry, config, way)).collect();
+    let wrong = match entry.seen(way) {
+        Sees::Unsaid => "nobody says what is seen".to_owned(),
+        Sees::This(wanted) if with != *wanted => format!("it should be `{wanted}`"),
+        Sees::This(_) if seen.contains(&with) => "it makes no difference".to_owned(),
+        Sees::Alike(_) if seen.iter().any(|seen| *seen != with) => "it does make a difference".to_owned(),
+        Sees::This(_) | Sees::Alike(_) => return None,
+    };
+    Some(format!("{}, {way:?}: {wrong}\n   with: {with}\nwithout: {}", entry.place, seen.join("\n     or: ")))
 }

@@ -55,6 +55,16 @@ impl Place {
         is(0, &BY_TARGET) && is(1, &["providers", "models"])
     }
 
+    /// What stands there.
+    pub(crate) fn value<'a>(&self, config: &'a Table) -> Option<&'a Value> {
+        let mut parts = self.0.iter();
+        let Some(Part::Key(first)) = parts.next() else { return None };
+        parts.try_fold(config.get(first)?, |value, part| match part {
+            Part::Key(key) => value.get(key),
+            Part::At(at) => value.get(at),
+        })
+    }
+
     /// Puts another value there, or none.
     pub(crate) fn replace(&self, config: &mut Table, value: Option<Value>) {
         let (last, above) = self.0.split_last().expect("a place has a part");

@@ -10,6 +10,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         set("retry.preset", "retry = { preset = 'batch', jitter = 'none' }")
             .tell([Tell::Attempts, Tell::Took])
             .ask(ask("waits"))
+            .or("'interactive'")
             .sees("rate_limited x3 180s"),
         set("retry.base", "retry = { jitter = 'none', base = '3s' }")
             .tell([Tell::Took])
@@ -34,6 +35,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         set("retry.jitter", "retry = { jitter = 'none', base = '4s' }")
             .tell([Tell::Took])
             .ask(ask("fails"))
+            .or("'full'")
             .sees("server 12s")
             .of_all_targets(),
         set("retry.targets", "retry = { targets = 1 }")

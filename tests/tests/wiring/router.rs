@@ -83,11 +83,15 @@ pub(crate) fn entries() -> Vec<Entry> {
         ("'affinity'", ["m", "n"], "m, n"),
         ("{ blend = 1.0 }", ["dear", "m"], "m"),
     ];
-    entries.extend(strategies.map(|(strategy, [first, second], seen)| {
-        let config =
-            format!("router = {{ strategy = {strategy}, routes = {{ r = {{ targets = ['{first}', '{second}'] }} }} }}");
-        set("router.strategy", &config).then(Step::Spread(40, ask("r"))).sees(seen)
-    }));
+    for (strategy, [first, second], seen) in strategies {
+        let (strategy, targets) = (format!("strategy = {strategy}"), format!("targets = ['{first}', '{second}']"));
+        for entry in [
+            set("router.strategy", &format!("router = {{ {strategy}, routes = {{ r = {{ {targets} }} }} }}")),
+            set("router.routes.r.strategy", &format!("router = {{ routes = {{ r = {{ {strategy}, {targets} }} }} }}")),
+        ] {
+            entries.push(entry.or("'ordered'").then(Step::Spread(40, ask("r"))).sees(seen));
+        }
+    }
     let blend = "strategy = { blend = 1.0 }";
     for (place, config) in [
         (
@@ -121,7 +125,9 @@ pub(crate) fn entries() -> Vec<Entry> {
     ];
     entries.extend(conditions.map(|(option, when, held, other)| {
         let config = format!("router = {{ rules = [{{ when = {{ {when} }}, refuse = 'no' }}] }}");
-        set(&format!("router.rules[0].when.{option}"), &config).ask(held).ask(other).sees("forbidden | ok")
+        let entry = set(&format!("router.rules[0].when.{option}"), &config);
+        let entry = if option == "sensitivity" { entry.or("'normal'") } else { entry };
+        entry.ask(held).ask(other).sees("forbidden | ok")
     }));
     entries.push(
         set("router.rules[0].when.stream", "router = { rules = [{ when = { stream = true }, refuse = 'no' }] }")
