@@ -1,8 +1,8 @@
 //! `[breaker]`: when a circuit opens, for how long, and how it closes.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 /// One failure opens a circuit, for a second.

@@ -1,9 +1,10 @@
 //! `[budget]`: what may be spent, by whom, and what is set aside for a call.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
     limit::lists,
-    stage::{Step, Tell, ask},
+    stage::Step,
 };
 
 const WHOLE_ALIKE: &str = "for a whole answer all that it may come to is set aside, since nobody sees it grow";

@@ -1,8 +1,8 @@
 //! `[cache]`: what is kept, for whom and how long.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

@@ -1,8 +1,8 @@
 //! `[classify]`: what a request is about, and whether it may leave the house. Rules of the router tell what came of it.
 
 use crate::{
+    ask::ask,
     entry::{Entry, set},
-    stage::ask,
 };
 
 const CODE: &str = "Write a Rust function that reverses a linked list in place, with unit tests and doc comments.";

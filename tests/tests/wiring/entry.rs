@@ -1,10 +1,13 @@
 //! One option, where it is set, and what a caller or operator sees of it.
 
+use std::fmt;
+
 use toml::{Table, Value};
 
 use crate::{
+    ask::{Ask, Tell},
     place::{BY_TARGET, Place},
-    stage::{Ask, Step, Tell},
+    stage::Step,
 };
 
 /// A line of the matrix.
@@ -31,6 +34,16 @@ pub(crate) enum Sees {
     Alike(&'static str),
     /// Nobody has said yet.
     Unsaid,
+}
+
+impl fmt::Display for Sees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::This(seen) => write!(f, "`{}`", seen.replace('|', "\\|")),
+            Self::Alike(reason) => write!(f, "no difference: {reason}"),
+            Self::Unsaid => f.write_str("?"),
+        }
+    }
 }
 
 /// An answer in one piece or in many.

@@ -1,8 +1,8 @@
 //! `[fallback]`: what is answered when all has failed, and when.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

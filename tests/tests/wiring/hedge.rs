@@ -1,8 +1,8 @@
 //! `[hedge]`: when a second attempt is made beside the first, and how many of those there may be.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

@@ -1,8 +1,8 @@
 //! `[limit]`: what each caller may ask for.
 
 use crate::{
+    ask::{Ask, Tell, ask},
     entry::{Entry, set},
-    stage::{Ask, Tell, ask},
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alone;
+mod ask;
 mod entry;
 mod matrix;
 mod place;
@@ -22,6 +24,7 @@ mod limit;
 mod prompt_cache;
 mod retry;
 mod router;
+mod setters;
 mod switches;
 mod timeout;
 
@@ -76,6 +79,11 @@ fn router_options_do_something() {
 }
 
 #[test]
+fn setters_that_no_configuration_reaches_do_something() {
+    setters::check();
+}
+
+#[test]
 fn switches_do_something() {
     matrix::check(switches::entries());
 }
@@ -89,7 +97,8 @@ fn timeout_options_do_something() {
 fn no_option_is_forgotten() {
     let entries = all();
     matrix::cover(&entries);
-    let table = matrix::table(&entries);
+    setters::cover();
+    let table = matrix::table(&entries) + "\n" + &setters::table();
     println!("{table}");
     std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/../wiring.md"), table).unwrap();
 }

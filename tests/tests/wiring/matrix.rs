@@ -71,25 +71,31 @@ pub(crate) fn cover(entries: &[Entry]) {
 pub(crate) fn table(entries: &[Entry]) -> String {
     let mut text = "| option | whole answers | streams |\n|---|---|---|\n".to_owned();
     for entry in entries {
-        let [whole, stream] = [Way::Whole, Way::Stream].map(|way| match entry.seen(way) {
-            Sees::This(seen) => format!("`{}`", seen.replace('|', "\\|")),
-            Sees::Alike(reason) => format!("no difference: {reason}"),
-            Sees::Unsaid => "?".to_owned(),
-        });
-        writeln!(text, "| `{}` | {whole} | {stream} |", entry.place).unwrap();
+        writeln!(text, "| `{}` | {} | {} |", entry.place, entry.seen(Way::Whole), entry.seen(Way::Stream)).unwrap();
     }
+    text += "\nWhat a layer has by provider and by model is checked there, too.\n";
     text
 }
 
 fn complaint(entry: &Entry, way: Way) -> Option<String> {
     let with = observe(entry, entry.config.clone(), way);
-    let seen: Vec<_> = entry.compared().into_iter().map(|config| observe(entry, config, way)).collect();
-    let wrong = match entry.seen(way) {
+    let others: Vec<_> = entry.compared().into_iter().map(|config| observe(entry, config, way)).collect();
+    judge(&format!("{}, {way:?}", entry.place), entry.seen(way), &with, &others)
+}
+
+/// What is wrong with what was seen with an option, and without it.
+pub(crate) fn judge(what: &str, sees: &Sees, with: &str, others: &[String]) -> Option<String> {
+    let wrong = match sees {
         Sees::Unsaid => "nobody says what is seen".to_owned(),
         Sees::This(wanted) if with != *wanted => format!("it should be `{wanted}`"),
-        Sees::This(_) if seen.contains(&with) => "it makes no difference".to_owned(),
-        Sees::Alike(_) if seen.iter().any(|seen| *seen != with) => "it does make a difference".to_owned(),
+        Sees::This(_) if others.iter().any(|other| other == with) => "it makes no difference".to_owned(),
+        Sees::Alike(_) if others.iter().any(|other| other != with) => "it does make a difference".to_owned(),
         Sees::This(_) | Sees::Alike(_) => return None,
     };
-    Some(format!("{}, {way:?}: {wrong}\n   with: {with}\nwithout: {}", entry.place, seen.join("\n     or: ")))
+    Some(format!("{what}: {wrong}\n   with: {with}\nwithout: {}", others.join("\n     or: ")))
+}
+
+/// Runs it on paused time.
+pub(crate) fn paused<T>(scenario: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(scenario)
 }

@@ -1,8 +1,8 @@
 //! `[prompt_cache]`: which prompts providers are asked to keep, and for how long.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

@@ -1,8 +1,8 @@
 //! `[retry]`: how often, after how long, and how many in all.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

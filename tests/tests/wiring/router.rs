@@ -1,8 +1,9 @@
 //! `[router]`: which calls go where.
 
 use crate::{
+    ask::{Ask, Tell, ask},
     entry::{Entry, set},
-    stage::{Ask, Step, Tell, ask},
+    stage::Step,
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

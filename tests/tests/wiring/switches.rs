@@ -1,8 +1,9 @@
 //! The layers themselves, which are there or not.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Step, Tell, ask},
+    stage::Step,
 };
 
 pub(crate) fn entries() -> Vec<Entry> {

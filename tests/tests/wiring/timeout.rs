@@ -1,8 +1,8 @@
 //! `[timeout]`: how long what may take.
 
 use crate::{
+    ask::{Tell, ask},
     entry::{Entry, set},
-    stage::{Tell, ask},
 };
 
 const STREAMS_ONLY: &str = "the parts of an answer come with its head, so only the whole is limited";
