@@ -7,3 +7,7 @@ struct Readme;
 #[doc = include_str!("../../guides/from-zero-to-a-protected-call.md")]
 #[cfg(doctest)]
 struct FromZero;
+
+#[doc = include_str!("../../guides/write-your-own-layer.md")]
+#[cfg(doctest)]
+struct WriteYourOwn;
