@@ -1,4 +1,8 @@
-//! What the guides show of files is what is in them.
+//! What guides and READMEs show is what there is.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{fs, path::Path};
 
 #[test]
 fn the_layer_of_the_guide_is_the_one_that_keeps_the_laws() {
@@ -8,5 +12,20 @@ fn the_layer_of_the_guide_is_the_one_that_keeps_the_laws() {
         include_str!("../../examples/first-content/tests/contract.rs"),
     ] {
         assert!(guide.contains(&format!("```rust\n{file}```\n")), "copy this into the guide:\n{file}");
+    }
+}
+
+#[test]
+fn every_readme_and_guide_is_compiled() {
+    let compiled = include_str!("../src/lib.rs");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let names = |directory: &str| {
+        let entries = fs::read_dir(root.join(directory)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let readmes = names("crates").into_iter().map(|name| format!("crates/{name}/README.md"));
+    let guides = names("guides").into_iter().map(|name| format!("guides/{name}"));
+    for path in readmes.chain(guides) {
+        assert!(compiled.contains(&format!("\"../../{path}\"")), "include {path} in tests/src/lib.rs");
     }
 }
