@@ -37,7 +37,8 @@ pin_project! {
     where
         S: Service<LlmRequest>,
     {
-        Called { #[pin] future: Watch<Oneshot<S, LlmRequest>, InFlight>, meter: Option<Arc<Meter>> },
+        Admitted { admitted: Option<Admitted>, inner: S },
+        Called { #[pin] future: Watch<S::Future, InFlight>, meter: Option<Arc<Meter>> },
         Free { #[pin] future: Oneshot<S, LlmRequest> },
         Waiting { future: Waiting, inner: Option<S> },
         Refused { error: Option<Error> },
@@ -48,10 +49,9 @@ impl<S: Service<LlmRequest, Response = LlmResponse>> State<S>
 where
     S::Error: Into<Error>,
 {
-    fn called(admitted: Admitted, inner: S) -> Self {
+    fn called(admitted: Admitted, inner: &mut S) -> Self {
         let Admitted { request, call, meter } = admitted;
-        let future = watch(&request.clone(), Oneshot::new(inner, request), call);
-        Self::Called { future, meter }
+        Self::Called { future: watch(&request.clone(), inner.call(request), call), meter }
     }
 }
 
@@ -62,7 +62,7 @@ where
     pub(crate) fn new(admission: Admission, inner: S) -> Self {
         let state = match admission {
             Admission::Free(request) => State::Free { future: Oneshot::new(inner, request) },
-            Admission::Admitted(admitted) => State::called(admitted, inner),
+            Admission::Admitted(admitted) => State::Admitted { admitted: Some(admitted), inner },
             Admission::Waiting(future) => State::Waiting { future, inner: Some(inner) },
             Admission::Refused(error) => State::Refused { error: Some(error) },
         };
@@ -80,7 +80,12 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let (admitted, inner) = match this.state.as_mut().project() {
+            let next = match this.state.as_mut().project() {
+                // Until it is called nothing is paid for: what is dropped meanwhile gives its money back.
+                StateProjection::Admitted { admitted, inner } => {
+                    ready!(inner.poll_ready(cx)).map_err(Into::into)?;
+                    State::called(admitted.take().expect(POLLED_AGAIN), inner)
+                }
                 StateProjection::Called { future, meter } => {
                     let response = ready!(future.poll(cx))?;
                     let meter = meter.take();
@@ -91,12 +96,12 @@ where
                 }
                 StateProjection::Free { future } => return future.poll(cx).map_err(Into::into),
                 StateProjection::Waiting { future, inner } => {
-                    let admitted = ready!(future.as_mut().poll(cx))?;
-                    (admitted, inner.take().expect(POLLED_AGAIN))
+                    let admitted = Some(ready!(future.as_mut().poll(cx))?);
+                    State::Admitted { admitted, inner: inner.take().expect(POLLED_AGAIN) }
                 }
                 StateProjection::Refused { error } => return Poll::Ready(Err(error.take().expect(POLLED_AGAIN))),
             };
-            this.state.set(State::called(admitted, inner));
+            this.state.set(next);
         }
     }
 }

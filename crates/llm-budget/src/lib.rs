@@ -60,7 +60,9 @@
 //! - At the end of the stream, or when the call fails: the real cost is booked and the rest given back. Usage is the
 //!   provider's report, or an estimate of what was sent and received, and then marked so; tokens that a provider had cached
 //!   cost what it charges for those.
-//! - When dropped, or after a panic: settled in the same way. Whoever leaves half-way through a stream pays for the
+//! - When dropped, or after a panic: settled in the same way, or not at all before the inner service is called. A layer that
+//!   is always ready is called at once: whoever leaves while that one waits for its provider to get ready pays for the
+//!   prompt, as does whoever leaves before the head. Whoever leaves half-way through a stream pays for the
 //!   prompt and what came, by estimate: at a simulated provider, to which each word is a token, as much as it has sent, or up
 //!   to a fifth and a token more (`tests/tests/budget/leavers.rs`); ordinary text is estimated within 6 % on average. What
 //!   was on its way, and what the provider makes until it hears that nobody wants it, is not in it.

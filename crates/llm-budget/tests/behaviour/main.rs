@@ -151,6 +151,18 @@ async fn what_fails_costs_what_was_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_pays_for_a_call_that_was_dropped_before_the_service_was_ready_for_it() {
+    let stage = Stage::new([per_tenant(mills(2_000))]);
+    for request in [ask(), streamed(3_000)] {
+        let mut call = Box::pin(stage.layer.layer(Probe::new().never_ready()).oneshot(request));
+        assert!(call.as_mut().now_or_never().is_none());
+        assert_ne!(stage.reserved(), mills(0));
+        drop(call);
+        assert_eq!((stage.spent(), stage.reserved()), (mills(0), mills(0)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_dropped_before_its_head_costs_its_prompt_and_a_panic_nothing() {
     let stage = Stage::new([per_tenant(mills(2_000))]);
     let ask = || ask_for("cached", "acme", 100);
