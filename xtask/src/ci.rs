@@ -15,7 +15,7 @@ const STEPS: [Step; 7] = [
     ("features", features::run),
     ("package", package::run),
     ("deny", deny::run),
-    ("conformance", conformance::run),
+    ("conformance", || conformance::run(&[])),
     ("clients", clients::run),
 ];
 

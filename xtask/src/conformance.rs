@@ -1,4 +1,5 @@
-//! `cargo xtask conformance`: runs the laws against every crate that has a `tests/contract.rs`, and prints the matrix.
+//! `cargo xtask conformance`: runs the laws against every crate that has a `tests/contract.rs`, and prints the matrix; then
+//! has the package below `xtask/conformance` do the same with every order of five layers, and write the page.
 //!
 //! A law is a test function; its module, if any, says which case of the crate it ran on
 //! (`unary::panic_releases`, `streamed::panic_releases`).
@@ -41,22 +42,44 @@ const LAWS: [&str; 22] = [
     "types_are_clone_send_sync_debug",
 ];
 
-/// Runs the laws against the crates of the workspace.
-pub(crate) fn run() -> Outcome {
-    let mut matrix = Matrix::default();
-    for package in workspace::packages()? {
-        if workspace::root().join(&package.directory).join("tests/contract.rs").is_file() {
-            let name = package.manifest.name;
-            let tests =
-                process::cargo(["test", "-p", &name, "--test", "contract", "--no-fail-fast", "--", "--show-output"]);
-            matrix.crates.push(Crate::test(name, tests)?);
-        }
+/// Runs the laws against the crates of the workspace and every order, or what `options` name.
+pub(crate) fn run(options: &[&str]) -> Outcome {
+    match options {
+        ["--layer", path] => run_one(path),
+        // A single case, which no crate has.
+        _ if options.contains(&"--only") => orders(options).map(|()| Done::default()),
+        _ if are_numbers(options) => run_all(options),
+        _ => Err("the options are --layer PATH, or --seed N, --cases N and --only CASE".to_owned()),
     }
-    matrix.report()
+}
+
+/// Whether they are options of a whole run: looked at here, since the crates come first and take a while.
+fn are_numbers(options: &[&str]) -> bool {
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    options.chunks(2).all(|option| matches!(option, ["--seed" | "--cases", number] if is_number(number)))
+}
+
+fn run_all(options: &[&str]) -> Outcome {
+    let matrix = Matrix::of_workspace()?;
+    let report = matrix.report();
+    let target = workspace::target_directory();
+    let cells = target.join("conformance.tsv");
+    write_file(&cells, &matrix.lines())?;
+    let [cells, page] = [cells, target.join("conformance.html")].map(|path| path.display().to_string());
+    let orders = orders(&[options, &["--crates", &cells, "--page", &page]].concat());
+    match [report.map(drop), orders].into_iter().filter_map(Result::err).collect::<Vec<_>>() {
+        broken if broken.is_empty() => Ok(Done::default()),
+        broken => Err(broken.join("; ")),
+    }
+}
+
+/// What is to be shown of the orders; the package knows the options.
+fn orders(options: &[&str]) -> Result<(), String> {
+    process::run(process::cargo(["run", "--quiet", "--package", "xtask-conformance", "--"]).args(options))
 }
 
 /// Runs the laws against the package in a directory that may be anybody's.
-pub(crate) fn run_one(directory: &str) -> Outcome {
+fn run_one(directory: &str) -> Outcome {
     let directory = std::path::absolute(directory).map_err(|error| format!("`{directory}` is not a path: {error}"))?;
     let manifest = directory.join("Cargo.toml");
     let name = Manifest::parse(&workspace::read(&manifest)?).name;
@@ -117,6 +140,32 @@ struct Matrix {
 }
 
 impl Matrix {
+    fn of_workspace() -> Result<Self, String> {
+        let mut matrix = Self::default();
+        for package in workspace::packages()? {
+            if workspace::root().join(&package.directory).join("tests/contract.rs").is_file() {
+                let name = package.manifest.name;
+                let mut tests = process::cargo(["test", "-p", &name, "--test", "contract", "--no-fail-fast"]);
+                tests.args(["--", "--show-output"]);
+                matrix.crates.push(Crate::test(name, tests)?);
+            }
+        }
+        Ok(matrix)
+    }
+
+    /// For the page: crate, law, what its cell shows and why it does not apply, with tabs between.
+    fn lines(&self) -> String {
+        let mut text = String::new();
+        for Crate { name, cells, .. } in &self.crates {
+            for (law, cell) in cells {
+                let shown = shown(Some(cell));
+                let fields = [name, law, &shown].into_iter().chain(&cell.idle).map(String::as_str);
+                let _ = writeln!(text, "{}", fields.collect::<Vec<_>>().join("\t"));
+            }
+        }
+        text
+    }
+
     /// Prints the matrix, writes it to a file, and ends with the counts.
     fn report(&self) -> Outcome {
         let text = self.markdown();
@@ -255,6 +304,13 @@ mod tests {
         assert_eq!(row("a_law_of_its_own"), ["a_law_of_its_own", "-", "ok"]);
         assert_eq!(row("keyed_state_is_bounded"), ["keyed_state_is_bounded", "-", "n/a"]);
         assert!(text.ends_with("- llm-cache, `keyed_state_is_bounded`: cache: it has no keys\n"), "{text}");
+    }
+
+    #[test]
+    fn the_page_is_told_of_each_cell() {
+        let lines = sample().lines();
+        assert!(lines.contains("llm-retry\tpanic_releases\tok x2\n"), "{lines}");
+        assert!(lines.contains("llm-cache\tkeyed_state_is_bounded\tn/a\tcache: it has no keys\n"), "{lines}");
     }
 
     #[test]

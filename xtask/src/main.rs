@@ -33,7 +33,9 @@ Usage: cargo xtask <command>
   features                    each crate built alone, default and with each feature
   package                     each crate packed as it would be published, and built from that alone
   deny                        licences, bans, sources; advisories where they can be reached
-  conformance [--layer PATH]  the laws of every layer crate, or of the package in PATH, as a matrix
+  conformance [--layer PATH]  the laws of every layer crate, or of the package in PATH, as a matrix; then the laws and
+    [--seed N] [--cases N]    the endings in every order of five layers, and cases at random; or the one CASE that a
+    [--only CASE]             failure has named
   clients                     real SDK clients against the gateway
   test                        all tests and doc tests, one total at the end
 
@@ -60,8 +62,7 @@ fn main() -> ExitCode {
         ["package"] => ("package", step::timed("package", package::run)),
         ["deny"] => ("deny", step::timed("deny", deny::run)),
         ["clients"] => ("clients", step::timed("clients", clients::run)),
-        ["conformance"] => ("conformance", conformance::run()),
-        ["conformance", "--layer", path] => ("conformance", conformance::run_one(path)),
+        ["conformance", options @ ..] => ("conformance", conformance::run(options)),
         ["bench", options @ ..] => ("bench", bench::run(options)),
         ["simulate", name] => ("simulate", simulate::run(name)),
         ["train-intent", options @ ..] => ("train-intent", train_intent::run(options)),

@@ -98,7 +98,8 @@
 //! # In a crate of your own
 //! `llm-core` and `tower` are dependencies of the layer, `llm-test` is a development dependency. The contract is
 //! `tests/contract.rs`, which `cargo test` runs like any other; from a checkout of this workspace,
-//! `cargo xtask conformance --layer PATH` runs it and prints the matrix of laws.
+//! `cargo xtask conformance --layer PATH` runs it and prints the matrix of laws. A whole stack is a subject, too
+//! ([`Subject::stack`]): without `--layer` that command holds every order of five layers to the laws.
 //!
 //! # When a law does not apply
 //! A layer that never rejects cannot reject wrongly. Such a law rules [`Ruling::NotApplicable`] and prints why
