@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod clients;
 mod conformance;
+mod coverage;
 mod deny;
 mod doc;
 mod features;
@@ -12,12 +13,14 @@ mod fuzz;
 mod libtest;
 mod lint;
 mod manifest;
+mod mutants;
 mod package;
 mod process;
 mod simulate;
 mod source;
 mod step;
 mod test;
+mod test_programs;
 mod tidy;
 mod train_intent;
 mod workspace;
@@ -47,6 +50,9 @@ Not part of ci:
   train-intent --data PATH [--check]
                               trains the built-in model of intents on prompts, and prints how good it is; with
                               --check it writes nothing, and says whether the weights are those that are there
+  mutants [NAME]...           things broken on purpose (all by default, or those whose names begin so), and which
+                              test notices
+  coverage                    the lines of the core and the layers that no test of theirs runs
   fuzz [TARGET] [--seconds N] the fuzz targets (all by default, 60 seconds each) on the nightly toolchain
 ";
 
@@ -66,6 +72,8 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => ("bench", bench::run(options)),
         ["simulate", name] => ("simulate", simulate::run(name)),
         ["train-intent", options @ ..] => ("train-intent", train_intent::run(options)),
+        ["mutants", names @ ..] => ("mutants", mutants::run(names)),
+        ["coverage"] => ("coverage", coverage::run()),
         ["fuzz", options @ ..] => ("fuzz", fuzz::run(options)),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

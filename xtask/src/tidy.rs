@@ -8,7 +8,7 @@ use crate::source::code_only;
 use crate::workspace::{self, Package};
 
 /// One crate per concern, none of which may know another.
-const LAYER_CRATES: [&str; 9] = [
+pub(crate) const LAYER_CRATES: [&str; 9] = [
     "llm-classify",
     "llm-timeout",
     "llm-retry",
