@@ -204,6 +204,8 @@ impl Shared {
         match outcome {
             Outcome::Abandoned(_) => {}
             Outcome::Complete(_) if was_slow => {}
+            // Kept or made up below this layer: the target has shown nothing by it.
+            Outcome::Complete(progress) if progress.is_unpaid() => {}
             // A success is one for whoever holds a place, and else only where failures are counted.
             Outcome::Complete(_) => {
                 let succeeds = |which, pass: Pass| which == scored || pass.is_probe();

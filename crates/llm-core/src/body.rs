@@ -159,6 +159,14 @@ impl Body {
         self
     }
 
+    /// Whether no provider is paid for the answer, and so whether it says nothing of a target.
+    pub fn is_unpaid(&self) -> bool {
+        match &self.0 {
+            Repr::Full(full) => full.progress.is_unpaid(),
+            Repr::Stream(streaming) => streaming.state.progress.is_unpaid(),
+        }
+    }
+
     /// Puts a stream around this one, for a layer that ends or changes it; who only watches [observes](Self::observe).
     ///
     /// The new body counts for itself, knows what it answers as this one does, and whether it was held back already. A

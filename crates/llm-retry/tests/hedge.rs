@@ -530,6 +530,26 @@ impl Slow {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_is_paid_for_is_no_sign_of_how_long_the_target_takes() {
+    for is_kept in [true, false] {
+        let after = After::P95 {
+            floor: Duration::from_millis(1),
+            samples: std::num::NonZeroU32::new(20).expect("it is not zero"),
+        };
+        let layer = HedgeLayer::new().after(after).quota(HedgeQuota::percent(100));
+        let answering = service_fn(move |_: LlmRequest| async move {
+            let body = llm_core::Body::full(llm_core::Output::text(TEXT));
+            Ok::<_, Error>(LlmResponse::new(Head::default(), if is_kept { body.unpaid() } else { body }))
+        });
+        for _ in 0..30 {
+            layer.layer(answering).oneshot(ask_whole()).await.unwrap();
+        }
+        call(&layer, Probe::answering(Answer::text(TEXT).after(secs(3))), ask_whole()).await.unwrap();
+        assert_eq!(layer.handle().count(HedgeEvent::Started), u64::from(!is_kept), "kept: {is_kept}");
+    }
+}
+
 /// How long `calls` of them had to wait for content, five calls a second. Sorted.
 async fn waits(layer: &HedgeLayer, provider: &Slow, calls: u32, request: fn() -> LlmRequest) -> Vec<Duration> {
     let service = layer.layer(provider.service());

@@ -57,7 +57,8 @@ impl InFlight {
 
 impl Observer for InFlight {
     fn on_content(&mut self, progress: &Progress) {
-        if let Some(at) = progress.first_content() {
+        // What was kept or made up below the router comes at once, and says nothing of the target.
+        if let Some(at) = progress.first_content().filter(|_| !progress.is_unpaid()) {
             self.content_came(at);
         }
     }
@@ -68,6 +69,7 @@ impl Observer for InFlight {
         self.on_content(progress);
         let at = progress.ended().unwrap_or(self.began);
         match outcome {
+            Outcome::Complete(progress) if progress.is_unpaid() => {}
             Outcome::Complete(progress) => self.record_complete(progress.usage().output, at),
             Outcome::Failed(_, error) => self.record_failure(error, at),
             Outcome::Abandoned(_) => {}

@@ -56,6 +56,7 @@ struct Call {
     begun: Instant,
     // After how long the first attempt is late, if there is any telling.
     delay: Option<Duration>,
+    // Or it is known that there is nothing to record.
     is_recorded: bool,
 }
 
@@ -71,8 +72,11 @@ impl Call {
 
     /// The first attempt has come to this.
     fn first_ended(&mut self, result: &Result<LlmResponse, Error>) {
-        if result.is_ok() {
-            self.record();
+        match result {
+            // Kept or made up below this layer, and so no sample of how long the target takes.
+            Ok(response) if response.body.is_unpaid() => self.is_recorded = true,
+            Ok(_) => self.record(),
+            Err(_) => {}
         }
     }
 
