@@ -24,6 +24,11 @@ impl Cap {
     pub const fn new(amount: NanoUsd, window: Window) -> Self {
         Self { amount, window }
     }
+
+    /// Whether the other one is always reached before.
+    pub(crate) fn is_idle_beside(&self, wider: &Self) -> bool {
+        wider.amount < self.amount && wider.window.holds(&self.window)
+    }
 }
 
 /// A share of a cap, from 1 to 100 percent.

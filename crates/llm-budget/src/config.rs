@@ -216,6 +216,12 @@ impl CapConfig {
             }
             caps.push(cap);
         }
+        if let Some((at, _)) =
+            caps.iter().enumerate().find(|(_, cap)| caps.iter().any(|wider| cap.is_idle_beside(wider)))
+        {
+            let message = "a longer window allows less than this one, which is so never reached";
+            return Err(ConfigError::new(format!("amounts[{at}].usd"), message));
+        }
         let mut caps = caps.into_iter();
         let first = caps.next().ok_or_else(|| ConfigError::new("amounts", "the list is empty: it needs an amount"))?;
         let mut rule = caps.fold(CapRule::scoped(scope, first), CapRule::cap);
@@ -278,11 +284,19 @@ impl TryFrom<BudgetConfig> for BudgetLayer {
         let rules = scope::stated("caps", &config.caps, CapConfig::build)?;
         let is_in_vain = rules.is_empty() && config.most_tokens.is_none() && config.most_cost.is_none();
         let mut layer = Self::new(rules).streams(config.streams()?);
-        if let Some(tokens) = tokens("assumed_output", config.assumed_output)? {
-            layer = layer.assumed_output(tokens);
+        let assumed = tokens("assumed_output", config.assumed_output)?.unwrap_or(Self::ASSUMED_OUTPUT);
+        let fit_output = tokens("fit_output", config.fit_output)?;
+        let most_tokens = tokens("most_tokens", config.most_tokens)?;
+        if let (Some(most), None) = (most_tokens, fit_output)
+            && most <= assumed
+        {
+            let message = format!(
+                "a call that states no ceiling is assumed to have an answer of {assumed} tokens, so it would always be \
+                 refused: lower `assumed_output`, or state `fit_output`"
+            );
+            return Err(ConfigError::new("most_tokens", message));
         }
-        layer = layer.fit_output(tokens("fit_output", config.fit_output)?);
-        layer = layer.most_tokens(tokens("most_tokens", config.most_tokens)?);
+        layer = layer.assumed_output(assumed).fit_output(fit_output).most_tokens(most_tokens);
         if config.most_cost == Some(NanoUsd::ZERO) {
             return Err(ConfigError::new("most_cost", "the amount must be more than zero"));
         }

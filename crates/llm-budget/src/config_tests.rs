@@ -88,6 +88,18 @@ fn what_makes_no_sense_is_refused_with_a_sentence() {
     assert!(of("[{ usd = 1, window = 'day' }, { usd = 2, window = 'day' }]").contains("two amounts for one window"));
     assert!(of("{ usd = '1', window = 'day', per = 'x' }").contains("unknown field"));
 
+    assert_eq!(
+        of("[{ usd = 20, window = 'day' }, { usd = 10, window = 'month' }]"),
+        "caps[0].amounts[0].usd: a longer window allows less than this one, which is so never reached"
+    );
+    assert!(
+        of("[{ usd = 9, window = 'lifetime' }, { usd = 10, window = '40d' }]").starts_with("caps[0].amounts[1].usd")
+    );
+    assert!(of("[{ usd = 6, window = '1h' }, { usd = 5, window = '2h' }]").starts_with("caps[0].amounts[0].usd"));
+    // Either may be reached first: a rolling day has parts of two days of the calendar.
+    assert!(rule("name = 'n'\namounts = [{ usd = 5, window = 'day' }, { usd = 4, window = '24h' }]").is_ok());
+    assert!(rule("name = 'n'\namounts = [{ usd = 5, window = 'day' }, { usd = 5, window = 'month' }]").is_ok());
+
     let with = |line: &str| refusal(&format!("[[caps]]\nname = 'n'\namounts = {{ usd = 1, window = 'day' }}\n{line}"));
     assert!(with("per = 'team'").contains("not by `team`"));
     assert!(with("per = ['global', 'tenant']").contains("stands alone"));
@@ -107,6 +119,14 @@ fn what_makes_no_sense_is_refused_with_a_sentence() {
 
     for key in ["likely_output", "slice", "assumed_output", "fit_output", "most_tokens", "most_accounts"] {
         assert_eq!(refusal(&format!("{key} = 0")), format!("{key}: the number must be at least 1"));
+    }
+    let most = |more: &str| refusal(&format!("most_tokens = 4096\n{more}"));
+    assert!(
+        most("").starts_with("most_tokens: a call that states no ceiling is assumed to have an answer of 4096 tokens")
+    );
+    for reachable in ["most_tokens = 4097", "most_tokens = 10\nassumed_output = 9", "most_tokens = 10\nfit_output = 1"]
+    {
+        assert!(build(reachable).is_ok(), "{reachable}");
     }
     assert_eq!(refusal("most_cost = '0'"), "most_cost: the amount must be more than zero");
     assert_eq!(refusal("when_short = { finish = 0 }"), "when_short.finish: the number must be at least 1");

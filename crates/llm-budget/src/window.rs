@@ -33,6 +33,20 @@ impl Window {
     /// The months of Coordinated Universal Time.
     pub const MONTH: Self = Self::Month(TimeZone::UTC);
 
+    /// Whether all that counts in `other` at an instant counts in this one, too.
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        // With the hour that a day may have more, and the part for which a rolling window counts longer.
+        let (day, month) = (Duration::from_secs(25 * 3_600), Duration::from_secs(31 * 86_400 + 3_600));
+        match (self, other) {
+            (Self::Lifetime, _) => *other != Self::Lifetime,
+            (Self::Month(zone), Self::Day(of_day)) => zone == of_day,
+            (Self::Rolling(length), Self::Rolling(shorter)) => *shorter + *shorter / PARTS <= *length,
+            (Self::Rolling(length), Self::Day(_)) => *length >= day,
+            (Self::Rolling(length), Self::Month(_)) => *length >= month,
+            (Self::Day(_), _) | (Self::Month(_), _) | (Self::Rolling(_), Self::Lifetime) => false,
+        }
+    }
+
     /// From when to when the window of the calendar goes that `now` is in.
     fn calendar(zone: &TimeZone, unit: Unit, now: Now) -> (Now, Now) {
         let all_time = (Duration::ZERO, Duration::MAX);

@@ -154,9 +154,25 @@ fn each_key_of_a_condition_does_something() {
         ("stream = false", plain(), LlmRequest::chat("gpt-5").stream().build()),
     ];
     for (when, yes, no) in table {
-        let plan = plan(&format!("[[rules]]\nwhen = {{ {when} }}\nuse = 'gpt-5'"));
+        let plan = plan(&format!("[[rules]]\nwhen = {{ {when} }}\nuse = 'llama3'"));
         assert!(plan.rules.choose(&mut Facts::of(&yes)).is_some(), "{when}");
         assert!(plan.rules.choose(&mut Facts::of(&no)).is_none(), "{when}");
+    }
+}
+
+#[test]
+fn sensitive_calls_are_sent_to_somebody_local() {
+    let rule = |to: &str| {
+        let routes = "[routes.away]\ntargets = 'gpt-5'\n[routes.home]\ntargets = 'gpt-5'\nthen = 'llama3'\n";
+        read(&format!("{routes}[[rules]]\nwhen = {{ sensitivity = 'sensitive' }}\n{to}")).map(drop)
+    };
+    let sentence =
+        "rules[0].use: it is for sensitive calls, and none of these is `local`: such a call could go to nobody";
+    for to in ["use = 'gpt-5'", "use = 'away'", "use = ['openai/o3', 'azure/gpt-5']"] {
+        assert_eq!(rule(to), Err(sentence.to_owned()), "{to}");
+    }
+    for to in ["use = 'llama3'", "use = 'home'", "use = ['openai/o3', 'ollama/llama3']", "refuse = 'not that'"] {
+        assert_eq!(rule(to), Ok(()), "{to}");
     }
 }
 

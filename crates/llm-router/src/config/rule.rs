@@ -3,7 +3,7 @@
 use llm_core::{ConfigError, OneOrMany, Target};
 use serde::Deserialize;
 
-use super::{RouteConfig, RouterConfig, TargetConfig, WhenConfig, listed};
+use super::{RouteConfig, RouterConfig, SensitivityConfig, TargetConfig, WhenConfig, listed};
 use crate::{Candidate, Plan, Rule, Targets};
 
 /// A rule in a configuration file: a condition, and what becomes of the calls for which it holds. Of `use`, `refuse` and
@@ -58,6 +58,14 @@ impl RuleConfig {
         if let Some(to) = &self.to {
             rule = sent_to(rule, to, router, plan.targets())?;
         }
+        let targets = plan.targets();
+        if self.when.sensitivity == Some(SensitivityConfig::Sensitive)
+            && self.to.is_some()
+            && !destinations(&rule, plan).iter().any(|target| targets.is_local(target))
+        {
+            let message = "it is for sensitive calls, and none of these is `local`: such a call could go to nobody";
+            return Err(ConfigError::new("use", message));
+        }
         if let Some(tags) = &self.require_tags {
             let tags = tags.stated("require_tags")?;
             let route = rule.own_route().or_else(|| plan.routes.get(rule.route()?));
@@ -71,6 +79,14 @@ impl RuleConfig {
             rule = rule.require_tags(tags.iter().map(String::as_str));
         }
         Ok(rule)
+    }
+}
+
+/// Whom its calls may reach.
+fn destinations(rule: &Rule, plan: &Plan) -> Vec<Target> {
+    match rule.own_route().or_else(|| plan.routes.get(rule.route()?)) {
+        Some(route) => route.targets().cloned().collect(),
+        None => rule.route().map(|model| plan.targets().meant_by(model)).unwrap_or_default(),
     }
 }
 
