@@ -7,7 +7,7 @@ use serde::{
     de::{self, DeserializeSeed, IntoDeserializer, MapAccess, value::MapAccessDeserializer},
 };
 
-use crate::{ConfigError, PerTarget};
+use crate::{ConfigError, PerTarget, Target};
 
 /// Settings for all targets, and tables that override some of them for a provider or for a model.
 ///
@@ -75,20 +75,23 @@ impl<P> Overrides<P> {
         Ok(resolved)
     }
 
+    /// The tables with their places, such as `models.o3`, and a target for which each holds.
+    pub fn tables(&self) -> impl Iterator<Item = (String, Target, &P)> {
+        let providers = self.providers.iter().map(|(name, table)| ("providers", name, Target::new(&**name, ""), table));
+        let models = self.models.iter().map(|(name, table)| ("models", name, Target::new("", &**name), table));
+        providers.chain(models).map(|(list, name, target, table)| (format!("{list}.{name}"), target, table))
+    }
+
     /// Refuses tables that state what can only hold for all targets together. `stated` names such a setting of a table,
     /// if it states one.
     ///
     /// # Errors
     /// Names the setting with its table, such as `models.o3.quota`.
     pub fn refuse_in_tables(&self, stated: impl Fn(&P) -> Option<&'static str>) -> Result<(), ConfigError> {
-        let tables = [("providers", &self.providers), ("models", &self.models)];
-        for (list, name, table) in tables.iter().flat_map(|(list, map)| map.iter().map(move |(n, t)| (list, n, t))) {
-            if let Some(setting) = stated(table) {
-                let path = format!("{list}.{name}.{setting}");
-                return Err(ConfigError::new(path, "it can only be set for all targets together"));
-            }
+        match self.tables().find_map(|(place, _, table)| stated(table).map(|setting| format!("{place}.{setting}"))) {
+            Some(path) => Err(ConfigError::new(path, "it can only be set for all targets together")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

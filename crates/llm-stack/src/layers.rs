@@ -6,7 +6,7 @@ use std::{
 };
 
 use llm_breaker::{BreakerConfig, BreakerLayer};
-use llm_budget::{BudgetConfig, BudgetLayer, Covers, LimitLayer, limit::LimitConfig};
+use llm_budget::{BudgetConfig, BudgetLayer, LimitLayer, limit::LimitConfig};
 use llm_cache::{
     CacheConfig, CacheLayer,
     prompt::{PromptCacheConfig, PromptCacheLayer},
@@ -20,7 +20,7 @@ use llm_timeout::{TimeoutConfig, TimeoutLayer};
 use llm_wire::anthropic::Betas;
 use tower::{ServiceBuilder, ServiceExt};
 
-use crate::{Handles, Switch, shares::ByPattern};
+use crate::{Handles, Switch, agreement, shares::ByPattern};
 
 /// What is wanted of each layer but the router.
 #[derive(Debug)]
@@ -55,17 +55,14 @@ pub(crate) struct Layers {
 
 impl Layers {
     pub(crate) fn new(wanted: Wanted, router: &RouterConfig, catalog: &Arc<Catalog>) -> Result<Self, ConfigError> {
-        let Wanted { classify, fallback, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout } = wanted;
+        let timeout: Option<TimeoutLayer> = build("timeout", wanted.timeout.clone())?;
+        agreement::check(&wanted, timeout.as_ref())?;
+        let Wanted { classify, fallback, limit, cache, prompt_cache, hedge, retry, budget, breaker, timeout: _ } =
+            wanted;
         let limit: Option<LimitLayer> = build("limit", limit)?;
         let cache: Option<CacheLayer> = build("cache", cache)?;
         let prompt_cache: Option<PromptCacheLayer> = build("prompt_cache", prompt_cache)?;
-        if budget.as_option().is_some_and(|budget| budget.covers == Some(Covers::Call)) {
-            let message =
-                "each attempt goes through the budget here, so covering calls would pay for some of them twice";
-            return Err(ConfigError::new("budget.covers", message));
-        }
         let budget: Option<BudgetLayer> = build("budget", budget)?;
-        let timeout: Option<TimeoutLayer> = build("timeout", timeout)?;
         Ok(Self {
             classify: build("classify", classify)?,
             fallback: fallback.into_option(),

@@ -58,9 +58,11 @@
 //! [`ConfigError`](llm_core::ConfigError) names the value at fault and says what is wrong with it, in one sentence. Nothing is built from a
 //! configuration that is wrong anywhere.
 
+mod agreement;
 mod config;
 mod handles;
 mod layers;
+mod names;
 mod shares;
 mod stack;
 mod switch;

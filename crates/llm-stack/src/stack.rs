@@ -14,6 +14,7 @@ use tower::Layer;
 use crate::{
     Handles, StackConfig,
     layers::{Layers, Wanted},
+    names::{self, Named},
 };
 
 /// Who serves a route, as the list of models tells it.
@@ -111,6 +112,7 @@ impl TryFrom<StackConfig> for Stack {
 
 impl Stack {
     fn build(config: StackConfig, previous: Option<&Handles>) -> Result<Self, ConfigError> {
+        let names = names::of(&config);
         // Taken apart, so that a new field is not forgotten.
         let StackConfig {
             providers,
@@ -152,7 +154,7 @@ impl Stack {
             // Nothing leaves the process.
             parts.add(ProviderEntry::new(SIMULATED).local(), sim, models);
         }
-        parts.finish(&router, layers, previous)
+        parts.finish(&router, layers, &names, previous)
     }
 }
 
@@ -236,9 +238,16 @@ impl Parts {
         }
     }
 
-    fn finish(self, router: &RouterConfig, layers: Layers, previous: Option<&Handles>) -> Result<Stack, ConfigError> {
+    fn finish(
+        self,
+        router: &RouterConfig,
+        layers: Layers,
+        names: &[Named],
+        previous: Option<&Handles>,
+    ) -> Result<Stack, ConfigError> {
         let Self { dispatch, models, names: _, targets, catalog } = self;
         let plan = router.plan(targets.clone(), layers.intents()).map_err(|error| error.within("router"))?;
+        names::check(names, &plan, |name| catalog.get(None, name).is_some())?;
         let routes =
             router.routes.keys().map(|name| ModelEntry { name: name.to_string(), provider: ROUTES.to_owned() });
         // A route of a model's name goes before the model.

@@ -1,8 +1,8 @@
 //! The layer, which is the configuration.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use llm_core::{PerTarget, Striped, catalog::Catalog};
+use llm_core::{PerTarget, Striped, Target, catalog::Catalog};
 use tower_layer::Layer;
 
 use crate::{
@@ -43,6 +43,12 @@ impl TimeoutLayer {
     /// Defaults to [`Catalog::builtin`].
     pub fn catalog(self, catalog: Arc<Catalog>) -> Self {
         Self::of(Settings { catalog: Some(catalog), ..self.state.settings.clone() })
+    }
+
+    /// How long an attempt at `target` can go on at most without any content, whole or streamed. `None` where nothing
+    /// limits that, or the limit grows with the answer.
+    pub fn longest_silence(&self, target: &Target) -> Option<Duration> {
+        self.state.settings.limits.of(target).longest_silence()
     }
 
     /// A handle to watch it with.

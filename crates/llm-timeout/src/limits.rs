@@ -46,6 +46,11 @@ impl Limit {
     pub(crate) const fn base(&self) -> Option<Duration> {
         self.base
     }
+
+    /// The limit for every answer, however long it may become.
+    fn at_most(&self) -> Option<Duration> {
+        self.base.filter(|_| self.per_output_token.is_zero())
+    }
 }
 
 impl From<Duration> for Limit {
@@ -157,6 +162,13 @@ impl Limits {
         self.whole_answer = limit.into();
         self
     }
+
+    /// How long an attempt can go on at most without any content, if all its limits are known.
+    pub(crate) fn longest_silence(&self) -> Option<Duration> {
+        let first_content = self.first_content.at_most()?.max(self.first_content_reasoning.at_most()?);
+        let streamed = self.total.at_most().map_or(first_content, |total| total.min(first_content));
+        Some(streamed.max(self.whole_answer.at_most()?))
+    }
 }
 
 impl Default for Limits {
@@ -177,5 +189,19 @@ mod tests {
         assert_eq!(limit.of(Some(u64::MAX)), limit.of(Some(u32::MAX.into())));
         assert_eq!(limit.per_output_token(Duration::MAX).of(Some(2)), Some(Duration::MAX));
         assert_eq!(Limit::OFF.per_output_token(Duration::MAX).of(Some(2)), None);
+    }
+
+    #[test]
+    fn the_longest_silence_is_known_where_every_answer_has_a_limit() {
+        let seconds = |limits: Limits| limits.longest_silence().map(|time| time.as_secs());
+        let limits = Limits::interactive();
+        assert_eq!(seconds(limits.clone()), Some(120));
+        let short = limits.clone().whole_answer(Duration::from_secs(40));
+        assert_eq!(seconds(short.clone()), Some(120), "of a model that reasons");
+        assert_eq!(seconds(short.total(Duration::from_secs(60))), Some(60));
+        assert_eq!(seconds(limits.clone().whole_answer(Limit::OFF)), None);
+        assert_eq!(seconds(limits.clone().first_content(Limit::OFF)), None);
+        let growing = Limit::new(Duration::from_secs(1)).per_output_token(Duration::from_millis(1));
+        assert_eq!(seconds(limits.whole_answer(growing)), None);
     }
 }

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     Arguments,
-    config::{AdminConfig, Config, ConfigError, GatewayConfig},
+    config::{AdminConfig, Config, ConfigError, GatewayConfig, ServerConfig},
     keys::{KeyConfig, Keys},
 };
 
@@ -46,7 +46,7 @@ impl Plan {
         gateway.server.check(gateway.keys.is_empty())?;
         let keys = Keys::new(&gateway.keys)?;
         check_names(&stack, &keys)?;
-        let listed = listed_models(&stack);
+        check_attempts(&gateway.server, &stack)?;
         if let Some(admin) = &gateway.admin {
             admin.check()?;
         }
@@ -57,7 +57,6 @@ impl Plan {
         };
         let stack = stack.map_err(|error| ConfigError::at(error.path(), error.message()))?;
         check_models(&gateway.keys, &stack)?;
-        check_listed(&listed, &stack)?;
         Ok(Self { gateway, stack, keys, admin_key, may_move })
     }
 }
@@ -93,6 +92,30 @@ fn check_names(stack: &StackConfig, keys: &Keys) -> Result<(), ConfigError> {
     }
 }
 
+/// Attempts that a layer may make, and the door never lets it.
+fn check_attempts(server: &ServerConfig, stack: &StackConfig) -> Result<(), ConfigError> {
+    let attempts = server.attempts.get();
+    if attempts == 1 && stack.hedge.as_option().is_some() {
+        let message =
+            "a hedge is a second attempt, and server.attempts = 1 allows none: leave this table out, or raise it";
+        return Err(ConfigError::at("hedge", message));
+    }
+    let Some(retry) = stack.retry.as_option() else { return Ok(()) };
+    let tables = retry.tables().map(|(place, _, table)| (format!("retry.{place}"), table));
+    let stated = [("retry".to_owned(), &retry.all)].into_iter().chain(tables);
+    let mut stated = stated.filter_map(|(place, table)| table.most_retries.map(|retries| (place, retries)));
+    match stated.find(|(_, retries)| *retries >= attempts) {
+        Some((place, retries)) => {
+            let needed = retries.saturating_add(1);
+            let message = format!(
+                "{retries} retries are {needed} attempts, and server.attempts = {attempts}: lower this, or raise that to {needed}"
+            );
+            Err(ConfigError::at(format!("{place}.most_retries"), message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A limit or a cap: where it stands, and whom it names.
 struct Held<'c> {
     place: String,
@@ -100,9 +123,6 @@ struct Held<'c> {
     tenants: Option<&'c OneOrMany<String>>,
     users: Option<&'c OneOrMany<String>>,
     keys: Option<&'c OneOrMany<String>>,
-    models: Option<&'c OneOrMany<String>>,
-    /// A limit is looked at before it is known where a call goes, and a cap when it is.
-    is_routed: bool,
 }
 
 fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
@@ -113,8 +133,6 @@ fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
         tenants: rule.tenants.as_ref(),
         users: rule.users.as_ref(),
         keys: rule.keys.as_ref(),
-        models: rule.models.as_ref(),
-        is_routed: false,
     });
     let caps = stack.budget.as_option().into_iter().flat_map(|budget| budget.caps.iter().enumerate());
     let caps = caps.map(|(at, cap)| Held {
@@ -123,8 +141,6 @@ fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
         tenants: cap.tenants.as_ref(),
         users: cap.users.as_ref(),
         keys: cap.keys.as_ref(),
-        models: cap.models.as_ref(),
-        is_routed: true,
     });
     limits.chain(caps).collect()
 }
@@ -132,33 +148,6 @@ fn held_to(stack: &StackConfig) -> Vec<Held<'_>> {
 fn named<'c>(held: &Held<'_>, field: &str, names: Option<&'c OneOrMany<String>>) -> Vec<(String, &'c str)> {
     let place = format!("{}.{field}", held.place);
     names.into_iter().flat_map(|names| names.iter()).map(|name| (place.clone(), &**name)).collect()
-}
-
-/// The models that limits and caps are about: where each stands, its name, and whether calls have been routed there.
-fn listed_models(stack: &StackConfig) -> Vec<(String, String, bool)> {
-    let held = held_to(stack);
-    let models = held.iter().flat_map(|held| {
-        let models = named(held, "models", held.models).into_iter();
-        models.map(|(place, name)| (place, name.to_owned(), held.is_routed))
-    });
-    models.collect()
-}
-
-/// A name that no call goes by would hold nobody to anything.
-fn check_listed(listed: &[(String, String, bool)], stack: &Stack) -> Result<(), ConfigError> {
-    let is_route = |name: &str| stack.models().iter().any(|model| model.name == name && model.provider == "router");
-    for (place, name, is_routed) in listed.iter().filter(|(_, name, _)| !name.ends_with('*')) {
-        let is_in_catalog = stack.catalog().get(None, name).is_some();
-        let message = if !is_in_catalog && !stack.serves(name) {
-            format!("there is no route or model `{name}`")
-        } else if *is_routed && !is_in_catalog && is_route(name) {
-            format!("`{name}` is a route: caps are about the models that calls are made to")
-        } else {
-            continue;
-        };
-        return Err(ConfigError::at(place.clone(), message));
-    }
-    Ok(())
 }
 
 /// A name that nobody serves would permit nothing. What ends in an asterisk may be the beginning of names to come.
