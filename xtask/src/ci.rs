@@ -4,18 +4,19 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::step::{self, Outcome};
-use crate::{clients, conformance, deny, doc, features, lint, package, test};
+use crate::{chaos, clients, conformance, deny, doc, features, lint, package, test};
 
 /// A step before the tests: its name and what runs it.
 type Step = (&'static str, fn() -> Outcome);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("lint", lint::run),
     ("doc", doc::run),
     ("features", features::run),
     ("package", package::run),
     ("deny", deny::run),
     ("conformance", || conformance::run(&[])),
+    ("chaos", chaos::run),
     ("clients", clients::run),
 ];
 

@@ -2,6 +2,7 @@
 
 mod apt;
 mod bench;
+mod chaos;
 mod ci;
 mod clients;
 mod conformance;
@@ -39,6 +40,8 @@ Usage: cargo xtask <command>
   conformance [--layer PATH]  the laws of every layer crate, or of the package in PATH, as a matrix; then the laws and
     [--seed N] [--cases N]    the endings in every order of five layers, and cases at random; or the one CASE that a
     [--only CASE]             failure has named
+  chaos [--seed N] [--cases N]
+                              random stacks in random worlds, held to what must never happen
   clients                     real SDK clients against the gateway
   test                        all tests and doc tests, one total at the end
 
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         ["deny"] => ("deny", step::timed("deny", deny::run)),
         ["clients"] => ("clients", step::timed("clients", clients::run)),
         ["conformance", options @ ..] => ("conformance", conformance::run(options)),
+        ["chaos"] => ("chaos", step::timed("chaos", chaos::run)),
+        ["chaos", options @ ..] => ("chaos", chaos::run_with(options)),
         ["bench", options @ ..] => ("bench", bench::run(options)),
         ["simulate", name] => ("simulate", simulate::run(name)),
         ["train-intent", options @ ..] => ("train-intent", train_intent::run(options)),
