@@ -10,10 +10,10 @@
 //!
 //! Outermost, right behind the http server. A middleware of the host's before it checks the caller's key and puts an
 //! [`llm_core::Caller`], and if it likes an [`llm_core::AllowedModels`], an [`llm_core::Sensitivity`] and an
-//! [`llm_core::CacheDirective`], into the http request's extensions. The door never takes identity from headers or body. No header of the caller's goes on to
-//! a provider; only the features that a caller turns on with `anthropic-beta` become part of a request in Anthropic's
-//! dialect, as [`Betas`](llm_wire::anthropic::Betas) in its extensions. The listener should set `TCP_NODELAY`, or a
-//! client's first event waits some 40 ms for the acknowledgement of the head.
+//! [`llm_core::CacheDirective`], into the http request's extensions. The door never takes identity from headers or body.
+//! No header of the caller's goes on to a provider; only the features that a caller turns on with `anthropic-beta` become
+//! part of a request in Anthropic's dialect, as [`Betas`](llm_wire::anthropic::Betas) in its extensions. The listener
+//! should set `TCP_NODELAY`, or a client's first event waits some 40 ms for the acknowledgement of the head.
 //!
 //! # Example
 //!

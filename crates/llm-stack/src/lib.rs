@@ -54,9 +54,17 @@
 //! # }
 //! ```
 //!
+//! # Behaviour
+//! That of the layers, each of which says it in its own docs. The stack is always ready. What operators watch and control
+//! is in its [`Handles`].
+//!
+//! # Clone
+//! Clones of a stack and of its service are one stack. A stack that [resumes](Stack::resuming) another takes over what the
+//! layers of that one know.
+//!
 //! # Errors
-//! [`ConfigError`](llm_core::ConfigError) names the value at fault and says what is wrong with it, in one sentence. Nothing is built from a
-//! configuration that is wrong anywhere.
+//! [`ConfigError`](llm_core::ConfigError) names the value at fault and says what is wrong with it, in one sentence. Nothing
+//! is built from a configuration that is wrong anywhere. In a call each layer adds its own.
 
 mod agreement;
 mod config;

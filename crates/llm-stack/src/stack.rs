@@ -45,8 +45,9 @@ pub struct ModelEntry {
 
 impl Stack {
     /// Checks a configuration and builds the stack that it describes, to take the place of `previous` while calls are under
-    /// way. Its layers begin with what those of `previous` know: which circuits are open, and for how long. What
-    /// they count begins anew.
+    /// way. Its layers go on with what those of `previous` know: which circuits are open and for how long, what was spent,
+    /// who has used what of limits, answers that would be kept alike, and what was seen of targets. Quotas and percentiles of
+    /// retry and hedge begin anew. The `resuming` of each layer says the rest.
     ///
     /// # Errors
     /// What is wrong with the configuration; `previous` is as it was.

@@ -95,6 +95,9 @@
 //! }
 //! ```
 //!
+//! The guide `guides/write-your-own-layer.md` of the repository tells the same story for another layer, with the first try
+//! that the laws catch.
+//!
 //! # In a crate of your own
 //! `llm-core` and `tower` are dependencies of the layer, `llm-test` is a development dependency. The contract is
 //! `tests/contract.rs`, which `cargo test` runs like any other; from a checkout of this workspace,
