@@ -1,6 +1,11 @@
 //! Calls that are made once for all who ask the same.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -129,6 +134,28 @@ async fn the_last_to_leave_ends_the_call() {
     assert_eq!((stage.log.in_flight(), stage.handle.under_way()), (0, 0));
     assert_eq!(stage.handle.refused(Refused::Abandoned), 1);
     assert_eq!(stage.ask(streamed()).await.unwrap().0, CacheStatus::Miss);
+}
+
+/// A task that does nothing. There are as many references to it as wakers, and one more.
+struct Task;
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_leaves_no_waker_behind() {
+    let stage = Stage::answering([Answer::stream(Frames::cut(TEXT).hang())]);
+    let starter = stage.call(streamed()).await.unwrap();
+    let mut follower = stage.call(streamed()).await.unwrap().body;
+    let task = Arc::new(Task);
+    let waker = Waker::from(Arc::clone(&task));
+    while follower.poll_next_unpin(&mut Context::from_waker(&waker)).is_ready() {}
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 2, "it waits");
+    drop(follower);
+    assert_eq!(Arc::strong_count(&task), 1);
+    drop(starter);
 }
 
 #[tokio::test(start_paused = true)]
