@@ -112,6 +112,14 @@ pub(crate) fn entries() -> Vec<Entry> {
             .ask(concerned)
             .sees("ok | ok | ok | budget_exceeded")
     }));
+    entries.extend(lists().map(|(list, one, other)| {
+        let per = list.trim_end_matches('s');
+        set("budget.caps[0].per", &caps(&format!("{{ name = 'all', per = '{per}', {ONE_CALL} }}")))
+            .or("'global'")
+            .ask(one)
+            .ask(other)
+            .sees("ok | ok")
+    }));
     entries
 }
 

@@ -13,10 +13,6 @@ pub(crate) fn entries() -> Vec<Entry> {
             .quietly(1, ask("m"))
             .ask(ask("m"))
             .sees("limit_exceeded the limit `all` is reached (requests a minute: 1)"),
-        set("limit.rules[0].per", &rules("{ name = 'all', per = 'tenant', requests_per_minute = 1 }"))
-            .ask(ask("m").of("a"))
-            .ask(ask("m").of("b"))
-            .sees("ok | ok"),
         set("limit.rules[0].requests_per_minute", &rules("{ name = 'all', requests_per_minute = 1 }"))
             .rather("2")
             .tell([Tell::Again])
@@ -59,6 +55,10 @@ pub(crate) fn entries() -> Vec<Entry> {
             .ask(concerned.clone())
             .ask(concerned)
             .sees("ok | ok | ok | limit_exceeded")
+    }));
+    entries.extend(lists().map(|(list, one, other)| {
+        let config = format!("{{ name = 'all', requests_per_minute = 1, per = '{}' }}", list.trim_end_matches('s'));
+        set("limit.rules[0].per", &rules(&config)).or("'global'").ask(one).ask(other).sees("ok | ok")
     }));
     entries
 }

@@ -15,6 +15,9 @@ use crate::{
 pub(crate) fn check(entries: Vec<Entry>) {
     let mut wrong = Vec::new();
     for entry in &entries {
+        if [Way::Whole, Way::Stream].iter().all(|way| matches!(entry.seen(*way), Sees::Alike(_))) {
+            wrong.push(format!("{}: nothing is said to be seen of it in either way", entry.place));
+        }
         let complaints = |entry: &Entry| {
             [Way::Whole, Way::Stream].into_iter().filter_map(|way| complaint(entry, way)).collect::<Vec<_>>()
         };
