@@ -77,8 +77,8 @@ pub(crate) fn entries() -> Vec<Entry> {
             .whole_alike(WHOLE_ALIKE),
         set("budget.assumed_output", &tight("assumed_output = 5", "1")).tell([Tell::Output]).ask(ask("m")).sees("ok 5"),
         set("budget.fit_output", &tight("fit_output = 2", "0.0001")).tell([Tell::Output]).ask(ask("m").most(20)).sees("ok 8"),
-        set("budget.most_tokens", "budget = { most_tokens = 100, most_cost = '1' }").ask(ask("m").most(200)).sees("budget_exceeded"),
-        set("budget.most_cost", "budget = { most_tokens = 1000, most_cost = '0.001' }").ask(ask("m").most(200)).sees("budget_exceeded"),
+        set("budget.most_tokens", "budget = { assumed_output = 50, most_tokens = 100, most_cost = '1' }").ask(ask("m").most(200)).sees("budget_exceeded"),
+        set("budget.most_cost", "budget = { assumed_output = 50, most_tokens = 1000, most_cost = '0.001' }").ask(ask("m").most(200)).sees("budget_exceeded"),
         set(
             "budget.most_accounts",
             "budget = { most_accounts = 1, caps = [{ name = 'all', per = 'tenant', amounts = { usd = '1', window = 'day' } }] }",
