@@ -8,7 +8,7 @@ use llm_core::{
 };
 use llm_providers::{Client, Provider, ProviderConfig, ProviderLayer};
 use llm_router::{Dispatch, ProviderEntry, RouterConfig, Targets};
-use llm_sim::Sim;
+use llm_sim::{Sim, SimConfig};
 use tower::Layer;
 
 use crate::{
@@ -136,6 +136,7 @@ impl Stack {
             return Err(ConfigError::new("providers", "there is nobody to call: state a provider, or `simulated`"));
         }
         let of_simulated = |error: ConfigError| error.within(SIMULATED);
+        simulated.as_ref().map_or(Ok(()), check_simulated).map_err(of_simulated)?;
         // Before its facts are read, because this check names the field.
         let sim = simulated.clone().map(Sim::try_from).transpose().map_err(of_simulated)?;
         let mut catalog = Catalog::builtin().clone();
@@ -156,6 +157,31 @@ impl Stack {
             parts.add(ProviderEntry::new(SIMULATED).local(), sim, models);
         }
         parts.finish(&router, layers, &names, previous)
+    }
+}
+
+/// Refuses what would do nothing, because nobody reaches the simulated provider over http here, or reads its log.
+fn check_simulated(config: &SimConfig) -> Result<(), ConfigError> {
+    // Taken apart, so that a new field is not forgotten.
+    let SimConfig { seed: _, models, keys, log_capacity, log_bytes } = config;
+    let usual = SimConfig::default();
+    if !keys.is_empty() {
+        return Err(ConfigError::new("keys", "nothing asks for them here: the keys of callers are [[keys]]"));
+    }
+    for (name, is_stated) in
+        [("log_capacity", *log_capacity != usual.log_capacity), ("log_bytes", *log_bytes != usual.log_bytes)]
+    {
+        if is_stated {
+            return Err(ConfigError::new(name, "nobody can read its log here"));
+        }
+    }
+    let rules = |model: &llm_sim::ModelConfig| model.faults.iter().position(|rule| rule.key.is_some());
+    match models.iter().enumerate().find_map(|(at, model)| Some((at, rules(model)?))) {
+        Some((model, fault)) => {
+            let path = format!("models[{model}].faults[{fault}].key");
+            Err(ConfigError::new(path, "no key is used here, so it would never apply"))
+        }
+        None => Ok(()),
     }
 }
 

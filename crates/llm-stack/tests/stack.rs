@@ -146,6 +146,23 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
+fn what_would_do_nothing_with_simulated_models_is_refused() {
+    let model = "[[simulated.models]]\nname = \"m\"\n";
+    for (more, place) in [
+        ("[[simulated.keys]]\nname = \"a\"\nsecret = \"s\"\n", "simulated.keys: "),
+        ("[simulated]\nlog_capacity = 5\n", "simulated.log_capacity: "),
+        ("[simulated]\nlog_bytes = 5\n", "simulated.log_bytes: "),
+    ] {
+        let sentence = wrong(&format!("{more}{model}"));
+        assert!(sentence.starts_with(place), "{sentence}");
+    }
+    let by_key =
+        "[[simulated.models]]\nname = \"n\"\nfaults = [{ fault = \"cut\" }, { fault = \"cut\", key = \"a\" }]\n";
+    let sentence = wrong(&format!("{model}{by_key}"));
+    assert!(sentence.starts_with("simulated.models[1].faults[1].key: "), "{sentence}");
+}
+
+#[test]
 fn a_case_of_the_fallback_goes_by_intents_and_targets_that_there_are() {
     let case =
         |case: &str| format!("{SIMULATED}\n[router.routes.fast]\ntargets = \"small\"\n[[fallback.cases]]\n{case}\n");
