@@ -295,6 +295,14 @@ impl Config {
 mod tests {
     use super::*;
 
+    /// `tests/wiring` proves what each of them does, and cannot see the types.
+    #[test]
+    fn the_wiring_matrix_knows_every_option_of_the_gateways_own() {
+        let listed = include_str!("../tests/wiring/own_options.txt").lines().map(str::to_owned).collect();
+        let options = xtask_options::options_of::<GatewayConfig>();
+        assert_eq!(options, listed, "tests/wiring/own_options.txt lists other options than there are");
+    }
+
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let error = Config::parse("[server]\nlisten = \"127.0.0.1:1\"\nport = 1\n").unwrap_err();

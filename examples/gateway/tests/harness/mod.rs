@@ -80,7 +80,12 @@ impl Gateway {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_gateway")), tempfile::tempdir().unwrap())
     }
 
-    fn spawn(mut command: Command, files: tempfile::TempDir) -> Self {
+    fn spawn(command: Command, files: tempfile::TempDir) -> Self {
+        Self::try_spawn(command, files).unwrap_or_else(|said| panic!("it said {said:?}"))
+    }
+
+    /// Starts a gateway, unless it refuses to be started; then, what it says.
+    pub(crate) fn try_spawn(mut command: Command, files: tempfile::TempDir) -> Result<Self, String> {
         command
             .env_remove("OPENAI_API_KEY")
             .env_remove("ANTHROPIC_API_KEY")
@@ -92,12 +97,15 @@ impl Gateway {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         out.read_line(&mut first).unwrap();
+        let Some(address) = first.trim().strip_prefix("listening on http://") else {
+            let output = child.wait_with_output().unwrap();
+            return Err(first + &String::from_utf8_lossy(&output.stderr));
+        };
         listen_in(child.stderr.take().unwrap(), Arc::clone(&said));
         said.lock().unwrap().push_str(&first);
         listen_in(out, Arc::clone(&said));
-        let address = first.trim().strip_prefix("listening on http://").unwrap_or_else(|| panic!("it said {first:?}"));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address: address.parse().unwrap(), child, said, client, files }
+        Ok(Self { address: address.parse().unwrap(), child, said, client, files })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -156,6 +164,11 @@ impl Gateway {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// A client of the gateway's, for calls that go on by themselves.
+    pub(crate) fn client(&self) -> &Client<HttpConnector, Full<Bytes>> {
+        &self.client
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
