@@ -5,7 +5,7 @@
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -36,9 +36,12 @@ fn model() -> Result<BoxLlmService, BoxError> {
     Ok(BoxLlmService::new(stack))
 }
 
-/// A handler of the application's own. It decides who asks, for whom and with which model.
-async fn ask(State(model): State<BoxLlmService>, question: String) -> Result<String, Failure> {
-    let (name, question) = question.split_once(':').unwrap_or(("tiny", &question));
+/// A handler of the application's own: it knows who asks, and what else goes into the request.
+async fn ask(
+    State(model): State<BoxLlmService>,
+    Path(name): Path<String>,
+    question: String,
+) -> Result<String, Failure> {
     let mut request = LlmRequest::chat(name).system("Be brief.").user(question).build();
     request.context_mut().set_caller(Caller::tenant("acme"));
     let answer = model.oneshot(request).await?.body.collect().await?;
@@ -65,7 +68,7 @@ fn app(model: BoxLlmService) -> Router {
     let door = Door::new(model.clone(), vec![ModelInfo { id: "tiny".into(), created: 0, owned_by: "acme".into() }]);
     Router::new()
         .route("/health", get(async || "fine"))
-        .route("/ask", post(ask))
+        .route("/ask/{model}", post(ask))
         .nest_service("/v1", door)
         .layer(PropagateRequestIdLayer::x_request_id())
         .with_state(model)
@@ -95,8 +98,8 @@ async fn main() -> Result<(), BoxError> {
     let server = tokio::spawn(async move { axum::serve(listener, app(model()?)).await.map_err(BoxError::from) });
 
     send(&format!("{url}/health"), None).await?;
-    send(&format!("{url}/ask"), Some("Why is the sky blue?")).await?;
-    send(&format!("{url}/ask"), Some("down: Why is the sky blue?")).await?;
+    send(&format!("{url}/ask/tiny"), Some("Why is the sky blue?")).await?;
+    send(&format!("{url}/ask/down"), Some("Why is the sky blue?")).await?;
     let chat = r#"{"model":"tiny","messages":[{"role":"user","content":"Why is the sky blue?"}]}"#;
     send(&format!("{url}/v1/chat/completions"), Some(chat)).await?;
     send(&format!("{url}/v1/models"), None).await?;

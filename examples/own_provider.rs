@@ -24,9 +24,9 @@ use llm_sim::{ModelConfig, Sim, SimConfig};
 use tower::{Service, ServiceExt};
 
 /// The model: says one word after the other, as a process, a socket or a library of yours would.
-fn generate(words: usize) -> impl Stream<Item = String> {
+fn generate(words: u64) -> impl Stream<Item = String> {
     let text = "Blue light is scattered more than red light because its waves are shorter";
-    stream::iter(text.split(' ').take(words)).then(async |word| {
+    stream::iter(text.split(' ').take(words as usize)).then(async |word| {
         tokio::time::sleep(Duration::from_millis(20)).await;
         format!("{word} ")
     })
@@ -50,10 +50,10 @@ impl Service<LlmRequest> for House {
             let Payload::Chat(_) = request.payload() else {
                 return Err(Error::invalid_request("this model only chats"));
             };
-            let words = request.max_output_tokens().unwrap_or(100) as usize;
+            let words = request.max_output_tokens().unwrap_or(13).min(13);
             let frames = generate(words).map(|word| Ok(Frame::text(word)));
             // What it used, and that it is done. With neither, usage would be estimated and the answer taken for a cut one.
-            let end = [Event::Usage(Usage::reported(8, 13)), Event::Finish(FinishReason::Stop)];
+            let end = [Event::Usage(Usage::reported(8, words)), Event::Finish(FinishReason::Stop)];
             let frames = frames.chain(stream::iter(end.map(|event| Ok(Frame::event(event)))));
             // For those who settle on attempts, such as budgets: this one is on the call's trail, and how it ended.
             let (trail, attempt) = (request.context().trail(), request.context().attempt());

@@ -29,8 +29,8 @@ fn axum_app_answers_on_its_own_routes_and_through_the_door() {
     let statuses: Vec<&str> = lines(&printed, "/").iter().map(|line| line.split(',').next().unwrap()).collect();
     let expected = [
         "/health -> 200 OK",
-        "/ask -> 200 OK",
-        "/ask -> 502 Bad Gateway",
+        "/ask/tiny -> 200 OK",
+        "/ask/down -> 502 Bad Gateway",
         "/v1/chat/completions -> 200 OK",
         "/v1/models -> 200 OK",
     ];

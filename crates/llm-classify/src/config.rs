@@ -30,9 +30,9 @@ use crate::{ClassifyLayer, IntentModel, Pattern, Patterns};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassifyConfig {
-    /// Whether requests are given an intent by the built-in model, and how sure it must be.
+    /// Whether requests are given an intent by the built-in model, and how sure it must be. Off by default.
     pub intent: IntentConfig,
-    /// The built-in patterns that make a request sensitive, by their names, or `"all"`.
+    /// The built-in patterns that make a request sensitive, by their names, or `"all"`. None by default.
     pub detect: DetectConfig,
     /// See [`ClassifyLayer::sensitive_tenants`].
     pub tenants: Vec<Box<str>>,

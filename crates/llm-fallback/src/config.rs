@@ -36,7 +36,7 @@ use crate::{Answer, FallbackLayer, When};
 pub struct FallbackConfig {
     /// What to answer, after all cases, to any call that failed through no fault of its caller's. Nothing by default.
     pub message: Option<String>,
-    /// What to answer when. Asked in this order.
+    /// What to answer when. Asked in this order. None by default, which needs a message.
     pub cases: Vec<CaseConfig>,
 }
 

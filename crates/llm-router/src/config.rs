@@ -52,9 +52,9 @@ pub struct RouterConfig {
     /// See [`Plan::content_policy_failover`]. Defaults to false.
     pub content_policy_failover: bool,
     /// What callers and rules can ask for besides models, by name. A route of a model's name goes before the providers
-    /// that serve it.
+    /// that serve it. None by default.
     pub routes: BTreeMap<Box<str>, RouteConfig>,
-    /// Which calls go where, whatever they ask for. The first whose condition holds decides.
+    /// Which calls go where, whatever they ask for. The first whose condition holds decides. None by default.
     pub rules: Vec<RuleConfig>,
 }
 

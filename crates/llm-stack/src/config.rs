@@ -21,11 +21,12 @@ use crate::Switch;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StackConfig {
-    /// The providers, in order of preference for models that several of them serve.
+    /// The providers, in order of preference for models that several of them serve. None by default.
     pub providers: Vec<ProviderConfig>,
     /// Simulated models, served by a provider named `simulated` within the process. None by default.
     pub simulated: Option<SimConfig>,
-    /// Prices and limits of models, over the built-in catalogue: facts stated here replace those.
+    /// Prices and limits of models, over the built-in catalogue: facts stated here replace those. None
+    /// by default.
     pub models: Vec<ModelConfig>,
     /// What requests are about, and whether they are sensitive. Off by default: nothing looks into prompts.
     pub classify: Switch<ClassifyConfig>,

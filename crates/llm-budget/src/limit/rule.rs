@@ -57,7 +57,7 @@ impl LimitRule {
         self
     }
 
-    /// Only calls of these tenants.
+    /// Only calls of these tenants. Those of all by default, as for whatever is named below.
     pub fn tenants(mut self, names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         self.scope.concerns.tenants(names);
         self
