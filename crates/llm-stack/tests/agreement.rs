@@ -4,8 +4,7 @@
 
 use llm_stack::{Stack, StackConfig};
 
-const MODELS: &str = "\n[[providers]]\nname = \"openai\"\nmodels = [\"gpt-*\"]\n\
-    keys = [{ name = \"first\", key_file = \"../../LICENSE-MIT\" }]\n\
+const MODELS: &str = "\n[[providers]]\nname = \"ollama\"\nmodels = [\"gpt-*\"]\n\
     [simulated]\nmodels = [{ name = \"small\" }]\n[router.routes.smart]\ntargets = \"small\"\n";
 
 fn refusal(tables: &str) -> String {
@@ -19,13 +18,13 @@ fn refusal(tables: &str) -> String {
 fn an_override_is_for_somebody_who_is_there() {
     for layer in ["timeout", "retry", "breaker", "hedge", "prompt_cache"] {
         let table = |name: &str| refusal(&format!("[{layer}]\n[{layer}.{name}]"));
-        assert_eq!(table("providers.opnai"), format!("{layer}.providers.opnai: there is no provider `opnai`"));
+        assert_eq!(table("providers.olama"), format!("{layer}.providers.olama: there is no provider `olama`"));
         assert_eq!(table("models.smal"), format!("{layer}.models.smal: there is no route or model `smal`"));
         assert_eq!(
             table("models.smart"),
             format!("{layer}.models.smart: `smart` is a route: this is about the models that calls are made to")
         );
-        for name in ["providers.openai", "providers.simulated", "models.small", "models.gpt-new"] {
+        for name in ["providers.ollama", "providers.simulated", "models.small", "models.gpt-new"] {
             assert_eq!(table(name), "none", "{layer}.{name}");
         }
     }
@@ -67,7 +66,7 @@ fn a_hedge_begins_before_the_attempt_is_over() {
     for agreed in [
         "[hedge]\nfixed = \"119s\"\n",
         "[hedge]\nfixed = \"10m\"\n[timeout]\nwhole_answer = \"off\"\n",
-        "[hedge]\nfixed = \"121s\"\n[timeout.providers.openai]\nwhole_answer = \"10m\"\n",
+        "[hedge]\nfixed = \"121s\"\n[timeout.providers.ollama]\nwhole_answer = \"10m\"\n",
         "timeout = false\n[hedge]\nfixed = \"10m\"\n",
     ] {
         assert_eq!(late(agreed), "none", "{agreed}");
