@@ -12,15 +12,20 @@ const WHOLE_ALIKE: &str = "for a whole answer all that it may come to is set asi
 /// An answer of ten tokens costs about 0.0001 dollars.
 const ONE_CALL: &str = "amounts = { usd = '0.00015', window = 'lifetime' }";
 
+const ENOUGH: &str = "amounts = { usd = '1', window = 'day' }";
+
+const NO_CALL: &str = "refused: budget.covers: each attempt goes through the budget here, so covering calls would pay for \
+                       some of them twice";
+
 pub(crate) fn entries() -> Vec<Entry> {
     let m = || ask("m").most(10);
     let mut entries = vec![
-        set("budget.caps[0].name", &caps("{ name = 'all', amounts = { usd = '1', window = 'day' } }"))
+        set("budget.caps[0].name", &caps(&format!("{{ name = 'all', {ENOUGH} }}")))
             .rather("'others'")
             .ask(m())
             .then(Step::Accounts)
             .sees("ok | all: $0.000113"),
-        set("budget.caps[0].per", &caps("{ name = 'all', per = ['tenant', 'model'], amounts = { usd = '1', window = 'day' } }"))
+        set("budget.caps[0].per", &caps(&format!("{{ name = 'all', per = ['tenant', 'model'], {ENOUGH} }}")))
             .quietly(1, m().of("a"))
             .quietly(1, m().of("b"))
             .then(Step::Accounts)
@@ -30,23 +35,32 @@ pub(crate) fn entries() -> Vec<Entry> {
             .ask(m())
             .ask(m())
             .sees("ok | budget_exceeded"),
-        set("budget.caps[0].amounts.zone", &caps("{ name = 'all', amounts = { usd = '0.00015', window = 'day', zone = '<+05>-5' } }"))
-            .tell([Tell::AgainAt])
-            .quietly(1, m())
-            .ask(m())
-            .sees("budget_exceeded again at 19:00"),
+        set(
+            "budget.caps[0].amounts.zone",
+            &caps("{ name = 'all', amounts = { usd = '0.00015', window = 'day', zone = '<+05>-5' } }"),
+        )
+        .tell([Tell::AgainAt])
+        .quietly(1, m())
+        .ask(m())
+        .sees("budget_exceeded again at 19:00"),
         set("budget.caps[0].strictness", &caps(&format!("{{ name = 'all', strictness = 'soft', {ONE_CALL} }}")))
             .ask(m())
             .or("'hard'")
             .ask(m())
             .sees("ok | ok"),
-        set("budget.caps[0].alerts", &caps("{ name = 'all', alerts = [10], amounts = { usd = '0.0005', window = 'lifetime' } }"))
-            .ask(m())
-            .then(Step::Notices)
-            .sees("ok | reached of all"),
+        set(
+            "budget.caps[0].alerts",
+            &caps("{ name = 'all', alerts = [10], amounts = { usd = '0.0005', window = 'day' } }"),
+        )
+        .ask(m())
+        .then(Step::Notices)
+        .sees("ok | reached of all"),
         set(
             "budget.caps[1].instead_of",
-            &caps(&format!("{{ name = 'all', {ONE_CALL} }}, {{ name = 'a', tenants = 'a', instead_of = 'all', amounts = {{ usd = '1', window = 'day' }} }}")),
+            &caps(&format!(
+                "{{ name = 'all', {ONE_CALL} }}, \
+                            {{ name = 'a', tenants = 'a', instead_of = 'all', {ENOUGH} }}"
+            )),
         )
         .ask(m().of("a"))
         .ask(m().of("a"))
@@ -76,17 +90,24 @@ pub(crate) fn entries() -> Vec<Entry> {
             .stream("ok")
             .whole_alike(WHOLE_ALIKE),
         set("budget.assumed_output", &tight("assumed_output = 5", "1")).tell([Tell::Output]).ask(ask("m")).sees("ok 5"),
-        set("budget.fit_output", &tight("fit_output = 2", "0.0001")).tell([Tell::Output]).ask(ask("m").most(20)).sees("ok 8"),
-        set("budget.most_tokens", "budget = { assumed_output = 50, most_tokens = 100, most_cost = '1' }").ask(ask("m").most(200)).sees("budget_exceeded"),
-        set("budget.most_cost", "budget = { assumed_output = 50, most_tokens = 1000, most_cost = '0.001' }").ask(ask("m").most(200)).sees("budget_exceeded"),
+        set("budget.fit_output", &tight("fit_output = 2", "0.0001"))
+            .tell([Tell::Output])
+            .ask(ask("m").most(20))
+            .sees("ok 8"),
+        set("budget.most_tokens", "budget = { assumed_output = 50, most_tokens = 100, most_cost = '1' }")
+            .ask(ask("m").most(200))
+            .sees("budget_exceeded"),
+        set("budget.most_cost", "budget = { assumed_output = 50, most_tokens = 1000, most_cost = '0.001' }")
+            .ask(ask("m").most(200))
+            .sees("budget_exceeded"),
         set(
             "budget.most_accounts",
-            "budget = { most_accounts = 1, caps = [{ name = 'all', per = 'tenant', amounts = { usd = '1', window = 'day' } }] }",
+            &format!("budget = {{ most_accounts = 1, caps = [{{ name = 'all', per = 'tenant', {ENOUGH} }}] }}"),
         )
         .ask(m().of("a"))
         .ask(m().of("b"))
         .sees("ok | budget_exceeded"),
-        set("budget.covers", &tight("covers = 'call'", "1")).or("'attempt'").ask(m()).sees("refused: budget.covers: each attempt goes through the budget here, so covering calls would pay for some of them twice"),
+        set("budget.covers", &tight("covers = 'call'", "1")).or("'attempt'").ask(m()).sees(NO_CALL),
     ];
     let windows = [
         ("lifetime", "day", "25h", "budget_exceeded"),

@@ -8,10 +8,13 @@ use crate::{
 pub(crate) fn entries() -> Vec<Entry> {
     let case = |case: &str| format!("retry = false\nfallback = {{ cases = [{{ {case} }}] }}");
     vec![
-        set("fallback.message", "retry = false\nfallback = { message = 'Away.', cases = [{ when = { workflow = 'w' }, message = 'Later.' }] }")
-            .tell([Tell::Served, Tell::Text])
-            .ask(ask("fails"))
-            .sees("ok degraded Away."),
+        set(
+            "fallback.message",
+            &case("when = { workflow = 'w' }, message = 'Later.'").replace("cases", "message = 'Away.', cases"),
+        )
+        .tell([Tell::Served, Tell::Text])
+        .ask(ask("fails"))
+        .sees("ok degraded Away."),
         set("fallback.cases[0].message", &case("message = 'Away.'"))
             .rather("'Later.'")
             .tell([Tell::Served, Tell::Text])

@@ -30,19 +30,28 @@ pub(crate) fn entries() -> Vec<Entry> {
             .sees("ok | limit_exceeded"),
         set(
             "limit.rules[1].instead_of",
-            &rules("{ name = 'all', requests_per_minute = 1 }, { name = 'a', tenants = 'a', requests_per_minute = 2, instead_of = 'all' }"),
+            &rules(
+                "{ name = 'all', requests_per_minute = 1 }, \
+                 { name = 'a', tenants = 'a', requests_per_minute = 2, instead_of = 'all' }",
+            ),
         )
         .ask(ask("m").of("a"))
         .ask(ask("m").of("a"))
         .sees("ok | ok"),
-        set("limit.most_callers", "limit = { most_callers = 1, rules = [{ name = 'all', per = 'tenant', requests_per_minute = 1 }] }")
-            .ask(ask("m").of("a"))
-            .ask(ask("m").of("b"))
-            .ask(ask("m").of("c"))
-            .sees("ok | ok | limit_exceeded"),
-        set("limit.expected_output", "limit = { expected_output = 900, rules = [{ name = 'all', tokens_per_minute = 1200 }] }")
-            .together([ask("m"), ask("m")])
-            .sees("ok | limit_exceeded"),
+        set(
+            "limit.most_callers",
+            "limit = { most_callers = 1, rules = [{ name = 'all', per = 'tenant', requests_per_minute = 1 }] }",
+        )
+        .ask(ask("m").of("a"))
+        .ask(ask("m").of("b"))
+        .ask(ask("m").of("c"))
+        .sees("ok | ok | limit_exceeded"),
+        set(
+            "limit.expected_output",
+            "limit = { expected_output = 900, rules = [{ name = 'all', tokens_per_minute = 1200 }] }",
+        )
+        .together([ask("m"), ask("m")])
+        .sees("ok | limit_exceeded"),
     ];
     entries.extend(lists().map(|(list, concerned, other)| {
         let config = rules(
