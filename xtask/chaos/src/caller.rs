@@ -1,14 +1,6 @@
 //! A caller: makes one call, reads its answer, and leaves when it wants to.
 
-use std::{
-    any::Any,
-    future::{Future, poll_fn},
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-    task::{Context as Waking, Poll},
-    time::Duration,
-};
+use std::{any::Any, future::poll_fn, panic::AssertUnwindSafe, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use llm_core::{
@@ -16,13 +8,14 @@ use llm_core::{
     LlmRequest, LlmResponse, NanoUsd, Observer, Outcome, Output, Payload, Sensitivity, Served, Target, TokenFamily,
     Usage, estimate_prompt, watch,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, sleep};
 use tower::{Service, ServiceExt};
 
 use crate::{
     Invariant, models,
     provider::{Scripted, Watches},
-    truth::{ANSWER, CAUSE, Call, PROMPT, Seen, Truth},
+    staying::Staying,
+    truth::{ANSWER, CAUSE, Call, PROMPT, Seen, Truth, heard},
     world::{Asks, Caller, Directive, Leaves},
 };
 
@@ -43,17 +36,10 @@ pub(crate) async fn play(at: usize, caller: Caller, service: BoxLlmService, trut
         };
         facts.happened(("came", at));
     }
-    let leaves = caller.leaves;
+    let (leaves, restless) = (caller.leaves, caller.restless);
     let call = Making { at, caller, truth: truth.clone() }.call(service, request);
     let call = AssertUnwindSafe(call).catch_unwind();
-    let staying = Staying {
-        call: Some(Box::pin(call)),
-        polls_left: if let Leaves::Polls(polls) = leaves { Some(polls) } else { None },
-        until: if let Leaves::Ms(ms) = leaves { Some(Box::pin(sleep(Duration::from_millis(ms.into())))) } else { None },
-        truth: truth.clone(),
-        watches,
-    };
-    if let Some(Err(panic)) = staying.await {
+    if let Some(Err(panic)) = Staying::new(call, leaves, restless, truth.clone(), watches).await {
         panicked(&truth, at, &*panic);
     }
     truth.facts().happened(("left", at));
@@ -151,7 +137,17 @@ impl Making {
             return;
         }
         self.check_shown(&format!("{request:?}"));
-        let future = ready.call(request.clone());
+        let future = if self.caller.clones {
+            // Readiness is not cloned; it goes back with the instance that had it.
+            let mut clone = ready.clone();
+            drop(service);
+            match clone.ready().await {
+                Ok(ready) => ready.call(request.clone()),
+                Err(error) => return self.failed(&error),
+            }
+        } else {
+            ready.call(request.clone())
+        };
         self.truth.facts().calls[self.at].was_called = true;
         let future = watch(&request, future, Top { truth: self.truth.clone(), at: self.at });
         if self.caller.leaves == Leaves::Unpolled {
@@ -182,8 +178,9 @@ impl Making {
             {
                 sleep(Duration::from_millis(ms.into())).await;
             }
+            let asked = Instant::now();
             match body.next().await {
-                Some(Ok(frame)) => self.heard(&frame),
+                Some(Ok(frame)) => self.heard(&frame, asked),
                 Some(Err(error)) => {
                     self.failed(&error);
                     self.check_over(&mut body).await;
@@ -227,19 +224,24 @@ impl Making {
         }
     }
 
-    fn heard(&self, frame: &Frame) {
+    fn heard(&self, frame: &Frame, asked: Instant) {
         self.check_shown(&format!("{frame:?}"));
         let mut facts = self.truth.facts();
         facts.happened(("frame", self.at, frame.events().len()));
-        let call = &mut facts.calls[self.at];
         for item in frame.events() {
+            let call = &mut facts.calls[self.at];
             match &item.event {
-                Event::Text(text) => call.text.push_str(text),
+                Event::Text(text) => {
+                    call.text.push_str(text);
+                    if let Some([(attempt, at, _)]) = heard(text).as_deref() {
+                        facts.check_delay(self.at, *attempt, *at, asked);
+                    }
+                }
                 Event::Finish(_) => call.finishes += 1,
                 _ => {}
             }
         }
-        call.read_last |= frame.is_last();
+        facts.calls[self.at].read_last |= frame.is_last();
     }
 
     fn failed(&self, error: &Error) {
@@ -268,43 +270,5 @@ impl Observer for Top {
         let mut facts = self.truth.facts();
         facts.happened(("ended", self.at, outcome.to_end()));
         facts.calls[self.at].outcomes.push(outcome.to_end());
-    }
-}
-
-/// A call that its caller stays with for so many polls, or until then.
-struct Staying<F> {
-    call: Option<Pin<Box<F>>>,
-    polls_left: Option<u8>,
-    until: Option<Pin<Box<Sleep>>>,
-    truth: Truth,
-    watches: Watches,
-}
-
-impl<F: Future> Future for Staying<F> {
-    /// Nothing if the caller left.
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let is_over = this.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready());
-        if is_over || this.polls_left == Some(0) || !this.truth.may_poll() {
-            this.call = None;
-            (this.watches.0)();
-            return Poll::Ready(None);
-        }
-        let Some(call) = &mut this.call else { return Poll::Ready(None) };
-        let polled = call.as_mut().poll(cx);
-        if polled.is_ready() {
-            this.call = None;
-        } else if let Some(left) = &mut this.polls_left {
-            *left -= 1;
-            if *left == 0 {
-                this.call = None;
-                (this.watches.0)();
-                return Poll::Ready(None);
-            }
-        }
-        (this.watches.0)();
-        polled.map(Some)
     }
 }

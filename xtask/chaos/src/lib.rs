@@ -10,6 +10,7 @@ mod provider;
 mod run;
 mod shrink;
 mod stack;
+mod staying;
 mod truth;
 mod violation;
 pub mod world;

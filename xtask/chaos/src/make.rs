@@ -34,10 +34,11 @@ pub fn make(seed: u64) -> World {
     let hangs = dice.one_in(6);
     let providers = dice.between(2, 3);
     let layers = layers(&mut dice, providers);
-    let calm = dice.one_in(4);
+    // How often an answer fails, before its head and after it: once in so many.
+    let trouble = dice.of(&[(12, 12), (3, 3), (3, 3), (1, 3)]);
     World {
         seed: dice.below(1 << 20),
-        providers: (0..providers).map(|_| provider(&mut dice, hangs, calm)).collect(),
+        providers: (0..providers).map(|_| provider(&mut dice, hangs, trouble)).collect(),
         callers: (0..dice.between(1, 12)).map(|_| caller(&mut dice, &layers, providers)).collect(),
         acts: (0..dice.below(5)).map(|_| act(&mut dice, providers)).collect(),
         layers,
@@ -106,17 +107,17 @@ fn layers(dice: &mut Dice, providers: u32) -> Vec<Layer> {
     kinds.into_iter().map(|kind| Layer { kind, settings: settings::of(kind, dice, providers) }).collect()
 }
 
-fn provider(dice: &mut Dice, hangs: bool, calm: bool) -> Provider {
+fn provider(dice: &mut Dice, hangs: bool, trouble: (u32, u32)) -> Provider {
     Provider {
-        local: dice.one_in(2),
+        local: !dice.one_in(3),
         at_once: if dice.one_in(3) { dice.byte(4) } else { 0 },
         busy: dice.maybe(4, |dice| (dice.below(2_000), dice.of(&[50, 1_000, 30_000]))),
-        script: (0..dice.between(1, 6)).map(|_| answer(dice, hangs, calm)).collect(),
+        script: (0..dice.between(1, 6)).map(|_| answer(dice, hangs, trouble)).collect(),
     }
 }
 
-fn answer(dice: &mut Dice, hangs: bool, calm: bool) -> Answer {
-    let early = dice.maybe(if calm { 12 } else { 3 }, |dice| match dice.below(8) {
+fn answer(dice: &mut Dice, hangs: bool, trouble: (u32, u32)) -> Answer {
+    let early = dice.maybe(trouble.0, |dice| match dice.below(8) {
         0 if hangs => Early::Hang,
         1 => Early::PanicInCall,
         2 => Early::PanicInFuture,
@@ -125,7 +126,7 @@ fn answer(dice: &mut Dice, hangs: bool, calm: bool) -> Answer {
             retry_after_ms: dice.maybe(3, |dice| dice.of(&[0, 1, 300, 5_000, 50_000, 100_000])),
         },
     });
-    let end = if dice.one_in(if calm { 12 } else { 3 }) {
+    let end = if dice.one_in(trouble.1) {
         match dice.below(7) {
             0 => End::Unterminated,
             1 if hangs => End::Hang,
@@ -178,6 +179,8 @@ fn caller(dice: &mut Dice, layers: &[Layer], providers: u32) -> Caller {
             .filter(|_| dice.one_in(10))
             .collect(),
         pause: dice.maybe(4, |dice| (dice.byte(5), dice.of(&[1, 500, 10_000, 100_000]))),
+        restless: dice.maybe(3, |dice| (1 + dice.byte(6), dice.of(&[1, 1, 7, 150, 3_000]))),
+        clones: dice.one_in(6),
         leaves: match dice.below(12) {
             0 => Leaves::Ready,
             1 => Leaves::Unpolled,

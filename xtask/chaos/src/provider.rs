@@ -174,7 +174,8 @@ fn begin(truth: &Truth, name: &str, is_local: bool, request: &LlmRequest, answer
     facts.called(name, is_local, request.context());
     let frames = if matches!(request.payload(), Payload::Chat(_)) { u32::from(answer.frames) } else { 0 };
     let ends_well = answer.early.is_none() && matches!(answer.end, End::Complete | End::Unterminated);
-    facts.attempts.push(Attempt { frames, ends_well, ..Attempt::default() });
+    let frame_time = Duration::from_millis(answer.frame_ms.into());
+    facts.attempts.push(Attempt { frames, frame_time, ends_well, ..Attempt::default() });
     facts.attempts.len() - 1
 }
 

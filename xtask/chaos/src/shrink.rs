@@ -72,9 +72,11 @@ fn smaller(world: &World) -> Vec<World> {
 }
 
 /// How a caller is made simpler.
-const CALLER: [fn(&mut Caller); 16] = [
+const CALLER: [fn(&mut Caller); 18] = [
     |caller| caller.leaves = Leaves::AtEnd,
     |caller| caller.pause = None,
+    |caller| caller.restless = None,
+    |caller| caller.clones = false,
     |caller| caller.cache.clear(),
     |caller| caller.deadline_ms = None,
     |caller| caller.read_timeout_ms = None,

@@ -4,12 +4,13 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use llm_core::{AttemptEnd, CallId, Context, NanoUsd};
 use tokio::time::Instant;
 
-use crate::{Invariant, Violation, World, world::Kind};
+use crate::{Invariant, Violation, World};
 
 /// Texts that nobody but providers and callers may see.
 pub(crate) const PROMPT: &str = "persimmon";
@@ -40,6 +41,8 @@ pub(crate) struct Facts {
     most_at_once: Option<usize>,
     /// Calls and attempts by their numbers, each of which is made once.
     numbers: HashSet<(CallId, u32)>,
+    /// Whether frames come when they are made: neither the clock jumps, nor does a cache take its time.
+    is_prompt: bool,
     begun: Option<Instant>,
     polled: Option<(Instant, u32)>,
     pub(crate) most_polls: u32,
@@ -86,6 +89,10 @@ pub(crate) enum Seen {
 pub(crate) struct Attempt {
     /// Frames with content that the answer has.
     pub(crate) frames: u32,
+    /// When those came that have come, of a stream.
+    pub(crate) emitted: Vec<Instant>,
+    /// How long each takes after the one before.
+    pub(crate) frame_time: Duration,
     /// Whether the script ends it with a reason.
     pub(crate) ends_well: bool,
     /// Whether the future or the stream was made, and is watched.
@@ -100,8 +107,9 @@ impl Truth {
         Self(Arc::new(Mutex::new(Facts {
             readied: vec![0; providers],
             in_flight: vec![0; providers],
-            has_second_service: world.has(Kind::Fallback),
+            has_second_service: world.may_ask_once_more(),
             most_at_once: world.most_at_once(),
+            is_prompt: world.is_prompt(),
             ..Facts::default()
         })))
     }
@@ -167,6 +175,21 @@ impl Facts {
         if calls > 1 + allowance + u32::from(self.has_second_service) {
             let seen = format!("call {at} made {calls} calls to providers with an allowance of {allowance}");
             self.violated(Invariant::Allowance, seen);
+        }
+    }
+
+    /// Call `at` has read frame `frame` of an attempt, for which it has waited since `asked`.
+    pub(crate) fn check_delay(&mut self, at: usize, attempt: usize, frame: u32, asked: Instant) {
+        let Some(Attempt { emitted, frame_time, .. }) = self.attempts.get(attempt) else { return };
+        let before = frame.checked_sub(1).and_then(|before| emitted.get(before as usize));
+        // The first one may have been waited for long before it was made.
+        let Some(before) = before.filter(|_| self.is_prompt) else { return };
+        // A timer fires within a millisecond.
+        let due = asked.max(*before) + *frame_time + Duration::from_millis(1);
+        let now = Instant::now();
+        if now > due {
+            let seen = format!("call {at} has waited {:?} too long for frame {frame}", now - due);
+            self.violated(Invariant::Delays, seen);
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Invariant {
     Leaks,
     /// A caller reads the frames of one attempt from the first one on, in their order.
     Frames,
+    /// Whoever waits is handed each frame when it comes.
+    Delays,
     /// Nothing follows a failure, and no failure looks like a whole answer.
     AfterFailure,
     /// No text of prompts, answers or causes is in logs, errors or anything else that is shown.

@@ -217,6 +217,12 @@ pub struct Caller {
     /// After how many frames it does not read for how many milliseconds.
     #[serde(skip_serializing_if = "is_default")]
     pub pause: Option<(u8, u32)>,
+    /// How often its call is polled for no reason, and how many milliseconds after each other.
+    #[serde(skip_serializing_if = "is_default")]
+    pub restless: Option<(u8, u32)>,
+    /// Whether it calls a clone of the instance that it has readied.
+    #[serde(skip_serializing_if = "is_default")]
+    pub clones: bool,
     /// When it leaves.
     #[serde(skip_serializing_if = "is_default")]
     pub leaves: Leaves,
@@ -353,6 +359,20 @@ impl World {
         let timeout = below.iter().position(|layer| layer.kind == Kind::Timeout).unwrap_or(usize::MAX);
         let fallback = below.iter().position(|layer| layer.kind == Kind::Fallback).unwrap_or(usize::MAX);
         self.hangs() && timeout > fallback.min(usize::MAX - 1)
+    }
+
+    /// Whether a fallback asks another service.
+    pub(crate) fn may_ask_once_more(&self) -> bool {
+        let fallbacks = self.layers.iter().filter(|layer| layer.kind == Kind::Fallback);
+        let mut cases = fallbacks.filter_map(|layer| layer.settings.get("cases")?.as_array()).flatten();
+        cases.any(|case| case.get("target").is_some())
+    }
+
+    /// Whether the clock goes on evenly, and no cache takes its time to tell what it keeps.
+    pub(crate) fn is_prompt(&self) -> bool {
+        let is_paced =
+            |layer: &Layer| layer.settings.get("replay").is_some_and(|pace| pace.as_str() != Some("at_once"));
+        !self.layers.iter().any(is_paced) && !self.acts.iter().any(|act| matches!(act.does, Does::Jump(_)))
     }
 
     /// The most calls that may be under way at all providers together, where a limit says so for every way there.

@@ -64,6 +64,16 @@ fn frames_out_of_order_are_seen() {
 }
 
 #[test]
+fn frames_that_are_kept_waiting_are_seen() {
+    is_caught(Outermost(Fault::DelaysFrames), Invariant::Delays);
+}
+
+#[test]
+fn a_waker_that_is_not_renewed_is_seen() {
+    is_caught(Outermost(Fault::KeepsFirstWaker), Invariant::Ends);
+}
+
+#[test]
 fn a_failure_that_looks_whole_is_seen() {
     is_caught(Outermost(Fault::HidesFailure), Invariant::AfterFailure);
 }

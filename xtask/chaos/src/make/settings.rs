@@ -65,9 +65,9 @@ impl Settings {
             let mut rule = Settings(Table::new());
             rule.set("name", name);
             rule.per(dice);
-            rule.set("at_once", i64::from(dice.between(1, 4)));
-            rule.may(dice, 3, "requests_per_minute", &[1, 3, 10]);
-            rule.may(dice, 3, "tokens_per_minute", &[20, 100, 1_000]);
+            rule.set("at_once", i64::from(dice.of(&[1, 2, 3, 4, 6, 8])));
+            rule.may(dice, 4, "requests_per_minute", &[1, 5, 20]);
+            rule.may(dice, 4, "tokens_per_minute", &[50, 500, 5_000]);
             Value::Table(rule.0)
         });
         self.0.insert("rules".to_owned(), Value::Array(rules.collect()));
@@ -186,8 +186,12 @@ impl Settings {
             self.set("assumed_output", dice.of(&[10, 50, 200]));
         }
         self.may(dice, 4, "fit_output", &[1, 20]);
-        self.may(dice, 8, "most_tokens", &[200, 10_000]);
-        self.may(dice, 8, "most_cost", &["0.01", "1"]);
+        if dice.one_in(4) {
+            // An answer that is assumed to be longer would never fit.
+            self.set("fit_output", dice.of(&[1, 20]));
+            self.may(dice, 2, "most_tokens", &[200, 10_000]);
+            self.may(dice, 2, "most_cost", &["0.01", "1"]);
+        }
         self.may(dice, 4, "most_accounts", &[1, 3]);
         self.may(dice, 8, "covers", &["attempt", "call"]);
     }

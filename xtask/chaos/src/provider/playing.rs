@@ -13,7 +13,7 @@ use llm_core::{
     Body, EmbedOutput, Error, ErrorKind, Event, FinishReason, Frame, Head, LlmRequest, LlmResponse, Output, Payload,
     Provenance, Start, Target, TokenCount, Usage, Vector,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Place, Scripted};
 use crate::{
@@ -181,7 +181,13 @@ impl Stream for Frames {
                 None => return Poll::Ready(None),
                 Some(Step::Wait(0)) => {}
                 Some(Step::Wait(ms)) => this.sleeps = Some(Box::pin(sleep(Duration::from_millis(ms)))),
-                Some(Step::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Step::Frame(frame)) => {
+                    if frame.is_content() {
+                        let Playing { attempt, truth, .. } = &this.playing;
+                        truth.facts().attempts[*attempt].emitted.push(Instant::now());
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
                 Some(Step::Fail(error)) => {
                     this.steps.clear();
                     return Poll::Ready(Some(Err(error)));

@@ -36,6 +36,7 @@ pub(super) fn check(world: &World, handles: &Handles, facts: &Facts) -> Option<S
 
 /// Whether everything that is paid goes through the budget at this place, and is booked while its call is under way.
 fn is_told(world: &World, at: usize) -> bool {
+    let settings = &world.layers[at].settings;
     let above = |kind| world.layers[..at].iter().any(|layer: &Layer| layer.kind == kind);
     let below = |kind| world.layers[at..].iter().any(|layer: &Layer| layer.kind == kind);
     let some_have_target = above(Kind::Router) || world.callers.iter().any(|caller| caller.provider.is_some());
@@ -52,5 +53,7 @@ fn is_told(world: &World, at: usize) -> bool {
         && !below(Kind::Cache)
         && !world.has(Kind::Fallback)
         && !world.renewals_may_hang()
-        && !world.layers[at].settings.contains_key("covers")
+        && !settings.contains_key("covers")
+        // A soft cap that there is no room for lets its calls pass.
+        && !settings.contains_key("most_accounts")
 }

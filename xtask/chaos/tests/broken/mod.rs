@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     LeavesTask,
     ReplaysAfterContent,
     SwapsFrames,
+    DelaysFrames,
+    KeepsFirstWaker,
     HidesFailure,
     RetriesForFree,
     CallsTwice,
@@ -66,7 +68,12 @@ impl Service<LlmRequest> for Broken {
         let mut inner = std::mem::replace(&mut self.inner, not_ready.clone());
         Box::pin(async move {
             match fault {
-                Fault::None | Fault::HidesFailure | Fault::SwapsFrames | Fault::ForgetsBody => {
+                Fault::None
+                | Fault::DelaysFrames
+                | Fault::KeepsFirstWaker
+                | Fault::HidesFailure
+                | Fault::SwapsFrames
+                | Fault::ForgetsBody => {
                     let response = inner.call(request).await?;
                     Ok(response.map(|body| change(fault, body)))
                 }
@@ -171,6 +178,13 @@ fn change(fault: Fault, body: Body) -> Body {
                 stream::iter(items)
             })
         }),
+        Fault::DelaysFrames => body.wrap(|body| {
+            body.then(|item| async {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                item
+            })
+        }),
+        Fault::KeepsFirstWaker => body.wrap(|body| Clinging { body, waker: None }),
         Fault::SwapsFrames => body.wrap(|body| Swapping { body, kept: None }),
         Fault::ForgetsBody => body.wrap(|body| Forgetful(Some(body))),
         _ => body,
@@ -203,6 +217,21 @@ impl Stream for Swapping {
                 other => Poll::Ready(other),
             };
         }
+    }
+}
+
+/// Wakes whoever has polled it first.
+struct Clinging {
+    body: Body,
+    waker: Option<std::task::Waker>,
+}
+
+impl Stream for Clinging {
+    type Item = Result<Frame, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let waker = self.waker.get_or_insert_with(|| cx.waker().clone()).clone();
+        self.body.poll_next_unpin(&mut Context::from_waker(&waker))
     }
 }
 
