@@ -15,18 +15,26 @@ fn the_layer_of_the_guide_is_the_one_that_keeps_the_laws() {
     }
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// What is in a directory.
 fn names(directory: &str) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let entries = fs::read_dir(root.join(directory)).unwrap();
+    let entries = fs::read_dir(root().join(directory)).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn readmes_and_guides() -> impl Iterator<Item = String> {
+    let readmes = names("crates").into_iter().map(|name| format!("crates/{name}/README.md"));
+    let guides = names("guides").into_iter().map(|name| format!("guides/{name}"));
+    ["README.md".to_owned()].into_iter().chain(readmes).chain(guides)
 }
 
 #[test]
 fn every_readme_and_guide_is_compiled() {
     let compiled = include_str!("../src/lib.rs");
-    let readmes = names("crates").into_iter().map(|name| format!("crates/{name}/README.md"));
-    let guides = names("guides").into_iter().map(|name| format!("guides/{name}"));
-    for path in readmes.chain(guides) {
+    for path in readmes_and_guides() {
         assert!(compiled.contains(&format!("\"../../{path}\"")), "include {path} in tests/src/lib.rs");
     }
 }
@@ -39,4 +47,18 @@ fn every_guide_and_example_is_in_the_readme() {
     for link in guides.chain(examples.map(|name| format!("(examples/{name})"))) {
         assert!(readme.contains(&link), "the README says nothing of {link}");
     }
+}
+
+#[test]
+fn every_link_to_a_file_leads_to_one() {
+    let mut links = 0;
+    for path in readmes_and_guides().map(|path| root().join(path)) {
+        let text = fs::read_to_string(&path).unwrap();
+        let targets = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
+        for target in targets.filter(|target| !target.contains("://")) {
+            assert!(path.with_file_name(target).exists(), "{}: {target} is not there", path.display());
+            links += 1;
+        }
+    }
+    assert!(links > 40, "{links} links were found");
 }

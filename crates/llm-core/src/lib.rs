@@ -24,6 +24,9 @@
 //! # }
 //! ```
 //!
+//! A layer of one's own is written in the guide `guides/write-your-own-layer.md` of the repository, and a provider of
+//! one's own in `examples/own_provider.rs`.
+//!
 //! # What is where
 //!
 //! | | |
