@@ -3,15 +3,14 @@
 use std::{borrow::Cow, fmt};
 
 use llm_core::{Detail, Error, ErrorKind, Extra, Json};
-use memchr::memchr2;
-use serde::{
-    Deserialize,
-    de::{Deserializer, MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use self::split::{Parts, string_end, unquoted};
 
 mod lenient;
 mod list;
+mod split;
 mod surrogates;
 mod write;
 
@@ -75,7 +74,7 @@ impl fmt::Display for Path<'_> {
 /// One value of a document, not yet looked into.
 #[derive(Clone, Copy)]
 pub(crate) struct Value<'a, 'p> {
-    raw: &'a RawValue,
+    text: &'a str,
     at: Path<'p>,
 }
 
@@ -83,6 +82,8 @@ pub(crate) struct Value<'a, 'p> {
 pub(crate) struct Document<'a> {
     text: &'a str,
     at: Path<'static>,
+    /// Whether a parser has read it before.
+    is_known: bool,
 }
 
 /// Checks that `body` is text of sane depth, and if it is a request, of sane size. Errors in it, and in everything read
@@ -97,32 +98,33 @@ pub(crate) fn document(body: &[u8], kind: ErrorKind) -> Result<Document<'_>, Err
     if kind == ErrorKind::InvalidRequest && extent.fields > MAX_REQUEST_FIELDS {
         return Err(at.error(format_args!("must have at most {MAX_REQUEST_FIELDS} fields in all objects together")));
     }
-    known_document(body, kind)
+    let document = known_document(body, kind)?;
+    Ok(Document { is_known: false, ..document })
 }
 
-/// The same for a body that was read as a document before, and so is known to be sane.
+/// The same for a body that was read as a document before, and so is known to be sane. It is not looked at again but for
+/// what is asked of it.
 pub(crate) fn known_document(body: &[u8], kind: ErrorKind) -> Result<Document<'_>, Error> {
     let at = Path::Root(kind);
     let text = std::str::from_utf8(body).map_err(|_| at.error("not valid UTF-8"))?;
-    Ok(Document { text, at })
+    Ok(Document { text, at, is_known: true })
 }
 
 impl<'a> Document<'a> {
-    /// The fields of the object that the document is. They are read straight from the text, which nearly always is one.
+    /// The fields of the object that the document is.
     pub(crate) fn object<'s>(&'s self) -> Result<Object<'a, 's>, Error> {
-        match serde_json::from_str(self.text) {
-            Ok(fields) => Object::of(fields, &self.at),
-            // It may be another value, or none.
-            Err(_) => self.value()?.object().map(|object| Object { at: &self.at, ..object }),
-        }
+        self.value()?.object().map(|object| Object { at: &self.at, ..object })
     }
 
-    /// The value that the document is.
+    /// The value that the document is. A parser reads it to its end once; what is in it is found by its punctuation.
     pub(crate) fn value(&self) -> Result<Value<'a, 'static>, Error> {
+        if self.is_known {
+            return Ok(Value { text: self.text.trim_ascii(), at: self.at });
+        }
         let raw = serde_json::from_str::<&RawValue>(self.text).map_err(|error| {
             self.at.error(format_args!("not valid JSON at line {} column {}", error.line(), error.column()))
         })?;
-        Ok(Value { raw, at: self.at })
+        Ok(Value { text: raw.get(), at: self.at })
     }
 }
 
@@ -150,15 +152,8 @@ impl Extent {
                 }
                 b'}' | b']' => depth = depth.saturating_sub(1),
                 b':' => extent.fields += 1,
-                b'"' => {
-                    while let Some(found) = body.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-                        let is_end = body[at + found] == b'"';
-                        at += found + if is_end { 1 } else { 2 };
-                        if is_end {
-                            break;
-                        }
-                    }
-                }
+                // Behind one without an end there is nothing.
+                b'"' => at = string_end(body, at).unwrap_or(body.len()),
                 _ => {}
             }
         }
@@ -169,12 +164,12 @@ impl Extent {
 impl<'a, 'p> Value<'a, 'p> {
     /// The value as it is spelled.
     pub(crate) fn text(&self) -> &'a str {
-        self.raw.get()
+        self.text
     }
 
     /// The value in its own spelling, to be carried on.
     pub(crate) fn json(&self) -> Json {
-        Json::from(self.raw)
+        kept(self.text)
     }
 
     /// An error about this value.
@@ -203,9 +198,9 @@ impl<'a, 'p> Value<'a, 'p> {
         if !self.is_string() {
             return Err(self.error("expected a string"));
         }
-        match serde_json::from_str::<Text<'a>>(self.text()) {
-            Ok(text) => Ok(text.0),
-            Err(_) => self.mended().map(Cow::Owned).ok_or_else(|| self.error("not valid text")),
+        match unquoted(self.text) {
+            Some(text) => Ok(text),
+            None => self.mended().map(Cow::Owned).ok_or_else(|| self.error("not valid text")),
         }
     }
 
@@ -252,34 +247,50 @@ impl<'a, 'p> Value<'a, 'p> {
         if !self.is_object() {
             return Err(self.error("expected an object"));
         }
-        let fields = serde_json::from_str(self.text()).map_err(|_| self.error("not a valid object"))?;
-        Object::of(fields, &self.at)
+        let mut fields = Vec::with_capacity(8);
+        let mut parts = Parts::of(self.text);
+        while let Some((name, value)) = parts.next_field() {
+            let name = unquoted(name).ok_or_else(|| self.error("not a valid object"))?;
+            if fields.iter().any(|(known, _)| *known == name) {
+                return Err(self.error("a field is given twice"));
+            }
+            if fields.len() == MAX_FIELDS {
+                return Err(self.error(format_args!("more than {MAX_FIELDS} fields")));
+            }
+            fields.push((name, value));
+        }
+        Ok(Object { fields, at: &self.at })
     }
 }
 
-/// A string, borrowed where it has no escapes.
+/// A value that a parser has read, to be carried on.
+fn kept(text: &str) -> Json {
+    Json::from_text(text).expect("a part of valid JSON is valid")
+}
+
+/// The fields of an object, one after the other, but for those whose name is no text. `None` if `json` is none.
+pub(crate) fn fields_in(json: &str) -> Option<impl Iterator<Item = (Cow<'_, str>, &str)>> {
+    let mut parts = json.starts_with('{').then(|| Parts::of(json))?;
+    let fields = std::iter::from_fn(move || parts.next_field());
+    Some(fields.filter_map(|(name, value)| Some((unquoted(name)?, value))))
+}
+
+/// A string, for the parser: borrowed where it has no escapes.
 #[derive(Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The fields of an object. What is not taken out by name stays, in order.
 pub(crate) struct Object<'a, 'p> {
-    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: Vec<(Cow<'a, str>, &'a str)>,
     at: &'p Path<'p>,
 }
 
 impl<'a, 'p> Object<'a, 'p> {
-    fn of(fields: Fields<'a>, at: &'p Path<'p>) -> Result<Self, Error> {
-        match fields {
-            Fields::Read(fields) => Ok(Self { fields, at }),
-            Fields::Repeated => Err(at.error("a field is given twice")),
-            Fields::TooMany => Err(at.error(format_args!("more than {MAX_FIELDS} fields"))),
-        }
-    }
-
     /// Takes a field out; `null` is taken out too, and is no value.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<Value<'a, 'p>> {
-        let value = self.get(name)?;
-        self.fields.retain(|(known, _)| known != name);
+        let place = self.fields.iter().position(|(known, _)| known == name)?;
+        let (_, text) = self.fields.remove(place);
+        let value = Value { text, at: Path::Field(self.at, name) };
         (!value.is_null()).then_some(value)
     }
 
@@ -290,8 +301,8 @@ impl<'a, 'p> Object<'a, 'p> {
 
     /// Looks at a field.
     pub(crate) fn get(&self, name: &'static str) -> Option<Value<'a, 'p>> {
-        let raw = self.fields.iter().find_map(|(known, raw)| (known == name).then_some(*raw))?;
-        Some(Value { raw, at: Path::Field(self.at, name) })
+        let text = self.fields.iter().find_map(|(known, text)| (known == name).then_some(*text))?;
+        Some(Value { text, at: Path::Field(self.at, name) })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -301,8 +312,8 @@ impl<'a, 'p> Object<'a, 'p> {
     /// What was not taken out.
     pub(crate) fn rest(self) -> Extra {
         let mut extra = Extra::new();
-        for (name, raw) in self.fields {
-            extra.insert(name, Json::from(raw));
+        for (name, text) in self.fields {
+            extra.insert(name, kept(text));
         }
         extra
     }
@@ -315,59 +326,18 @@ impl<'a, 'p> Object<'a, 'p> {
         }
         let mut out = bytes::BytesMut::new();
         let mut object = ObjectWriter::begin(&mut out);
-        for (name, raw) in &self.fields {
-            object.raw(name, raw.get());
+        for (name, text) in &self.fields {
+            object.raw(name, text);
         }
         object.end();
-        let text = String::from_utf8_lossy(&out).into_owned();
-        extra.insert(name, Json::from_text(text).expect("an object of valid values is valid"));
+        extra.insert(name, kept(&String::from_utf8_lossy(&out)));
     }
 }
 
 /// The fields of `json` if it is an object: the reverse of [`Object::rest_into`].
 pub(crate) fn fields_of(json: &Json) -> Extra {
-    let value = Value { raw: json.raw(), at: Path::Root(ErrorKind::Internal) };
+    let value = Value { text: json.get(), at: Path::Root(ErrorKind::Internal) };
     value.object().map(Object::rest).unwrap_or_default()
-}
-
-enum Fields<'a> {
-    Read(Vec<(Cow<'a, str>, &'a RawValue)>),
-    Repeated,
-    TooMany,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
-        let mut refused = None;
-        while let Some((Text(name), raw)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
-            if refused.is_some() {
-                continue;
-            }
-            if fields.iter().any(|(known, _)| *known == name) {
-                refused = Some(Fields::Repeated);
-            } else if fields.len() == MAX_FIELDS {
-                refused = Some(Fields::TooMany);
-            } else {
-                fields.push((name, raw));
-            }
-        }
-        Ok(refused.unwrap_or(Fields::Read(fields)))
-    }
 }
 
 #[cfg(test)]

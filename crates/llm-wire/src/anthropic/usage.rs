@@ -31,9 +31,9 @@ impl Report {
             "output_tokens_details",
         ];
         let Some([input, read, written, split, output, details]) = fields(text, names) else { return };
-        let split = split.and_then(|raw| fields(raw.get(), ["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"]));
+        let split = split.and_then(|raw| fields(raw, ["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"]));
         let [short, long] = split.unwrap_or_default().map(count);
-        let details = details.and_then(|raw| fields(raw.get(), ["thinking_tokens"]));
+        let details = details.and_then(|raw| fields(raw, ["thinking_tokens"]));
         let [thinking] = details.unwrap_or_default().map(count);
         // Some servers report the parts and not their sum.
         let parts = short.or(long).map(|_| short.unwrap_or_default().saturating_add(long.unwrap_or_default()));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{Text, parse_mended};
+use super::{parse_mended, unquoted};
 
 /// The text, if the value is one: half a character, where a model's text was cut within one, is U+FFFD.
 pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -12,10 +12,7 @@ pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     if !json.starts_with('"') {
         return None;
     }
-    match serde_json::from_str::<Text<'_>>(json) {
-        Ok(text) => Some(text.0),
-        Err(_) => parse_mended::<String>(json.as_bytes()).map(Cow::Owned),
-    }
+    unquoted(json).or_else(|| parse_mended::<String>(json.as_bytes()).map(Cow::Owned))
 }
 
 /// The text, where there is one that is not empty.

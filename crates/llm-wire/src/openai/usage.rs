@@ -21,9 +21,9 @@ pub(crate) fn decode_usage(text: &str) -> Option<Usage> {
             "prompt_audio_seconds",
         ],
     )?;
-    let prompt_details = prompt_details.and_then(|raw| fields(raw.get(), ["cached_tokens", "cache_write_tokens"]));
+    let prompt_details = prompt_details.and_then(|raw| fields(raw, ["cached_tokens", "cache_write_tokens"]));
     let [cached, written] = prompt_details.unwrap_or_default();
-    let completion_details = completion_details.and_then(|raw| fields(raw.get(), ["reasoning_tokens"]));
+    let completion_details = completion_details.and_then(|raw| fields(raw, ["reasoning_tokens"]));
     let [reasoning] = completion_details.unwrap_or_default();
 
     let (prompt, completion, total) = (count(prompt), count(completion), count(total));
