@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AsHeaderName};
 use llm_core::{Dialect, Quota, RateLimits};
 
 /// The header names of one limit. Empty where the provider tells nothing.
@@ -66,8 +66,15 @@ const PREFIXES: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 /// Where providers put the id under which they know a call: OpenAI, Azure and Groq; Anthropic; Azure API management;
 /// OpenRouter; DeepSeek; Mistral.
-const REQUEST_IDS: &[&str] =
-    &["x-request-id", "request-id", "apim-request-id", "x-generation-id", "x-ds-trace-id", "mistral-correlation-id"];
+// Made once: a name that is text is checked and copied each time that it is looked for.
+static REQUEST_IDS: [HeaderName; 6] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("x-generation-id"),
+    HeaderName::from_static("x-ds-trace-id"),
+    HeaderName::from_static("mistral-correlation-id"),
+];
 
 /// The longest request id that is kept, in bytes. Known ones have 20 to 60.
 const LONGEST_REQUEST_ID: usize = 128;
@@ -195,7 +202,7 @@ fn one_quota(headers: &HeaderMap, names: &Names, now: SystemTime) -> Quota {
 }
 
 /// The trimmed value of a header, unless it is missing, empty or no UTF-8.
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     let value = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?.trim();
     (!value.is_empty()).then_some(value)
 }
