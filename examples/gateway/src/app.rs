@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as HttpBody;
-use llm_core::{Error, TraceParent};
+use llm_core::{CallId, Error, TraceParent};
 use llm_serve::{Door, DoorOptions, ModelInfo, Refuser};
 use llm_stack::Stack;
 use tokio::sync::watch;
@@ -17,7 +17,6 @@ use tower_http::{
         CompressionLayer,
         predicate::{NotForContentType, Predicate, SizeAbove},
     },
-    request_id::{MakeRequestId, MakeRequestUuid},
     sensitive_headers::SetSensitiveRequestHeadersLayer,
     trace::{DefaultOnResponse, TraceLayer},
 };
@@ -116,10 +115,10 @@ const LONGEST_PATH: usize = 256;
 /// Gives a request an id, unless it has one that the doors will send back and that is text.
 fn name<B>(mut request: Request<B>) -> Request<B> {
     let is_kept = |id: &HeaderValue| !id.is_empty() && id.len() <= LONGEST_ID && id.to_str().is_ok();
-    if !request.headers().get(&REQUEST_ID).is_some_and(is_kept)
-        && let Some(id) = MakeRequestUuid.make_request_id(&request)
-    {
-        request.headers_mut().insert(REQUEST_ID, id.into_header_value());
+    if !request.headers().get(&REQUEST_ID).is_some_and(is_kept) {
+        // An id need not be a secret: random bytes from the system would be one more call of it for each request.
+        let id = HeaderValue::try_from(CallId::random().to_string()).expect("hexadecimal digits make a header value");
+        request.headers_mut().insert(REQUEST_ID, id);
     }
     request
 }

@@ -21,7 +21,7 @@ use crate::{
     framing::Framed,
     linger::Lingering,
     served::Served,
-    slow::{CutSlow, Heads, SlowLimits},
+    slow::{CutSlow, Heads, Serving, SlowLimits},
     stall::Streams,
 };
 
@@ -129,7 +129,11 @@ async fn connection(
     let heads = Heads::default();
     let io = TokioIo::new(CutSlow::new(Framed::new(stream), limits, heads.clone()));
     // Boxed, because hyper keeps the room for one such future, some kilobytes, as long as the connection.
-    let service = hyper::service::service_fn(move |request| Box::pin(answer(app.clone(), heads.clone(), request)));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        // At once, before hyper reads on: what it finds then is no beginning of a head.
+        let serving = heads.note(request.version() == Version::HTTP_2);
+        Box::pin(answer(app.clone(), serving, request))
+    });
     let mut builder = auto::Builder::new(Streams { limit: limits.write });
     builder.http1().max_buf_size(MAX_HEAD).header_read_timeout(None).timer(TokioTimer::new());
     builder
@@ -158,10 +162,9 @@ async fn stopping(phase: &mut watch::Receiver<Phase>) {
 
 async fn answer(
     app: impl App<Lingering>,
-    heads: Heads,
+    serving: Serving,
     request: Request<Incoming>,
 ) -> Result<Response<Served>, Infallible> {
-    let serving = heads.note(request.version() == Version::HTTP_2);
     let response = app.oneshot(request.map(Lingering::new)).await?;
     Ok(response.map(|body| Served::new(body, serving)))
 }

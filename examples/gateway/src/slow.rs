@@ -112,8 +112,8 @@ pin_project! {
         io: T,
         limits: SlowLimits,
         heads: Heads,
-        // How many heads had come when the timer was set, and the timer.
-        head: Option<(u64, Pin<Box<Sleep>>)>,
+        // How many heads had come when the next one began, and from when on its rest is awaited, a timer.
+        head: Option<(u64, Option<Pin<Box<Sleep>>>)>,
         // Set for when the connection will have been idle for too long, or for when to look again.
         idle: Option<Pin<Box<Sleep>>>,
         // Runs while the client takes nothing.
@@ -137,7 +137,7 @@ pub(crate) struct SlowLimits {
 
 impl<T> CutSlow<T> {
     pub(crate) fn new(io: T, limits: SlowLimits, heads: Heads) -> Self {
-        let head = Some((0, Box::pin(sleep(limits.head))));
+        let head = Some((0, Some(Box::pin(sleep(limits.head)))));
         Self { io, limits, heads, head, idle: None, write: None, ahead: BytesMut::new(), is_read_awaited: false }
     }
 }
@@ -190,12 +190,14 @@ impl<T: AsyncRead> AsyncRead for CutSlow<T> {
         *this.is_read_awaited = read.is_pending();
         if let Poll::Ready(read) = read {
             if buf.filled().len() > before && this.head.is_none() && this.heads.is_timed() {
-                *this.head = Some((begun, Box::pin(sleep(this.limits.head))));
+                *this.head = Some((begun, None));
             }
             return Poll::Ready(read);
         }
-        let is_late = this.head.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
-        if is_late {
+        // Nearly every head comes at once, and needs no timer.
+        let limit = this.limits.head;
+        let timer = this.head.as_mut().map(|(_, timer)| timer.get_or_insert_with(|| Box::pin(sleep(limit))));
+        if timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")));
         }
         let limit = this.limits.idle;
@@ -285,6 +287,19 @@ mod tests {
             () = cut => {}
         }
         assert_eq!(begun.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_comes_at_once_sets_no_timer() {
+        let (mut client, mut server, heads) = connection();
+        for _ in 0..2 {
+            client.write_all(b"head").await.unwrap();
+            read(&mut server).await.unwrap();
+            let serving = heads.note(false);
+            assert!(tokio::time::timeout(LIMIT * 2, read(&mut server)).await.is_err());
+            assert!(server.head.is_none(), "nothing is awaited of a head");
+            drop(serving);
+        }
     }
 
     #[tokio::test(start_paused = true)]
