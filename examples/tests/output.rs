@@ -12,7 +12,9 @@ fn run(name: &str, arguments: &[&str]) -> String {
     let mut path: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples").join(name);
     path.set_extension(std::env::consts::EXE_EXTENSION);
     let output = Command::new(&path).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{} cannot be started: {error}", path.display()));
+    let output = output.unwrap_or_else(|error| {
+        panic!("{} cannot be started ({error}): `cargo test -p examples` builds it", path.display())
+    });
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{name}: {}{printed}{}", output.status, String::from_utf8_lossy(&output.stderr));
     printed
