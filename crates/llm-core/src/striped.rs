@@ -5,7 +5,7 @@ use std::{
     fmt,
     ops::Deref,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -19,7 +19,8 @@ const STRIPES: usize = 16;
 /// a single count, all threads write the same cache line for every call, and that costs more than everything else a
 /// layer does while all goes well. Here a clone counts on the stripe of the thread that makes it.
 ///
-/// It is for values that live long and are cloned often: each takes up about a kilobyte.
+/// It is for values that live long and are cloned often: each takes up a kilobyte, and a quarter of one for each thread
+/// that clones it.
 pub struct Striped<T>(Arc<Stripe<T>>);
 
 // Counts of two stripes never share a cache line, nor the two lines that a processor fetches together.
@@ -27,11 +28,15 @@ pub struct Striped<T>(Arc<Stripe<T>>);
 struct Stripe<T> {
     at: usize,
     shared: Arc<Shared<T>>,
+    // Stripes that were made for clones of its handles. They live as long as it does, because a thread that clones the
+    // handle of another for each call, and drops the clone with the call, would make its stripe anew each time. Who is
+    // kept is always younger, so that no two keep each other.
+    kept: Mutex<Vec<Arc<Stripe<T>>>>,
 }
 
 struct Shared<T> {
     value: T,
-    // Weak, because a stripe holds the value and not the other way round. A stripe that nobody holds is made anew.
+    // Weak, because a stripe holds the value and not the other way round.
     stripes: [Mutex<Weak<Stripe<T>>>; STRIPES],
 }
 
@@ -39,25 +44,38 @@ impl<T> Striped<T> {
     /// Shares `value`.
     pub fn new(value: T) -> Self {
         let shared = Arc::new(Shared { value, stripes: std::array::from_fn(|_| Mutex::default()) });
-        Self::on_stripe(&shared, own_stripe())
-    }
-
-    fn on_stripe(shared: &Arc<Shared<T>>, at: usize) -> Self {
-        // A weak reference is written whole or not at all, so a panic elsewhere does not spoil it.
-        let mut known = shared.stripes[at].lock().unwrap_or_else(PoisonError::into_inner);
-        let stripe = known.upgrade().unwrap_or_else(|| {
-            let stripe = Arc::new(Stripe { at, shared: Arc::clone(shared) });
-            *known = Arc::downgrade(&stripe);
-            stripe
-        });
+        let stripe = Stripe::new(own_stripe(), shared);
+        *lock(&stripe.shared.stripes[stripe.at]) = Arc::downgrade(&stripe);
         Self(stripe)
     }
+}
+
+impl<T> Stripe<T> {
+    fn new(at: usize, shared: Arc<Shared<T>>) -> Arc<Self> {
+        Arc::new(Self { at, shared, kept: Mutex::default() })
+    }
+
+    /// The stripe at another place.
+    fn other(&self, at: usize) -> Arc<Self> {
+        let mut known = lock(&self.shared.stripes[at]);
+        known.upgrade().unwrap_or_else(|| {
+            let stripe = Self::new(at, Arc::clone(&self.shared));
+            *known = Arc::downgrade(&stripe);
+            lock(&self.kept).push(Arc::clone(&stripe));
+            stripe
+        })
+    }
+}
+
+/// References are written whole or not at all, so a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Clone for Striped<T> {
     fn clone(&self) -> Self {
         let own = own_stripe();
-        if self.0.at == own { Self(Arc::clone(&self.0)) } else { Self::on_stripe(&self.0.shared, own) }
+        Self(if self.0.at == own { Arc::clone(&self.0) } else { self.0.other(own) })
     }
 }
 
@@ -161,6 +179,15 @@ mod tests {
         assert_eq!(Arc::strong_count(&value), 2);
         drop(striped);
         assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn the_stripe_of_a_thread_is_made_once_however_often_a_handle_of_another_is_cloned() {
+        let striped = Striped::new(());
+        let stripe = thread::scope(|scope| scope.spawn(|| Arc::downgrade(&striped.clone().0)).join().unwrap());
+        assert_ne!(stripe.upgrade().unwrap().at, striped.0.at);
+        drop(striped);
+        assert!(stripe.upgrade().is_none(), "it goes with what it was made from");
     }
 
     #[test]
