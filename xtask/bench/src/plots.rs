@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use plotters::{
     chart::{ChartBuilder, LabelAreaPosition},
     drawing::IntoDrawingArea,
-    element::{PathElement, Rectangle, Text},
+    element::{EmptyElement, PathElement, Rectangle, Text},
     style::{
         Color, FontFamily, IntoTextStyle, RGBColor, TextStyle,
         text_anchor::{HPos, Pos, VPos},
@@ -26,9 +26,11 @@ const MET: RGBColor = RGBColor(64, 132, 214);
 const MISSED: RGBColor = RGBColor(222, 106, 36);
 const OTHER: RGBColor = RGBColor(150, 150, 150);
 
-const WIDTH: u32 = 1_000;
-const NAMES: u32 = 380;
+const WIDTH: u32 = 1_100;
+const NAMES: u32 = 500;
 const BAR: u32 = 20;
+/// Between a bar and what is written beside it, in pixels.
+const GAP: i32 = 5;
 
 /// What is read together.
 struct Plot {
@@ -115,7 +117,7 @@ fn is_of_two(figure: &Figure) -> bool {
 }
 
 fn is_of_stream(figure: &Figure) -> bool {
-    figure.id.contains("/open-stream")
+    figure.id.contains("open-stream/")
 }
 
 /// Draws all plots of which there is something to see into `folder`. Returns their names.
@@ -158,17 +160,14 @@ impl Plot {
                 None => OTHER,
             };
             let anchored = |side| text(12).pos(Pos::new(side, VPos::Center));
-            let name = format!("{}  ", figure.what);
-            let number = format!("  {}", figure.unit.show(figure.value));
-            let bar = Rectangle::new([(0.0, top + 0.2), (value, top + 0.8)], colour.filled());
-            chart.draw_series([bar])?;
+            chart.draw_series([Rectangle::new([(0.0, top + 0.2), (value, top + 0.8)], colour.filled())])?;
+            let beside = |x: f64, gap, words, side| {
+                EmptyElement::at((x, top + 0.5)) + Text::new(words, (gap, 0), anchored(side))
+            };
+            let end = value.max(figure.at_most.unwrap_or_default() / self.scale);
             chart.draw_series([
-                Text::new(name, (0.0, top + 0.5), anchored(HPos::Right)),
-                Text::new(
-                    number,
-                    (value.max(figure.at_most.unwrap_or_default() / self.scale), top + 0.5),
-                    anchored(HPos::Left),
-                ),
+                beside(0.0, -GAP, figure.what.clone(), HPos::Right),
+                beside(end, GAP, figure.unit.show(figure.value), HPos::Left),
             ])?;
             if let Some(at_most) = figure.at_most {
                 let mark = (at_most / self.scale, top);
