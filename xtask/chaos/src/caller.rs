@@ -26,23 +26,31 @@ pub(crate) async fn play(at: usize, caller: Caller, service: BoxLlmService, trut
     {
         let mut facts = truth.facts();
         facts.by_id.insert(request.context().id(), at);
+        facts.prompts.push((at, Arc::downgrade(&request.shared_payload())));
         let prompt_cost = prompt_cost(&request);
         facts.calls[at] = Call {
             tenant: caller.tenant,
             allowance: caller.allowance.into(),
             prompt_cost,
             is_sensitive: caller.sensitive,
+            only_if_kept: facts.has_cache && request.context().cache().only_if_cached,
             ..Call::default()
         };
         facts.happened(("came", at));
     }
     let (leaves, restless) = (caller.leaves, caller.restless);
+    let deadline = request.context().deadline().filter(|_| caller.pause.is_none());
     let call = Making { at, caller, truth: truth.clone() }.call(service, request);
     let call = AssertUnwindSafe(call).catch_unwind();
     if let Some(Err(panic)) = Staying::new(call, leaves, restless, truth.clone(), watches).await {
         panicked(&truth, at, &*panic);
     }
-    truth.facts().happened(("left", at));
+    let mut facts = truth.facts();
+    facts.happened(("left", at));
+    let late = deadline.map(|deadline| Instant::now().saturating_duration_since(deadline));
+    if let Some(late) = late.filter(|late| facts.keeps_deadlines && *late > Duration::from_millis(2)) {
+        facts.violated(Invariant::Ends, format!("call {at} ended {late:?} after its deadline"));
+    }
 }
 
 fn panicked(truth: &Truth, at: usize, panic: &(dyn Any + Send)) {
@@ -269,6 +277,8 @@ impl Observer for Top {
     fn on_end(&mut self, outcome: &Outcome<'_>) {
         let mut facts = self.truth.facts();
         facts.happened(("ended", self.at, outcome.to_end()));
-        facts.calls[self.at].outcomes.push(outcome.to_end());
+        let call = &mut facts.calls[self.at];
+        call.outcomes.push(outcome.to_end());
+        call.usage = Some(outcome.progress().usage());
     }
 }

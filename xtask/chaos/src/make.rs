@@ -112,6 +112,7 @@ fn provider(dice: &mut Dice, hangs: bool, trouble: (u32, u32)) -> Provider {
         local: !dice.one_in(3),
         at_once: if dice.one_in(3) { dice.byte(4) } else { 0 },
         busy: dice.maybe(4, |dice| (dice.below(2_000), dice.of(&[50, 1_000, 30_000]))),
+        dies_ms: dice.maybe(12, |dice| dice.below(2_000)),
         script: (0..dice.between(1, 6)).map(|_| answer(dice, hangs, trouble)).collect(),
     }
 }

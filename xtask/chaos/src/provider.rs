@@ -3,24 +3,25 @@
 mod playing;
 
 use std::{
+    any::Any,
     panic::resume_unwind,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use llm_core::{Error, LlmRequest, LlmResponse, Observer, Outcome, Payload, Price, Target, Trail, watch};
+use llm_core::{Error, ErrorKind, LlmRequest, LlmResponse, Observer, Outcome, Payload, Price, Target, Trail, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
 use self::playing::Playing;
 use crate::{
     Invariant, models,
-    truth::{Attempt, Truth},
+    truth::{Attempt, CAUSE, Truth},
     world::{Answer, Early, End},
 };
 
@@ -100,6 +101,8 @@ impl Provider {
             calls: AtomicUsize::new(0),
             waiting: Mutex::default(),
         });
+        let weak: Weak<dyn Any + Send + Sync> = Arc::<Shared>::downgrade(&shared);
+        truth.facts().providers.push(weak);
         Self { shared, waits: None, place: None }
     }
 }
@@ -123,6 +126,10 @@ impl Service<LlmRequest> for Provider {
         }
         if self.place.is_some() {
             return Poll::Ready(Ok(()));
+        }
+        let is_dead = |ms: u32| Instant::now() >= shared.begun + Duration::from_millis(ms.into());
+        if shared.script.dies_ms.is_some_and(is_dead) {
+            return Poll::Ready(Err(Error::new(ErrorKind::Connect, "the provider is gone").with_source(CAUSE)));
         }
         if let Some((from, length)) = shared.script.busy {
             let ms = |ms| Duration::from_millis(u64::from(ms));
@@ -225,5 +232,6 @@ impl Observer for Edge {
         let attempt = &mut facts.attempts[self.attempt];
         attempt.outcomes += 1;
         attempt.cost = cost.unwrap_or_default();
+        attempt.usage = Some(usage);
     }
 }

@@ -4,7 +4,7 @@ mod ledger;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use llm_core::AttemptEnd;
+use llm_core::{AttemptEnd, Provenance};
 use llm_test::CapturedLogs;
 use tokio::{
     runtime::{Builder, Handle},
@@ -104,7 +104,6 @@ async fn play_all(world: &World, truth: &Truth, around: Around<'_>) {
         .map(|(at, caller)| tokio::spawn(play(at, caller.clone(), service.clone(), truth.clone(), watches.clone())))
         .collect();
     operate(world, &service, handles, truth).await;
-    drop(service);
 
     let mut hung = Vec::new();
     let all = async {
@@ -121,8 +120,13 @@ async fn play_all(world: &World, truth: &Truth, around: Around<'_>) {
     {
         truth.violated(Invariant::Ends, format!("call {at} is still under way after a day"));
     }
-    rest(world, handles, truth).await;
-    check_at_end(world, handles, &mut truth.facts());
+    let is_at_rest = rest(world, handles, truth).await;
+    drop(service);
+    let mut facts = truth.facts();
+    if is_at_rest && facts.providers.iter().any(|provider| provider.strong_count() > 0) {
+        facts.violated(Invariant::Leaks, "a provider is still there when the stack is gone");
+    }
+    check_at_end(world, handles, &mut facts);
 }
 
 async fn operate(world: &World, service: &llm_core::BoxLlmService, handles: &Handles, truth: &Truth) {
@@ -152,8 +156,8 @@ async fn operate(world: &World, service: &llm_core::BoxLlmService, handles: &Han
     }
 }
 
-/// Waits until nothing runs any more, and looks what is held then.
-async fn rest(world: &World, handles: &Handles, truth: &Truth) {
+/// Waits until nothing runs any more, and looks what is held then. False if something never ends.
+async fn rest(world: &World, handles: &Handles, truth: &Truth) -> bool {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     // What was cancelled is dropped when its task is polled next; what renews an answer takes its time.
     for _ in 0..10 {
@@ -169,7 +173,7 @@ async fn rest(world: &World, handles: &Handles, truth: &Truth) {
         if !world.renewals_may_hang() {
             truth.violated(Invariant::Leaks, format!("{} tasks", tasks()));
         }
-        return;
+        return false;
     }
     let mut held = handles.held();
     let facts = truth.facts();
@@ -178,11 +182,14 @@ async fn rest(world: &World, handles: &Handles, truth: &Truth) {
             held.push(format!("p{at} has {readied} instances ready and {in_flight} calls under way"));
         }
     }
+    let kept = facts.prompts.iter().filter(|(_, prompt)| prompt.strong_count() > 0);
+    held.extend(kept.map(|(at, _)| format!("the prompt of call {at}")));
     drop(facts);
     if let Some(first) = held.first() {
         truth.violated(Invariant::Leaks, first.clone());
     }
     handles.check_always(truth);
+    true
 }
 
 fn check_at_end(world: &World, handles: &Handles, facts: &mut Facts) {
@@ -245,6 +252,12 @@ fn check_text(call: &Call, attempts: &[Attempt]) -> Option<(Invariant, String)> 
     if call.seen == Seen::Whole && is_short {
         let seen = format!("read {} of {} frames as a whole answer", heard.len(), attempt.frames);
         return Some((Invariant::AfterFailure, seen));
+    }
+    // What is estimated depends on ceilings that layers set below others.
+    let is_reported = attempt.usage.is_some_and(|usage| usage.provenance == Provenance::Reported);
+    if call.seen == Seen::Whole && is_reported && call.usage != attempt.usage {
+        let seen = format!("used {:?}, and its attempt {:?}", call.usage, attempt.usage);
+        return Some((Invariant::Ledger, seen));
     }
     if call.seen == Seen::Whole && !attempt.ends_well {
         return Some((Invariant::AfterFailure, "read a whole answer of an attempt that failed".to_owned()));

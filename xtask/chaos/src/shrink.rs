@@ -46,6 +46,7 @@ fn smaller(world: &World) -> Vec<World> {
         add(&|world| world.providers[at] = Provider::default());
         (0..provider.script.len()).for_each(|answer| add(&|world| _ = world.providers[at].script.remove(answer)));
         add(&|world| world.providers[at].busy = None);
+        add(&|world| world.providers[at].dies_ms = None);
         add(&|world| world.providers[at].at_once = 0);
         add(&|world| world.providers[at].local = false);
     }

@@ -1,16 +1,17 @@
 //! What really happened in a run, as providers and callers saw it.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use llm_core::{AttemptEnd, CallId, Context, NanoUsd};
+use llm_core::{AttemptEnd, CallId, Context, NanoUsd, Payload, Usage};
 use tokio::time::Instant;
 
-use crate::{Invariant, Violation, World};
+use crate::{Invariant, Violation, World, world::Kind};
 
 /// Texts that nobody but providers and callers may see.
 pub(crate) const PROMPT: &str = "persimmon";
@@ -33,6 +34,9 @@ pub(crate) struct Facts {
     pub(crate) readied: Vec<usize>,
     pub(crate) in_flight: Vec<usize>,
     pub(crate) violations: Vec<Violation>,
+    /// What was asked, by whom, and who was there to answer, for as long as somebody keeps it.
+    pub(crate) prompts: Vec<(usize, Weak<Payload>)>,
+    pub(crate) providers: Vec<Weak<dyn Any + Send + Sync>>,
     /// How often calls ended how, for their callers.
     pub(crate) ends: BTreeMap<&'static str, u64>,
     /// Whether a fallback may ask once more.
@@ -41,6 +45,10 @@ pub(crate) struct Facts {
     most_at_once: Option<usize>,
     /// Calls and attempts by their numbers, each of which is made once.
     numbers: HashSet<(CallId, u32)>,
+    /// Whether there is a cache.
+    pub(crate) has_cache: bool,
+    /// Whether every call ends by its deadline.
+    pub(crate) keeps_deadlines: bool,
     /// Whether frames come when they are made: neither the clock jumps, nor does a cache take its time.
     is_prompt: bool,
     begun: Option<Instant>,
@@ -61,6 +69,10 @@ pub(crate) struct Call {
     /// Whether the service was called, and the future is watched.
     pub(crate) was_called: bool,
     pub(crate) outcomes: Vec<AttemptEnd>,
+    /// What it used, as its outcome says.
+    pub(crate) usage: Option<Usage>,
+    /// Whether it wants nothing but an answer that is kept, and there is a cache to keep it.
+    pub(crate) only_if_kept: bool,
     pub(crate) seen: Seen,
     pub(crate) text: String,
     pub(crate) finishes: u32,
@@ -99,6 +111,8 @@ pub(crate) struct Attempt {
     pub(crate) is_watched: bool,
     pub(crate) outcomes: u32,
     pub(crate) cost: NanoUsd,
+    /// What it has used, once it has ended.
+    pub(crate) usage: Option<Usage>,
 }
 
 impl Truth {
@@ -110,6 +124,8 @@ impl Truth {
             has_second_service: world.may_ask_once_more(),
             most_at_once: world.most_at_once(),
             is_prompt: world.is_prompt(),
+            has_cache: world.has(Kind::Cache),
+            keeps_deadlines: world.keeps_deadlines(),
             ..Facts::default()
         })))
     }
@@ -169,6 +185,9 @@ impl Facts {
             self.violated(Invariant::Sensitive, format!("a sensitive call reached {name}"));
         }
         let Some(at) = at else { return };
+        if self.calls[at].only_if_kept {
+            self.violated(Invariant::Allowance, format!("call {at} reached {name}, and wants what is kept only"));
+        }
         let call = &mut self.calls[at];
         call.provider_calls += 1;
         let (calls, allowance) = (call.provider_calls, call.allowance);

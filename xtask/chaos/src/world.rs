@@ -75,6 +75,9 @@ pub struct Provider {
     /// From when on it is not ready, and for how long, in milliseconds.
     #[serde(skip_serializing_if = "is_default")]
     pub busy: Option<(u32, u32)>,
+    /// From when on it can never be ready again, and says so.
+    #[serde(skip_serializing_if = "is_default")]
+    pub dies_ms: Option<u32>,
     /// What its calls are answered with, one after the other, and then from the beginning.
     #[serde(skip_serializing_if = "is_default")]
     pub script: Vec<Answer>,
@@ -373,6 +376,12 @@ impl World {
         let is_paced =
             |layer: &Layer| layer.settings.get("replay").is_some_and(|pace| pace.as_str() != Some("at_once"));
         !self.layers.iter().any(is_paced) && !self.acts.iter().any(|act| matches!(act.does, Does::Jump(_)))
+    }
+
+    /// Whether something sees to deadlines on every way to a provider, and the clock goes on evenly.
+    pub(crate) fn keeps_deadlines(&self) -> bool {
+        let jumps = self.acts.iter().any(|act| matches!(act.does, Does::Jump(_)));
+        self.has(Kind::Timeout) && !self.callers_may_hang() && !jumps && !self.may_ask_once_more()
     }
 
     /// The most calls that may be under way at all providers together, where a limit says so for every way there.
