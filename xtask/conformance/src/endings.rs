@@ -56,6 +56,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// Whether it is streamed.
     pub streamed: bool,
+    settings: Settings,
     asks: Vec<Ask>,
 }
 
@@ -71,7 +72,7 @@ impl Scenario {
 
     /// In this order of the layers.
     pub fn in_order(&self, order: Order) -> Case {
-        Case { order, settings: Settings::default(), asks: self.asks.clone() }
+        Case { order, settings: self.settings, asks: self.asks.clone() }
     }
 }
 
@@ -90,22 +91,28 @@ fn scenarios(ending: Ending, streamed: bool) -> Vec<Scenario> {
     let again = [Ask::new(1, streamed), Ask::new(1, !streamed)];
     let scenario = |name, first: Ask| {
         let asks = [&[first], again.as_slice()].concat();
-        Scenario { ending, name, streamed, asks }
+        Scenario { ending, name, streamed, settings: Settings::default(), asks }
     };
     let busy = Act::Fail(ErrorKind::Overloaded);
     let in_a_stream = |scenarios: Vec<Scenario>| if streamed { scenarios } else { Vec::new() };
     match ending {
         Ending::Success => {
             let kept = [ask(), ask().never_ready(), Ask::new(1, !streamed).never_ready(), Ask::new(2, streamed)];
+            let stand_in = scenario("by a stand-in", ask().plays([Act::Fail(ErrorKind::Connect)]));
             vec![
                 scenario("at once", ask()),
-                Scenario { ending, name: "kept for when nobody is ready", streamed, asks: kept.to_vec() },
+                Scenario { asks: kept.to_vec(), ..scenario("kept for when nobody is ready", ask()) },
+                Scenario {
+                    settings: Settings { tiers: true, most_retries: Some(0), ..Settings::default() },
+                    ..stand_in
+                },
             ]
         }
         Ending::EarlyFailure => vec![
             scenario("mended by another attempt", ask().plays([busy])),
             scenario("mended by the last attempt", ask().plays([busy, Act::CutEarly])),
-            scenario("of the caller's making", ask().plays([Act::Fail(ErrorKind::InvalidRequest)])),
+            scenario("without another attempt", Ask { allowance: 0, ..ask().plays([busy]) }),
+            scenario("for which the caller is to blame", ask().plays([Act::Fail(ErrorKind::InvalidRequest)])),
             scenario("that stays", ask().plays([Act::Fail(ErrorKind::Server); 8])),
             scenario("of streams that break off before content", ask().plays([Act::CutEarly; 8])),
         ],

@@ -180,12 +180,13 @@ impl Model {
         unreachable!("the allowance ends it")
     }
 
-    /// Counts a call once: a success at its end, or a failure that is the provider's.
+    /// Counts a call once: a success at its end, or a failure that is the provider's. A kept answer says nothing of it.
     fn breaker(&mut self, call: &mut Call<'_>, below: &[Kind], way: Way) -> Came {
         let came = self.go(call, below, way);
         let end = match &came {
             Came::Left => AttemptEnd::Abandoned,
             Came::Failed(kind) => AttemptEnd::Failed(*kind),
+            Came::Answered { is_kept: true, .. } => return came,
             Came::Answered { end, .. } => *end,
         };
         let counted = self.circuits.entry(way.place).or_default();
