@@ -8,8 +8,8 @@
 //! and sends away what was to be kept.
 //!
 //! # Where it goes
-//! At the top, below telemetry and above fallback, so that all that goes by intent or sensitivity stands below it. Below
-//! retry or a router it would judge each attempt anew, and too late for those above it.
+//! At the top, above fallback, so that all that goes by intent or sensitivity stands below it. Below retry or a router it
+//! would judge each attempt anew, and too late for those above it.
 //!
 //! # Example
 //!

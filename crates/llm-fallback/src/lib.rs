@@ -6,8 +6,8 @@
 //! forgets the streams that fail before their first content.
 //!
 //! # Where it goes
-//! Outermost but for telemetry: everything that could still succeed stands inside. What classifies requests stands
-//! outside of it where cases go by intent. Further in, it would hide failures from what is above: a router that is
+//! Outermost but for what only measures: everything that could still succeed stands inside. What classifies requests
+//! stands outside of it where cases go by intent. Further in, it would hide failures from what is above: a router that is
 //! answered by a message goes to no other target, and a cache would have to be told not to keep it.
 //!
 //! # Example

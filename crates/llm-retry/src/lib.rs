@@ -12,8 +12,8 @@
 //! Beside it stands [`hedge`], a layer of its own, for calls that are not failing but late.
 //!
 //! # Where it goes
-//! Outside breaker, timeout and provider, so that each attempt is counted and limited by itself; inside router, cache
-//! and telemetry, which see one call. Above a router it retries the router's last failure, when all candidates have
+//! Outside breaker, timeout and provider, so that each attempt is counted and limited by itself; inside router and
+//! cache, which see one call. Above a router it retries the router's last failure, when all candidates have
 //! been tried. Twice in a stack it shares one allowance with itself.
 //!
 //! # Example
