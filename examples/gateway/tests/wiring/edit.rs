@@ -4,28 +4,47 @@ use toml::{Table, Value};
 
 /// The configuration without the option, which must be in it; or with another value in its place.
 pub(crate) fn edited(text: &str, option: &str, instead: Option<&str>) -> String {
-    let mut config = Value::Table(text.parse::<Table>().unwrap_or_else(|error| panic!("{option}: {error}\n{text}")));
     let instead = instead.map(|value| format!("value = {value}").parse::<Table>().unwrap()["value"].clone());
-    let path: Vec<_> = option.split('.').map(|key| key.trim_end_matches("[]")).collect();
-    assert!(edit(&mut config, &path, instead.as_ref()), "{option} does not stand in\n{text}");
+    let mut config = parse(text, option);
+    visit(&mut config, &path(option), &mut |table, key| match &instead {
+        Some(value) => table.insert(key.to_owned(), value.clone()),
+        None => table.remove(key),
+    });
     toml::to_string(&config).unwrap()
 }
 
-/// Edits the first place of that path, and tells whether there is one.
-fn edit(at: &mut Value, path: &[&str], instead: Option<&Value>) -> bool {
-    let [key, rest @ ..] = path else { return false };
+/// What the option is in the configuration.
+pub(crate) fn value(text: &str, option: &str) -> Value {
+    visit(&mut parse(text, option), &path(option), &mut |table, key| table.get(key).cloned()).unwrap()
+}
+
+fn parse(text: &str, option: &str) -> Value {
+    let mut config = Value::Table(text.parse::<Table>().unwrap_or_else(|error| panic!("{option}: {error}\n{text}")));
+    let is_there = visit(&mut config, &path(option), &mut |table, key| table.get(key).cloned()).is_some();
+    assert!(is_there, "{option} does not stand in\n{text}");
+    config
+}
+
+fn path(option: &str) -> Vec<&str> {
+    option.split('.').map(|key| key.trim_end_matches("[]")).collect()
+}
+
+/// Does something at the first place of that path.
+fn visit(at: &mut Value, path: &[&str], with: &mut dyn FnMut(&mut Table, &str) -> Option<Value>) -> Option<Value> {
+    let [key, rest @ ..] = path else { return None };
     match at {
-        Value::Array(entries) => entries.iter_mut().any(|entry| edit(entry, path, instead)),
+        Value::Array(entries) => entries.iter_mut().find_map(|entry| visit(entry, path, with)),
         Value::Table(table) => {
-            let key = if *key == "*" { table.keys().next().cloned() } else { Some((*key).to_owned()) };
-            let Some(key) = key.filter(|key| table.contains_key(key)) else { return false };
-            match (rest, instead) {
-                ([], Some(value)) => table.insert(key, value.clone()).is_some(),
-                ([], None) => table.remove(&key).is_some(),
-                (rest, _) => edit(&mut table[&key], rest, instead),
+            let key = if *key == "*" { table.keys().next()?.clone() } else { (*key).to_owned() };
+            if !table.contains_key(&key) {
+                None
+            } else if rest.is_empty() {
+                with(table, &key)
+            } else {
+                visit(&mut table[&key], rest, with)
             }
         }
-        _ => false,
+        _ => None,
     }
 }
 

@@ -83,7 +83,7 @@ async fn second_attempt(scene: Scene) -> String {
     let call = tokio::spawn(scene.gateway.client().request(scene.chat("held", Value::Null, &[])));
     scene.upstream.has_got(1).await;
     let attempts = || scene.upstream.sent().iter().filter(|sent| sent.body.contains("held")).count();
-    for _ in 0..200 {
+    for _ in 0..400 {
         if attempts() > 1 {
             break;
         }

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 
 use llm_stack::StackConfig;
 use matrix::{Entry, is_wired};
-use xtask_options::options_of;
+use xtask_options::{options_of, words_of};
 
 /// The options of the gateway's own tables. A test of its `config.rs` compares them with the types, which nobody but the
 /// gateway can see.
@@ -59,21 +59,22 @@ fn options() -> BTreeSet<String> {
 
 #[test]
 fn every_option_has_an_entry_and_every_entry_an_option() {
-    let options = options();
-    let mut listed = BTreeSet::new();
+    let (options, entries) = (options(), entries());
+    let listed: BTreeSet<_> = entries.iter().map(|entry| entry.option.to_owned()).collect();
     let mut faults = Vec::new();
-    for entry in entries() {
-        if !options.contains(entry.option) {
-            faults.push(format!("`{}` has an entry and is no option", entry.option));
-        }
-        if !listed.insert(entry.option.to_owned()) {
-            faults.push(format!("`{}` has two entries", entry.option));
-        }
-    }
     faults.extend(options.difference(&listed).map(|option| {
         format!("`{option}` has no entry in the wiring matrix: state what it does, and for whom it does nothing")
     }));
+    faults.extend(listed.difference(&options).map(|entry| format!("`{entry}` has an entry and is no option")));
+    for (option, word) in words_of::<StackConfig>().into_iter().filter(|(option, _)| options.contains(option)) {
+        if !entries.iter().any(|entry| entry.option == option && entry.says(&word)) {
+            faults.push(format!("`{option} = \"{word}\"` has no entry in the wiring matrix"));
+        }
+    }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+    let table = matrix::table(&entries);
+    println!("{table}");
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/../wiring-gateway.md"), table).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

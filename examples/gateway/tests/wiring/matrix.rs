@@ -4,7 +4,12 @@ use std::{fmt::Write, pin::Pin, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
-use crate::{edit::edited, scene::Scene};
+use toml::Value;
+
+use crate::{
+    edit::{edited, value},
+    scene::Scene,
+};
 
 /// How many entries are looked at at a time.
 const AT_ONCE: usize = 6;
@@ -86,6 +91,11 @@ impl Entry {
         self.not_whole(reason).not_stream(reason)
     }
 
+    /// Whether it is about the option being this word.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        value(&self.config, self.option) == Value::String(word.to_owned())
+    }
+
     async fn check(self) -> Vec<String> {
         let without = edited(&self.config, self.option, self.instead);
         let mut faults = Vec::new();
@@ -116,6 +126,19 @@ impl Entry {
             Err(sentence) => format!("refused: {sentence}"),
         }
     }
+}
+
+/// The matrix as a table of options and what is seen of them.
+pub(crate) fn table(entries: &[Entry]) -> String {
+    let mut text = "| option | whole answers | streams |\n|---|---|---|\n".to_owned();
+    for entry in entries {
+        let [whole, stream] = [entry.whole, entry.stream].map(|seen| match seen {
+            Seen::Only(stated) => format!("`{stated}`"),
+            Seen::Alike(reason) => format!("no difference: {reason}"),
+        });
+        writeln!(text, "| `{}` | {whole} | {stream} |", entry.option).unwrap();
+    }
+    text
 }
 
 /// Holds all entries to what they state.

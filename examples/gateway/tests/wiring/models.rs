@@ -102,6 +102,10 @@ fn facts() -> Vec<Entry> {
         )
         .shows("15.00"),
         Entry::new("models[].mode", model("mode = \"embedding\""), status).shows("invalid_request"),
+        Entry::new("models[].mode", provider("[[models]]\nname = \"m\"\nmode = \"responses\""), vectors)
+            .whole("invalid_request")
+            .not_stream("vectors are never streamed, and conversations are its mode too"),
+        Entry::new("models[].mode", model("mode = \"chat\""), status).instead("'embedding'").shows("200"),
         Entry::new("models[].context_window", model("context_window = 20"), long).shows("context_length after 0"),
         Entry::new("models[].max_output", priced("max_output = 77") + cap, ceiling).shows("77"),
         Entry::new("models[].tags", model("tags = [\"eu\"]") + tagged, status).shows("200"),
@@ -110,6 +114,15 @@ fn facts() -> Vec<Entry> {
 
 async fn needing_of(scene: &Scene, more: Value) -> String {
     kind(&scene.ask_with("m", more, &[]).await)
+}
+
+/// How a call for vectors fares, or a streamed chat.
+async fn vectors(scene: Scene) -> String {
+    if scene.is_stream {
+        return kind(&scene.ask("m").await);
+    }
+    let body = json!({ "model": "m", "input": "Hello!" }).to_string();
+    kind(&scene.gateway.post("/v1/embeddings", body).await)
 }
 
 fn capabilities() -> Vec<Entry> {
@@ -137,13 +150,7 @@ fn capabilities() -> Vec<Entry> {
         Entry::new(
             "models[].capabilities.embeddings",
             provider("[[models]]\nname = \"m\"\ncapabilities = { embeddings = false }"),
-            |scene: Scene| async move {
-                if scene.is_stream {
-                    return kind(&scene.ask("m").await);
-                }
-                let body = json!({ "model": "m", "input": "Hello!" }).to_string();
-                kind(&scene.gateway.post("/v1/embeddings", body).await)
-            },
+            vectors,
         )
         .whole("invalid_request")
         .not_stream("vectors are never streamed"),

@@ -1,5 +1,7 @@
 //! `[[providers]]`: where they are, what they are sent, and the client that does it.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use http::Version;
 use serde_json::Value;
 
@@ -19,8 +21,13 @@ pub(crate) fn provider(more: &str) -> String {
 
 /// The same with keys.
 fn keyed(keys: &str) -> String {
+    named("up", keys)
+}
+
+/// The same under a name that may be known.
+fn named(name: &str, more: &str) -> String {
     format!(
-        "retry = false\n[[providers]]\nname = \"up\"\nmodels = [\"*\"]\nbase_url = \"http://{{upstream}}/v1\"\n{keys}\n"
+        "retry = false\n[[providers]]\nname = \"{name}\"\nmodels = [\"*\"]\nbase_url = \"http://{{upstream}}/v1\"\n{more}\n"
     )
 }
 
@@ -79,6 +86,8 @@ fn what_it_is_sent() -> Vec<Entry> {
     };
     vec![
         Entry::new("providers[].dialect", provider("dialect = \"anthropic\""), path).shows("200 /v1/messages"),
+        Entry::new("providers[].dialect", named("anthropic", "dialect = \"openai\"\nauth = \"none\""), path)
+            .shows("200 /v1/chat/completions"),
         Entry::new("providers[].variant", provider("variant = \"mistral\""), limit).shows("200 50"),
         Entry::new("providers[].base_url", provider(""), path)
             .instead("'http://{upstream}/elsewhere'")
@@ -116,6 +125,8 @@ fn keys() -> Vec<Entry> {
         )
         .shows("Bearer sk-1"),
         Entry::new("providers[].auth", keyed("auth = \"none\""), sent).shows("-"),
+        Entry::new("providers[].auth", named("anthropic", "auth = \"bearer\"\nkeys = [{ key = \"sk-stated\" }]"), sent)
+            .shows("Bearer sk-stated"),
         Entry::new(
             "providers[].auth.header",
             keyed("auth = { header = \"api-key\" }\nkeys = [{ key = \"sk-stated\" }]"),
@@ -138,14 +149,14 @@ async fn two_at_a_time(scene: Scene) -> String {
     scene.upstream.has_got(1).await;
     let second = call(&scene);
     let is_held = |body: &str| body.contains("held");
-    for _ in 0..100 {
+    for _ in 0..400 {
         if scene.upstream.sent().iter().filter(|sent| is_held(&sent.body)).count() == 2 {
             break;
         }
         scene.ask("other/m").await;
     }
     let held: Vec<_> = scene.upstream.sent().into_iter().filter(|sent| is_held(&sent.body)).collect();
-    let connections: std::collections::BTreeSet<_> = held.iter().map(|sent| sent.connection).collect();
+    let connections: BTreeSet<_> = held.iter().map(|sent| sent.connection).collect();
     scene.upstream.release();
     let statuses = (first.await.unwrap(), second.await.unwrap());
     format!("{} calls over {} connections, {statuses:?}", held.len(), connections.len())
@@ -164,16 +175,23 @@ fn the_client() -> Vec<Entry> {
     let trusted = "retry = false\n[[providers]]\nname = \"up\"\nmodels = [\"*\"]\nbase_url = \"https://{tls}/v1\"\n\
                    auth = \"none\"\n[providers.client]\nca_file = \"{files}/ca.pem\"\nhttp_version = \"http1\"\n";
     let again = |scene: Scene| async move {
-        scene.ask("m").await;
-        // As long as both limits on idle connections go, one of them is over.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        scene.ask("m").await;
-        format!("{} connections", scene.upstream.connections())
+        for _ in 0..5 {
+            scene.ask("m").await;
+            // Longer than the one limit on idle connections, and shorter than the other.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if scene.upstream.connections() == 5 { "never the same" } else { "the same again" }.to_owned()
     };
     vec![
         Entry::new("providers[].client.connect_timeout", silent, status).shows("timeout_connect"),
-        Entry::new("providers[].client.idle_timeout", client("idle_timeout = \"1ms\""), again).shows("2 connections"),
+        Entry::new("providers[].client.idle_timeout", client("idle_timeout = \"1ms\""), again).shows("never the same"),
         Entry::new("providers[].client.http_version", client("http_version = \"http2\""), version).shows("http2"),
+        Entry::new("providers[].client.http_version", client("http_version = \"http1\""), version)
+            .instead("'http2'")
+            .shows("http1"),
+        Entry::new("providers[].client.http_version", client("http_version = \"auto\""), version)
+            .instead("'http2'")
+            .shows("http1"),
         Entry::new(
             "providers[].client.max_streams_per_connection",
             client("http_version = \"http2\"\nmax_streams_per_connection = 1") + other,

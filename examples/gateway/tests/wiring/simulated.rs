@@ -76,7 +76,7 @@ fn the_provider() -> Vec<Entry> {
 }
 
 fn pace() -> Vec<Entry> {
-    let patience = "[timeout]\nfirst_content = \"1s\"\nidle = \"1s\"\nwhole_answer = \"1s\"";
+    let patience = "[timeout]\nfirst_content = \"2s\"\nidle = \"2s\"\nwhole_answer = \"2s\"";
     vec![
         Entry::new("simulated.models[].first_token", model(patience, "first_token = \"10m\""), status)
             .whole("timeout_total")
