@@ -13,7 +13,8 @@
 //! - Without a target in the context the layer stands above whoever chooses one. It sets aside what the requested model
 //!   costs, under the catalogue's facts for that name whatever the provider, and settles **what was paid**: the cost of
 //!   every attempt that the trail has at the end and did not have before. A dearer target is booked in full, as debt if need
-//!   be. [`Covers`] says so for other stacks, such as one with a target and a retry below.
+//!   be. [`Covers`] says so for other stacks, such as one with a target and a retry below. Below a hedge such a call is there
+//!   twice at the same time, and each of the two books what the other costs as well: more than is paid, never less.
 //! - An answer for which no provider was paid (out of a cache, made up by a fallback) costs nothing, wherever the layer
 //!   stands; attempts that were made before it do.
 //! - Counting tokens is free, and goes through.
