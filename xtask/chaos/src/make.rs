@@ -38,6 +38,7 @@ pub fn make(seed: u64) -> World {
     let trouble = dice.of(&[(12, 12), (3, 3), (3, 3), (1, 3)]);
     World {
         seed: dice.below(1 << 20),
+        twins: dice.one_in(3),
         providers: (0..providers).map(|_| provider(&mut dice, hangs, trouble)).collect(),
         callers: (0..dice.between(1, 12)).map(|_| caller(&mut dice, &layers, providers)).collect(),
         acts: (0..dice.below(5)).map(|_| act(&mut dice, providers)).collect(),

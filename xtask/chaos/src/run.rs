@@ -89,7 +89,7 @@ async fn play_all(world: &World, truth: &Truth, around: Around<'_>) {
             }
         }
     }));
-    let Stack { service, handles: known } = match Stack::build(world, truth, &watches, around) {
+    let Stack { service, twin, handles: known } = match Stack::build(world, truth, &watches, around) {
         Ok(stack) => stack,
         Err(error) => return truth.violated(Invariant::Builds, error.to_string()),
     };
@@ -101,7 +101,10 @@ async fn play_all(world: &World, truth: &Truth, around: Around<'_>) {
         .callers
         .iter()
         .enumerate()
-        .map(|(at, caller)| tokio::spawn(play(at, caller.clone(), service.clone(), truth.clone(), watches.clone())))
+        .map(|(at, caller)| {
+            let service = if world.twins && at % 2 == 1 { &twin } else { &service };
+            tokio::spawn(play(at, caller.clone(), service.clone(), truth.clone(), watches.clone()))
+        })
         .collect();
     operate(world, &service, handles, truth).await;
 
@@ -121,7 +124,7 @@ async fn play_all(world: &World, truth: &Truth, around: Around<'_>) {
         truth.violated(Invariant::Ends, format!("call {at} is still under way after a day"));
     }
     let is_at_rest = rest(world, handles, truth).await;
-    drop(service);
+    drop((service, twin));
     let mut facts = truth.facts();
     if is_at_rest && facts.providers.iter().any(|provider| provider.strong_count() > 0) {
         facts.violated(Invariant::Leaks, "a provider is still there when the stack is gone");

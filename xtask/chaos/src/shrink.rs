@@ -69,6 +69,7 @@ fn smaller(world: &World) -> Vec<World> {
     }
     (0..world.acts.len()).for_each(|at| add(&|world| world.acts[at].at_ms /= 2));
     add(&|world| world.seed = 0);
+    add(&|world| world.twins = false);
     worlds
 }
 

@@ -1,28 +1,19 @@
 //! The stack of a world, and what can be read and done at its layers.
 
+mod build;
+
 use std::{fmt::Write, sync::Arc};
 
-use llm_breaker::{BreakerConfig, BreakerHandle, BreakerLayer, CircuitState, CircuitStatus};
+use llm_breaker::{BreakerHandle, CircuitState, CircuitStatus};
 use llm_budget::{
-    AccountStatus, BudgetConfig, BudgetHandle, BudgetLayer, Change, Ledger, LimitLayer, Strictness,
-    limit::{LimitConfig, LimitHandle, LimitStatus},
+    AccountStatus, BudgetHandle, Change, Ledger, Strictness,
+    limit::{LimitHandle, LimitStatus},
 };
-use llm_cache::{CacheConfig, CacheHandle, CacheLayer, Selection};
-use llm_classify::{ClassifyConfig, ClassifyLayer};
-use llm_core::{BoxLlmService, ConfigError, LlmRequest, NanoUsd, Random, Target};
-use llm_fallback::{Answer, FallbackConfig};
-use llm_retry::{HedgeConfig, HedgeLayer, RetryConfig, RetryLayer};
-use llm_router::{Dispatch, ProviderEntry, RouterConfig, RouterHandle, RouterLayer, Targets};
-use llm_timeout::{TimeoutConfig, TimeoutLayer};
-use serde::de::DeserializeOwned;
-use tower::{Layer as _, ServiceExt};
+use llm_cache::{CacheHandle, Selection};
+use llm_core::{BoxLlmService, NanoUsd, Target};
+use llm_router::RouterHandle;
 
-use crate::{
-    Invariant, models,
-    provider::{Provider, Watches},
-    truth::Truth,
-    world::{Does, Kind, Layer, World},
-};
+use crate::{Invariant, models, truth::Truth, world::Does};
 
 /// What is in the stack besides what its world says: nothing, or something that is broken on purpose.
 #[derive(Clone, Copy)]
@@ -51,6 +42,8 @@ impl Around<'_> {
 #[derive(Debug)]
 pub(crate) struct Stack {
     pub(crate) service: BoxLlmService,
+    /// The same layers once more: what one of the two has seen the other knows.
+    pub(crate) twin: BoxLlmService,
     pub(crate) handles: Handles,
 }
 
@@ -62,138 +55,6 @@ pub(crate) struct Handles {
     limits: Vec<LimitHandle>,
     caches: Vec<CacheHandle>,
     routers: Vec<RouterHandle>,
-}
-
-fn config<T: DeserializeOwned>(layer: &Layer) -> Result<T, ConfigError> {
-    layer.settings.clone().try_into().map_err(|error| ConfigError::new("settings", error.to_string()))
-}
-
-/// A layer of a kind that others have to know.
-enum Known {
-    Breaker(BreakerLayer),
-    Router(RouterLayer),
-    Other,
-}
-
-impl Stack {
-    pub(crate) fn build(
-        world: &World,
-        truth: &Truth,
-        watches: &Watches,
-        around: Around<'_>,
-    ) -> Result<Self, ConfigError> {
-        let providers: Vec<BoxLlmService> = (0..)
-            .zip(&world.providers)
-            .map(|(at, script)| BoxLlmService::new(Provider::new(at, script, truth, watches.clone())))
-            .map(around.innermost)
-            .collect();
-        let mut dispatch = Dispatch::new();
-        let mut targets = Targets::new(Arc::clone(&models::CATALOG));
-        for (at, (script, provider)) in world.providers.iter().zip(&providers).enumerate() {
-            let name = format!("p{at}");
-            dispatch = dispatch.provider(name.as_str(), provider.clone(), models::ALL);
-            let mut entry = ProviderEntry::new(name.as_str()).models(models::ALL);
-            if script.local {
-                dispatch = dispatch.local(name);
-                entry = entry.local();
-            }
-            targets = targets.provider(entry);
-        }
-
-        let catalog = || Arc::clone(&models::CATALOG);
-        let random = |at: usize| Random::seeded(u64::from(world.seed) * 100 + at as u64);
-        let mut handles = Handles::default();
-        let mut known = Vec::new();
-        for (at, layer) in world.layers.iter().enumerate() {
-            known.push(match layer.kind {
-                Kind::Breaker => {
-                    let breaker = BreakerLayer::try_from(config::<BreakerConfig>(layer)?)?.random(random(at));
-                    let probes = layer.settings.get("probes").and_then(toml::Value::as_integer).unwrap_or(1);
-                    handles.breakers.push((breaker.handle(), u8::try_from(probes).unwrap_or(u8::MAX)));
-                    Known::Breaker(breaker)
-                }
-                _ => Known::Other,
-            });
-        }
-        let health = handles.breakers.last().map(|(breaker, _)| Arc::new(breaker.clone()));
-        for (at, layer) in world.layers.iter().enumerate().filter(|(_, layer)| layer.kind == Kind::Router) {
-            let plan = config::<RouterConfig>(layer)?.plan(targets.clone(), None)?;
-            let mut router = RouterLayer::new(plan).random(random(at));
-            if let Some(health) = &health {
-                router = router.health(health.clone());
-            }
-            handles.routers.push(router.handle());
-            known[at] = Known::Router(router);
-        }
-
-        let mut service = BoxLlmService::new(dispatch);
-        for (at, (layer, known)) in world.layers.iter().zip(known).enumerate().rev() {
-            service = match (layer.kind, known) {
-                (_, Known::Breaker(breaker)) => BoxLlmService::new(breaker.layer(service)),
-                (_, Known::Router(router)) => BoxLlmService::new(router.layer(service)),
-                (Kind::Breaker | Kind::Router, Known::Other) => service,
-                (Kind::Classify, Known::Other) => {
-                    BoxLlmService::new(ClassifyLayer::try_from(config::<ClassifyConfig>(layer)?)?.layer(service))
-                }
-                (Kind::Fallback, Known::Other) => {
-                    let answer = |name: &str| answer(name, world, &providers);
-                    BoxLlmService::new(config::<FallbackConfig>(layer)?.layer(answer, None)?.layer(service))
-                }
-                (Kind::Limit, Known::Other) => {
-                    let limit = LimitLayer::try_from(config::<LimitConfig>(layer)?)?.catalog(catalog());
-                    handles.limits.insert(0, limit.handle());
-                    BoxLlmService::new(limit.layer(service))
-                }
-                (Kind::Cache, Known::Other) => {
-                    let cache = CacheLayer::try_from(config::<CacheConfig>(layer)?)?.catalog(catalog());
-                    handles.caches.insert(0, cache.handle());
-                    BoxLlmService::new(cache.layer(service))
-                }
-                (Kind::Hedge, Known::Other) => {
-                    let mut hedge = HedgeLayer::try_from(config::<HedgeConfig>(layer)?)?;
-                    if let Some(health) = &health {
-                        hedge = hedge.health(health.clone());
-                    }
-                    if let Some(router) = handles.routers.last().cloned() {
-                        let beside = move |target: &Target, request: &LlmRequest| router.beside(target, request);
-                        hedge = hedge.alternatives(beside);
-                    }
-                    BoxLlmService::new(hedge.layer(service))
-                }
-                (Kind::Retry, Known::Other) => {
-                    let retry = RetryLayer::try_from(config::<RetryConfig>(layer)?)?.random(random(at));
-                    BoxLlmService::new(retry.layer(service))
-                }
-                (Kind::Budget, Known::Other) => {
-                    let mut budget = BudgetLayer::try_from(config::<BudgetConfig>(layer)?)?.catalog(catalog());
-                    if let Some(ledger) = around.ledger {
-                        budget = budget.ledger(ledger());
-                    }
-                    handles.budgets.insert(0, budget.handle());
-                    BoxLlmService::new(budget.layer(service))
-                }
-                (Kind::Timeout, Known::Other) => {
-                    let timeout = TimeoutLayer::try_from(config::<TimeoutConfig>(layer)?)?.catalog(catalog());
-                    BoxLlmService::new(timeout.layer(service))
-                }
-            };
-        }
-        Ok(Self { service: (around.outermost)(service), handles })
-    }
-}
-
-/// A fallback's target is asked without a `Dispatch` in between, so that only the fallback keeps sensitive calls from it.
-fn answer(name: &str, world: &World, providers: &[BoxLlmService]) -> Result<Answer, ConfigError> {
-    let at = name.strip_prefix('p').and_then(|number| number.parse::<usize>().ok());
-    let Some((at, provider)) = at.and_then(|at| Some((at, providers.get(at)?))) else {
-        return Err(ConfigError::new("target", format!("there is no provider `{name}`")));
-    };
-    let target = Target::new(name, models::CHAT[0]);
-    let service = provider.clone().map_request(move |mut request: LlmRequest| {
-        request.context_mut().set_target(target.clone());
-        request
-    });
-    Ok(if world.providers[at].local { Answer::local_service(service) } else { Answer::service(service) })
 }
 
 impl Handles {
@@ -322,6 +183,7 @@ mod tests {
     use llm_budget::AccountKey;
 
     use super::*;
+    use crate::World;
 
     fn found(look: impl FnOnce(&Truth)) -> Vec<Invariant> {
         let truth = Truth::of(&World::default());

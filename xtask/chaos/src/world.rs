@@ -13,6 +13,9 @@ pub struct World {
     /// Where the layers' random numbers come from.
     #[serde(skip_serializing_if = "is_default")]
     pub seed: u32,
+    /// Whether every second caller has a service of its own, made of the same layers.
+    #[serde(skip_serializing_if = "is_default")]
+    pub twins: bool,
     /// The layers, outermost first.
     #[serde(skip_serializing_if = "is_default")]
     pub layers: Vec<Layer>,
