@@ -145,7 +145,7 @@ fn a_wrong_value_of_a_layer_is_named_with_line_and_key() {
         ("[retry]\nmost_retries = 3\n", "line 2: retry.most_retries", "raise that to 4"),
         (
             "[server]\nattempts = 2\n[retry.models.llama-3-8b]\nmost_retries = 2\n",
-            "line 4: retry.models",
+            "line 4: retry.models.llama-3-8b.most_retries",
             "raise that to 3",
         ),
         ("[server]\nattempts = 1\n[hedge]\n", "line 3: hedge", "allows none"),
