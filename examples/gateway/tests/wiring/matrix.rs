@@ -150,5 +150,5 @@ pub(crate) async fn is_wired(entries: Vec<Entry>) {
     for fault in &faults {
         writeln!(report, "{fault}").unwrap();
     }
-    assert!(faults.is_empty(), "{} of {count} options times two are not wired:\n{report}", faults.len());
+    assert!(faults.is_empty(), "{} faults in {count} entries, each whole and streamed:\n{report}", faults.len());
 }
