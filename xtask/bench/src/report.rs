@@ -153,14 +153,15 @@ impl Document {
         Ok(Some(document))
     }
 
+    /// A line for each figure, so that two documents can be compared line by line.
     fn write(&self, path: &Path) -> Result<(), Failure> {
-        fs::write(path, serde_json::to_string_pretty(self)? + "\n")?;
+        fs::write(path, serde_json::to_string(self)?.replace("{\"id\"", "\n{\"id\"") + "\n")?;
         Ok(())
     }
 
-    /// Without what it was compared with itself.
+    /// Without what it was compared with itself, and without its spread.
     fn to_store(&self) -> Self {
-        let figures = self.figures.iter().map(|figure| Figure { stored: None, ..figure.clone() });
+        let figures = self.figures.iter().map(|figure| Figure { stored: None, rounds: None, ..figure.clone() });
         Self { figures: figures.collect(), ..self.clone() }
     }
 
@@ -188,4 +189,33 @@ impl fmt::Display for Document {
 fn today() -> Result<String, Failure> {
     let seconds = i64::try_from(llm_core::clock::since_epoch().as_secs())?;
     Ok(jiff::Timestamp::from_second(seconds)?.strftime("%Y-%m-%d").to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::figure::Unit;
+
+    #[test]
+    fn a_run_that_is_stored_is_what_the_next_one_is_compared_with() {
+        let folder = TempDir::new().unwrap();
+        let run = |allocations: f64, stores: bool| {
+            let mut report = Report::default();
+            report.note(Figure::new(&["layers", "retry"], Unit::Allocations, allocations).at_most(1.0));
+            let places = Places { folder: folder.path().into(), stored: folder.path().join("stored.json"), stores };
+            report.finish(Effort::Full, &places).unwrap();
+            let text = fs::read_to_string(folder.path().join("report.md")).unwrap();
+            let stored = Document::read(&places.stored).unwrap().map(|stored| stored.figures[0].value);
+            (text.contains("Risen since the stored run"), stored)
+        };
+        assert_eq!(run(2.0, false), (false, None));
+        assert_eq!(run(2.0, true), (false, Some(2.0)));
+        assert_eq!(run(3.0, false), (true, Some(2.0)));
+        assert_eq!(run(3.0, true), (true, Some(3.0)));
+        assert_eq!(run(3.0, false), (false, Some(3.0)));
+        assert!(fs::read_to_string(folder.path().join("report.json")).unwrap().contains("\n{\"id\":\"layers/retry"));
+    }
 }
