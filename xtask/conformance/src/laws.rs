@@ -94,30 +94,36 @@ fn question(number: u64) -> LlmRequest {
     LlmRequest::chat(MODEL).user(text).temperature(0.0).max_output_tokens(1_000).build()
 }
 
+/// The layers, with what the law needs of the one that it looks at.
+fn layers(law: &Law, order: Order, look: Look) -> Stack {
+    let stack = Stack::new(order, &Settings::default());
+    let few = NonZeroUsize::new(50).expect("it is not zero");
+    match (look, law.name()) {
+        (Look::At(Kind::Breaker), "slow_listener_slows_nobody") => {
+            Stack { breaker: BreakerLayer::new().random(Random::seeded(1)), ..stack }
+        }
+        // A tenth of it is spent in the course of the law.
+        (Look::At(Kind::Budget), "slow_listener_slows_nobody") => Stack { budget: budget(order, "0.02"), ..stack },
+        (Look::At(Kind::Breaker), "keyed_state_is_bounded") => {
+            Stack { breaker: stack.breaker.most_circuits(few), ..stack }
+        }
+        (Look::At(Kind::Budget), "keyed_state_is_bounded") => {
+            Stack { budget: stack.budget.most_accounts(few), ..stack }
+        }
+        (Look::At(Kind::Cache), "keyed_state_is_bounded") => Stack { cache: stack.cache.capacity(CAPACITY), ..stack },
+        (Look::Probes, _) => {
+            let first = Consecutive::after(NonZeroU32::MIN);
+            let probes = Probes::new(15, 15).expect("it is the most");
+            let rules = CircuitRules::interactive().trip(first).probes(probes);
+            Stack { breaker: BreakerLayer::new().rules(rules), ..stack }
+        }
+        (Look::Whole | Look::At(_), _) => stack,
+    }
+}
+
 /// The stack, with all that follows from its order.
 fn subject(law: &Law, order: Order, look: Look) -> Subject {
-    let mut stack = Stack::new(order, &Settings::default());
-    let asks_for_notices = law.name() == "slow_listener_slows_nobody";
-    if look == Look::At(Kind::Breaker) {
-        let most = NonZeroUsize::new(50).expect("it is not zero");
-        stack.breaker = match asks_for_notices {
-            true => BreakerLayer::new().random(Random::seeded(1)),
-            false => stack.breaker.most_circuits(most),
-        };
-    }
-    if look == Look::At(Kind::Budget) {
-        // A tenth of it is spent in the course of a law that asks for notices.
-        stack.budget = budget(order, if asks_for_notices { "0.02" } else { "1000" });
-        stack.budget = stack.budget.most_accounts(NonZeroUsize::new(50).expect("it is not zero"));
-    }
-    if look == Look::Probes {
-        let first = Consecutive::after(NonZeroU32::MIN);
-        let probes = Probes::new(15, 15).expect("it is the most");
-        stack.breaker = BreakerLayer::new().rules(CircuitRules::interactive().trip(first).probes(probes));
-    }
-    if look == Look::At(Kind::Cache) && law.name() == "keyed_state_is_bounded" {
-        stack.cache = stack.cache.capacity(CAPACITY);
-    }
+    let stack = layers(law, order, look);
     let kinds = order.kinds();
     let passes_readiness = kinds.iter().all(|kind| kind.passes_readiness());
     let calls_again = kinds.iter().any(|kind| kind.may_call_again()) && look != Look::Probes;
