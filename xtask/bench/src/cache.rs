@@ -108,7 +108,7 @@ fn misses(answer: Answer, programs: &[Measured], report: &mut Report) -> Table {
         }
         for case in of_kind(measured, answer.name()).filter(|case| case.name != BARE) {
             rows.add_over(report, case, bare, Limits::default());
-            let is_five = case.name == own::FIVE || case.name == own::FIVE_NO_STORE;
+            let is_five = case.name == own::FIVE;
             if let Some(key) = key.as_ref().filter(|_| is_five && answer == Answer::Whole) {
                 let own = case.figures_over(bare);
                 let path = [CACHE, answer.name(), &case.name, "without the key"];
