@@ -164,9 +164,9 @@ fn answer(dice: &mut Dice, hangs: bool, trouble: (u32, u32)) -> Answer {
 fn caller(dice: &mut Dice, layers: &[Layer], providers: u32) -> Caller {
     let is_routed = layers.iter().any(|layer| layer.kind == Kind::Router);
     Caller {
-        at_ms: dice.of(&[0, 0, 0, 1, 30, 500, 500, 3_000, 8_000, 70_000]),
-        tenant: dice.byte(3),
-        question: dice.byte(3),
+        at_ms: dice.of(&[0, 0, 0, 1, 30, 30, 500, 500, 3_000, 3_100, 8_000, 70_000]),
+        tenant: dice.of(&[0, 0, 1, 2]),
+        question: dice.of(&[0, 0, 0, 1, 2]),
         model: dice.byte(2),
         asks: dice.of(&[Asks::Stream, Asks::Stream, Asks::Stream, Asks::Whole, Asks::Whole, Asks::Embed, Asks::Count]),
         deterministic: !dice.one_in(3),

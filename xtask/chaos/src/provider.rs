@@ -164,6 +164,9 @@ impl Service<LlmRequest> for Provider {
         let answer = if script.is_empty() { Answer::default() } else { script[number % script.len()].clone() };
         let is_local = shared.script.local;
         let attempt = begin(&shared.truth, &shared.name, is_local, &request, &answer);
+        if shared.truth.facts().is_endless {
+            return Box::pin(std::future::pending());
+        }
         if answer.early == Some(Early::PanicInCall) {
             resume_unwind(Box::new(Scripted));
         }

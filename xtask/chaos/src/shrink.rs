@@ -44,6 +44,10 @@ fn smaller(world: &World) -> Vec<World> {
     add(&|world| _ = world.providers.pop());
     for (at, provider) in world.providers.iter().enumerate() {
         add(&|world| world.providers[at] = Provider::default());
+        // So that it does not matter any more whose call it is that the answer is for.
+        for answer in &provider.script {
+            add(&|world| world.providers[at].script = vec![answer.clone()]);
+        }
         (0..provider.script.len()).for_each(|answer| add(&|world| _ = world.providers[at].script.remove(answer)));
         add(&|world| world.providers[at].busy = None);
         add(&|world| world.providers[at].dies_ms = None);

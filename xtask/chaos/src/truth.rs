@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) keeps_deadlines: bool,
     /// Whether frames come when they are made: neither the clock jumps, nor does a cache take its time.
     is_prompt: bool,
+    /// Whether somebody calls again and again, which is answered no more.
+    pub(crate) is_endless: bool,
     begun: Option<Instant>,
     polled: Option<(Instant, u32)>,
     pub(crate) most_polls: u32,
@@ -194,6 +196,7 @@ impl Facts {
         if calls > 1 + allowance + u32::from(self.has_second_service) {
             let seen = format!("call {at} made {calls} calls to providers with an allowance of {allowance}");
             self.violated(Invariant::Allowance, seen);
+            self.is_endless = true;
         }
     }
 

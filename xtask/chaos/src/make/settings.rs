@@ -197,13 +197,13 @@ impl Settings {
     }
 
     fn breaker(&mut self, dice: &mut Dice) {
-        if dice.one_in(2) {
+        if dice.one_in(5) {
             self.set("trip", dice.of(&["cusum", "rate"]));
         } else {
             let mut trip = Settings(Table::new());
-            if dice.one_in(2) {
+            if !dice.one_in(3) {
                 trip.set("rule", "consecutive");
-                trip.set("failures", dice.of(&[1, 1, 2, 3]));
+                trip.set("failures", dice.of(&[1, 1, 1, 2]));
             } else {
                 trip.set("rule", "rate");
                 trip.set("window", "10s");
@@ -212,8 +212,8 @@ impl Settings {
             }
             self.set("trip", trip.0);
         }
-        self.set("open_for", dice.of(&["1ms", "100ms", "2s", "30s"]));
-        self.may(dice, 3, "open_at_most", &["30s", "5m"]);
+        self.set("open_for", dice.of(&["1ms", "100ms", "2s", "30s", "5m"]));
+        self.may(dice, 3, "open_at_most", &["5m", "1h"]);
         self.may(dice, 2, "jitter", &[0.0, 0.5]);
         self.may(dice, 3, "probes", &[1, 2, 3]);
         self.may(dice, 3, "successes", &[1, 2]);
