@@ -191,6 +191,10 @@ impl Making {
                 Some(Ok(frame)) => self.heard(&frame, asked),
                 Some(Err(error)) => {
                     self.failed(&error);
+                    if error.is_retryable() && !self.truth.facts().calls[self.at].text.is_empty() {
+                        let seen = format!("call {} may be made again, and its caller has read content", self.at);
+                        self.truth.violated(Invariant::AfterFailure, seen);
+                    }
                     self.check_over(&mut body).await;
                     return;
                 }

@@ -27,7 +27,7 @@ pub enum Invariant {
     Frames,
     /// Whoever waits is handed each frame when it comes.
     Delays,
-    /// Nothing follows a failure, and no failure looks like a whole answer.
+    /// Nothing follows a failure, no failure looks like a whole answer, and none after content like one before it.
     AfterFailure,
     /// No text of prompts, answers or causes is in logs, errors or anything else that is shown.
     Secrets,
