@@ -88,6 +88,23 @@ async fn a_call_is_held_to_every_rule_that_concerns_it_and_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_sets_aside_and_spends_the_same_in_each_of_its_accounts() {
+    let rule = |name: &str, per| CapRule::new(name, per, Cap::new(mills(2_000), Window::DAY));
+    let stage = Stage::new([rule("all", Per::GLOBAL), rule("tenant", Per::TENANT), rule("model", Per::MODEL)]);
+    let balances = || {
+        let accounts = stage.handle.accounts().into_iter();
+        accounts.map(|status| (status.balances[0].reserved, status.balances[0].spent)).collect::<Vec<_>>()
+    };
+    let gate = Gate::new();
+    let mut call = Box::pin(stage.send(ask(), answer(1_200).gate(&gate)));
+    assert!(call.as_mut().now_or_never().is_none());
+    assert_eq!(balances(), [(mills(150), mills(0)); 3]);
+    gate.open();
+    call.await.unwrap();
+    assert_eq!(balances(), [(mills(0), mills(60)); 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn everybody_has_two_dollars_and_acme_has_twenty() {
     let acme = CapRule::new("acme", Per::TENANT, Cap::new(mills(20_000), Window::DAY)).tenants(["acme"]);
     let stage = Stage::new([per_tenant(mills(2_000)), acme.instead_of("per-tenant")]);
