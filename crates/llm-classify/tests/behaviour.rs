@@ -9,9 +9,9 @@ use llm_classify::{
     Classifier, ClassifyConfig, ClassifyCounts, ClassifyLayer, Detector, Finding, Guess, Pattern, Patterns,
 };
 use llm_core::{
-    Body, Caller, Chat, Embed, EmbedInput, Error, File, Head, Image, Json, LlmRequest, LlmResponse, Measures, Message,
-    Other, Output, Part, PartContent, Payload, Reasoning, Role, Sensitivity, Source, Tool, ToolCall, ToolChoice,
-    ToolResult,
+    Body, Caller, Chat, Embed, EmbedInput, Error, Extra, File, Head, Image, Json, JsonSchema, LlmRequest, LlmResponse,
+    Measures, Message, Other, Output, Part, PartContent, Payload, Reasoning, ResponseFormat, Role, Sensitivity, Source,
+    Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
 };
 use llm_test::CapturedLogs;
 use tower::{Layer, ServiceExt, service_fn};
@@ -195,6 +195,13 @@ async fn every_text_that_is_sent_is_looked_at() {
     let result = |content| PartContent::ToolResult(ToolResult { call_id: "1".into(), content, is_error: false });
     let with = |change: fn(&mut Chat)| LlmRequest::chat("m").user("Why?").with(change).build();
     let count = Payload::CountTokens(Chat { messages: vec![Message::text(Role::User, ADDRESS)], ..Chat::default() });
+    let format = |change: fn(&mut JsonSchema)| {
+        let schema = Json::from_text("{}").unwrap();
+        let mut format = JsonSchema { name: None, description: None, schema, strict: None, extra: Extra::default() };
+        change(&mut format);
+        let set = |chat: &mut Chat| chat.response_format = Some(ResponseFormat::JsonSchema(format));
+        LlmRequest::chat("m").user("Why?").with(set).build()
+    };
     let requests = [
         ("system", LlmRequest::chat("m").system(ADDRESS).user("Why?").build()),
         ("user", asks(ADDRESS)),
@@ -224,6 +231,25 @@ async fn every_text_that_is_sent_is_looked_at() {
         ),
         ("a tool's name", with(|chat| chat.tools.push(Tool::function(ADDRESS, "", Json::from_text("{}").unwrap())))),
         ("a tool's choice", with(|chat| chat.tool_choice = Some(ToolChoice::Function(ADDRESS.into())))),
+        (
+            "a choice of another kind",
+            with(|chat| chat.tool_choice = Some(ToolChoice::Other(Json::from_value(ADDRESS).unwrap()))),
+        ),
+        (
+            "a tool of another kind",
+            with(|chat| {
+                let other = Other { kind: "web_search".into(), json: Json::from_value(ADDRESS).unwrap() };
+                chat.tools.push(Tool { kind: ToolKind::Other(other), cache: None, extra: Extra::default() });
+            }),
+        ),
+        ("the name of the answer's schema", format(|schema| schema.name = Some(ADDRESS.into()))),
+        ("its description", format(|schema| schema.description = Some(ADDRESS.into()))),
+        ("the schema", format(|schema| schema.schema = Json::from_value(ADDRESS).unwrap())),
+        ("a field beside it", format(|schema| schema.extra.insert("note", Json::from_value(ADDRESS).unwrap()))),
+        (
+            "a format of another kind",
+            with(|chat| chat.response_format = Some(ResponseFormat::Other(Json::from_value(ADDRESS).unwrap()))),
+        ),
         ("stop", with(|chat| chat.stop.0.push(ADDRESS.into()))),
         ("a field without a name", with(|chat| chat.extra.insert("prediction", Json::from_value(ADDRESS).unwrap()))),
         ("the name of a field", with(|chat| chat.extra.insert(ADDRESS, Json::from_value("").unwrap()))),

@@ -134,7 +134,10 @@ impl<'a> Walk<'_, 'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Image, Json, LlmRequest, Part, Role, Source, Tool, tokens::ClassCounter};
+    use crate::{
+        Extra, Image, Json, JsonSchema, LlmRequest, Other, Part, Reasoning, Role, Source, Tool, ToolCall, ToolResult,
+        tokens::ClassCounter,
+    };
 
     #[test]
     fn the_default_counter_counts_what_the_estimate_does() {
@@ -159,6 +162,47 @@ mod tests {
             .message(Message::new(Role::User, vec![Part::text("y".repeat(40)), picture.into()]))
             .build();
         assert_eq!(rough_prompt(request.payload()), 110 + REPLY_TOKENS + 2 * MESSAGE_TOKENS + IMAGE_TOKENS);
+    }
+
+    #[test]
+    fn every_text_that_a_model_reads_counts() {
+        const TEXT: &str = "a text of quite some words, to be read by whoever answers";
+        let json = || Json::from_value(TEXT).unwrap();
+        let part = |content: PartContent| move |chat: &mut Chat| chat.messages[0].parts.push(content.clone().into());
+        let tool = |kind: ToolKind| {
+            move |chat: &mut Chat| chat.tools.push(Tool { kind: kind.clone(), cache: None, extra: Extra::default() })
+        };
+        let format = |format: ResponseFormat| move |chat: &mut Chat| chat.response_format = Some(format.clone());
+        let other = || Other { kind: "note".into(), json: json() };
+        let schema =
+            || JsonSchema { name: None, description: None, schema: json(), strict: None, extra: Extra::default() };
+        let content = vec![Part::text("short"), Part::text(TEXT)];
+        let result = ToolResult { call_id: "1".into(), content, is_error: false };
+        type Change = Box<dyn Fn(&mut Chat)>;
+        let changes: [(&str, Change); 11] = [
+            ("text", Box::new(part(PartContent::Text(TEXT.into())))),
+            ("refusal", Box::new(part(PartContent::Refusal(TEXT.into())))),
+            (
+                "reasoning",
+                Box::new(part(PartContent::Reasoning(Reasoning { text: TEXT.into(), ..Default::default() }))),
+            ),
+            ("arguments", Box::new(part(PartContent::ToolCall(ToolCall::function("1", "f", TEXT))))),
+            ("the name of a call", Box::new(part(PartContent::ToolCall(ToolCall::function("1", TEXT, "{}"))))),
+            ("a tool's result", Box::new(part(PartContent::ToolResult(result)))),
+            ("a part of another kind", Box::new(part(PartContent::Other(other())))),
+            ("a speaker's name", Box::new(|chat| chat.messages[0].name = Some(TEXT.into()))),
+            ("a tool of another kind", Box::new(tool(ToolKind::Other(other())))),
+            ("the answer's schema", Box::new(format(ResponseFormat::JsonSchema(schema())))),
+            ("a format of another kind", Box::new(format(ResponseFormat::Other(json())))),
+        ];
+        let tokens = |change: &dyn Fn(&mut Chat)| {
+            let request = LlmRequest::chat("gpt-4o").user("Why?").with(change).build();
+            estimate_prompt(request.payload(), TokenFamily::of("gpt-4o")).likely
+        };
+        let without = tokens(&|_| ());
+        for (place, change) in changes {
+            assert!(tokens(&*change) >= without + 10, "{place}");
+        }
     }
 
     #[test]
