@@ -272,19 +272,21 @@ async fn each_waits_until_its_own_deadline_and_the_call_outlives_the_starters() 
 
 #[tokio::test(start_paused = true)]
 async fn the_call_is_the_starters_with_its_trail_and_accounts() {
-    let stage = Stage::answering([Answer::stream(slowly())]);
-    let (first, second) = (of_tenant(question(), "acme"), of_tenant(question(), "acme"));
-    let ids = (first.context().id(), second.context().id());
-    let (first, second) = tokio::join!(stage.call(first), stage.call(second));
-    assert_eq!(stage.log.requests()[0].context().id(), ids.0);
-    let is_unpaid = |body: Body| async {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let body = body.on_end(move |outcome| sender.send(outcome.progress().is_unpaid()).unwrap());
-        body.collect().await.unwrap();
-        receiver.await.unwrap()
-    };
-    let paid = tokio::join!(is_unpaid(first.unwrap().body), is_unpaid(second.unwrap().body));
-    assert_eq!(paid, (false, true), "who joined pays nothing");
+    for answer in [Answer::stream(slowly()), Answer::whole(llm_core::Output::text(TEXT)).after(SECOND)] {
+        let stage = Stage::answering([answer]);
+        let (first, second) = (of_tenant(question(), "acme"), of_tenant(question(), "acme"));
+        let ids = (first.context().id(), second.context().id());
+        let (first, second) = tokio::join!(stage.call(first), stage.call(second));
+        assert_eq!(stage.log.requests()[0].context().id(), ids.0);
+        let is_unpaid = |body: Body| async {
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            let body = body.on_end(move |outcome| sender.send(outcome.progress().is_unpaid()).unwrap());
+            body.collect().await.unwrap();
+            receiver.await.unwrap()
+        };
+        let paid = tokio::join!(is_unpaid(first.unwrap().body), is_unpaid(second.unwrap().body));
+        assert_eq!(paid, (false, true), "who joined pays nothing");
+    }
 }
 
 #[tokio::test(start_paused = true)]
