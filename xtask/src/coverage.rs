@@ -33,13 +33,14 @@ pub(crate) fn run() -> Outcome {
     let names = workspace::packages()?.into_iter().map(|package| package.manifest.name);
     crates.extend(names.filter(|name| LAYER_CRATES.contains(&name.as_str())));
     let tests = || {
-        let mut tests = process::cargo(["test", "--lib", "--tests"]);
+        let mut tests = process::cargo(["test", "--no-fail-fast", "--lib", "--tests"]);
         tests.args(crates.iter().flat_map(|name| ["-p", name]));
         // Only what is ours counts, so everything else need not be built again.
         tests.env("RUSTC_WORKSPACE_WRAPPER", &compiler).env("LLVM_PROFILE_FILE", raw.join("%p-%m.profraw"));
         tests
     };
-    process::run(&mut tests())?;
+    // A test that fails has run as well, and is told of when what was counted has been.
+    let passed = process::run(&mut tests());
     let programs = test_programs::build(&mut tests())??;
 
     let profile = directory.join("profile");
@@ -55,7 +56,7 @@ pub(crate) fn run() -> Outcome {
     }
     lines.read(&output(&mut export)?, |file| workspace::read(&workspace::root().join(file)))?;
     print!("{lines}");
-    Ok(Done::default())
+    passed.map(|()| Done::default())
 }
 
 /// Makes what the tests write into, and the compiler that has our crates count.
