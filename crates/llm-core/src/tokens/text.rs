@@ -1,7 +1,7 @@
 //! Counts character classes in one pass.
 //!
-//! ASCII, nearly all of what is sent, costs a table look-up a byte: the classes of the last three characters
-//! form an index, and the table says what the newest one adds to eight counters that share one integer.
+//! A block of characters is taken at a time, each by a byte of its class, and all of them are counted at once: each by itself
+//! and beside the two before it. A block that is not full is counted as if it were, which is less than to look where it ends.
 
 use super::{TokenEstimate, TokenFamily, family::Weights};
 
@@ -31,8 +31,8 @@ pub struct TextCount {
     cjk: u64,
     other_letters: u64,
     rare_bytes: u64,
-    /// Classes of the last two characters, newest lowest.
-    before: usize,
+    /// Classes of the last two characters, newest last.
+    before: [u8; BEFORE],
     /// Letters of the word that the text so far ends in, up to [`LONG_WORD`].
     word_letters: usize,
 }
@@ -40,87 +40,42 @@ pub struct TextCount {
 /// Letters of a word that are charged as the fit says; those after it are charged more.
 const LONG_WORD: usize = 20;
 
-const NONE: usize = 0;
-const LETTER: usize = 1;
-const DIGIT: usize = 2;
-const SPACE: usize = 3;
-const NEWLINE: usize = 4;
-const PUNCTUATION: usize = 5;
-const CJK: usize = 6;
-/// Other letters and rare characters. They count one by one, so they need no class each.
-const SINGLE: usize = 7;
+/// Of no character, and of those that count one by one, whatever stands beside them.
+const NONE: u8 = 0;
+const LETTER: u8 = 1;
+const DIGIT: u8 = 2;
+const SPACE: u8 = 3;
+const NEWLINE: u8 = 4;
+const PUNCTUATION: u8 = 5;
 
-const CLASS_BITS: u32 = 3;
-const CLASSES: usize = 1 << CLASS_BITS;
-/// Three classes: two before, one now.
-const STEPS: usize = 1 << (3 * CLASS_BITS);
-const TWO_CLASSES: usize = (1 << (2 * CLASS_BITS)) - 1;
+/// How many characters before it decide what one counts for.
+const BEFORE: usize = 2;
+/// Characters of a block. A byte can count them.
+const BLOCK: usize = 32;
+/// Stands for a character of no class.
+const BLANK: u8 = 0x80;
 
-/// Bits of one counter in a packed step. A batch has at most as many characters as a counter can hold.
-const LANE_BITS: u32 = 8;
-const BATCH: usize = (1 << LANE_BITS) - 1;
-const LETTERS: u32 = 0;
-const WORDS: u32 = 1;
-const DIGITS: u32 = 2;
-const DIGIT_RUNS: u32 = 3;
-const NEWLINES: u32 = 4;
-const PUNCTUATIONS: u32 = 5;
-const SPACE_RUNS: u32 = 6;
-const LONG_WORD_LETTERS: u32 = 7;
-
-static ASCII: [u8; 128] = ascii_classes();
-static STEP: [u64; STEPS] = steps();
-/// What a character adds on top, by whether its word is long already, and by its class.
-static LATE: [[u64; CLASSES]; 2] = [[0; CLASSES], late()];
-
-const fn ascii_classes() -> [u8; 128] {
-    let mut classes = [PUNCTUATION as u8; 128];
-    let mut byte = 0;
-    while byte < 128 {
-        let class = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'0'..=b'9' => DIGIT,
-            b'\n' => NEWLINE,
-            b' ' | b'\t' | b'\r' | 0x0B | 0x0C => SPACE,
-            _ => PUNCTUATION,
-        };
-        classes[byte] = class as u8;
-        byte += 1;
+/// The class of an ASCII character. Without a table, so that those of a block are worked out at once.
+const fn class_of(byte: u8) -> u8 {
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let is_digit = byte.wrapping_sub(b'0') < 10;
+    let is_newline = byte == b'\n';
+    // Tab to carriage return; of those the newline has a class of its own.
+    let is_space = (byte == b' ') | (byte.wrapping_sub(b'\t') < 5);
+    match (is_letter, is_digit, is_newline, is_space) {
+        (true, ..) => LETTER,
+        (_, true, ..) => DIGIT,
+        (_, _, true, _) => NEWLINE,
+        (_, _, _, true) => SPACE,
+        _ if byte < BLANK => PUNCTUATION,
+        _ => NONE,
     }
-    classes
 }
 
-const fn late() -> [u64; CLASSES] {
-    let mut late = [0; CLASSES];
-    late[LETTER] = one(LONG_WORD_LETTERS);
-    late
-}
-
-const fn one(lane: u32) -> u64 {
-    1 << (lane * LANE_BITS)
-}
-
-const fn steps() -> [u64; STEPS] {
-    let mut steps = [0; STEPS];
-    let mut index = 0;
-    while index < STEPS {
-        let class = index % CLASSES;
-        let before = (index >> CLASS_BITS) % CLASSES;
-        let before_that = index >> (2 * CLASS_BITS);
-        steps[index] = match class {
-            LETTER if before == LETTER => one(LETTERS),
-            LETTER => one(LETTERS) + one(WORDS),
-            DIGIT if before == DIGIT => one(DIGITS),
-            DIGIT => one(DIGITS) + one(DIGIT_RUNS),
-            NEWLINE => one(NEWLINES),
-            PUNCTUATION => one(PUNCTUATIONS),
-            // A single space belongs to the word after it; a run begins with the second.
-            SPACE if before == SPACE && before_that != SPACE => one(SPACE_RUNS),
-            _ => 0,
-        };
-        index += 1;
-    }
-    steps
+/// How many ASCII characters come first.
+fn ascii_prefix(bytes: &[u8]) -> usize {
+    let whole: usize = bytes.chunks(32).take_while(|chunk| chunk.is_ascii()).map(<[u8]>::len).sum();
+    whole + bytes[whole..].iter().take_while(|byte| byte.is_ascii()).count()
 }
 
 impl TextCount {
@@ -131,21 +86,27 @@ impl TextCount {
 
     /// Counts the next piece of a text. A word, number or run of spaces may go on from the piece before.
     pub fn add(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            at += self.add_ascii(&bytes[at..bytes.len().min(at + BATCH)]);
-            // `at` stands at the start of a character: all bytes before it were ASCII or whole characters.
-            for character in text[at..].chars().take_while(|character| !character.is_ascii()) {
-                self.add_wide(character);
-                at += character.len_utf8();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (mut block, mut filled) = ([BLANK; BLOCK], 0);
+            while filled < BLOCK && !rest.is_empty() {
+                let ascii = ascii_prefix(&rest.as_bytes()[..rest.len().min(BLOCK - filled)]);
+                block[filled..filled + ascii].copy_from_slice(&rest.as_bytes()[..ascii]);
+                filled += ascii;
+                rest = &rest[ascii..];
+                if let (Some(place), Some(wide)) = (block.get_mut(filled), rest.chars().next()) {
+                    *place = self.stand_in(wide);
+                    filled += 1;
+                    rest = &rest[wide.len_utf8()..];
+                }
             }
+            self.count(&block, filled);
         }
     }
 
     /// Ends the text: what is added next stands apart from what was added before.
     pub fn boundary(&mut self) {
-        self.before = NONE;
+        self.before = [NONE; BEFORE];
         self.word_letters = 0;
     }
 
@@ -195,67 +156,69 @@ impl TextCount {
         lines.into_iter().fold(0, u64::saturating_add).saturating_mul(family.scale_tenths())
     }
 
-    /// Counts up to the first byte that is not ASCII, or all of `batch`, and says how many bytes that was.
-    fn add_ascii(&mut self, batch: &[u8]) -> usize {
-        let (mut before, mut lanes) = (self.before, 0);
-        // Where the current word began. Places count from `BATCH` on, since it may have begun before this batch.
-        let mut word_start = BATCH - self.word_letters;
-        let mut counted = 0;
-        for &byte in batch {
-            let Some(&class) = ASCII.get(usize::from(byte)) else { break };
-            let class = usize::from(class);
-            let index = (before << CLASS_BITS) | class;
-            before = index & TWO_CLASSES;
-            let at = BATCH + counted;
-            let is_late = at - word_start >= LONG_WORD;
-            word_start = if class == LETTER { word_start } else { at + 1 };
-            lanes += STEP[index] + LATE[usize::from(is_late)][class];
-            counted += 1;
+    /// Counts a block, of which so many places are filled.
+    fn count(&mut self, block: &[u8; BLOCK], filled: usize) {
+        let mut classes = [NONE; BEFORE + BLOCK];
+        classes[..BEFORE].copy_from_slice(&self.before);
+        for (class, byte) in classes[BEFORE..].iter_mut().zip(block) {
+            *class = class_of(*byte);
         }
-        self.before = before;
-        self.word_letters = (BATCH + counted - word_start).min(LONG_WORD);
-        self.unpack(lanes);
-        counted
+        let (mut letters, mut words, mut digits, mut digit_runs) = (0_u8, 0_u8, 0_u8, 0_u8);
+        let (mut newlines, mut punctuation, mut space_runs) = (0_u8, 0_u8, 0_u8);
+        for place in 0..BLOCK {
+            let (before_that, before, now) = (classes[place], classes[place + 1], classes[place + BEFORE]);
+            letters += u8::from(now == LETTER);
+            words += u8::from((now == LETTER) & (before != LETTER));
+            digits += u8::from(now == DIGIT);
+            digit_runs += u8::from((now == DIGIT) & (before != DIGIT));
+            newlines += u8::from(now == NEWLINE);
+            punctuation += u8::from(now == PUNCTUATION);
+            // A single space belongs to the word after it; a run begins with the second.
+            space_runs += u8::from((now == SPACE) & (before == SPACE) & (before_that != SPACE));
+        }
+        self.letters += u64::from(letters);
+        self.words += u64::from(words);
+        self.digits += u64::from(digits);
+        self.digit_runs += u64::from(digit_runs);
+        self.newlines += u64::from(newlines);
+        self.punctuation += u64::from(punctuation);
+        self.space_runs += u64::from(space_runs);
+        self.count_long_words(&classes[BEFORE..BEFORE + filled]);
+        self.before.copy_from_slice(&classes[filled..filled + BEFORE]);
     }
 
-    fn add_wide(&mut self, character: char) {
-        let class = match Wide::of(character) {
-            Wide::Letter => LETTER,
-            Wide::Punctuation => PUNCTUATION,
-            Wide::Cjk => {
-                self.cjk += 1;
-                CJK
+    /// Counts the letters behind the first [`LONG_WORD`] of their word. Looked for from where the first of them would be, so
+    /// that most of what are no long words is never looked at.
+    fn count_long_words(&mut self, classes: &[u8]) {
+        let (mut start, mut begun) = (0, self.word_letters);
+        loop {
+            let late = start + LONG_WORD - begun;
+            let Some(window) = classes.get(start..=late) else { break };
+            begun = 0;
+            match window.iter().rposition(|class| *class != LETTER) {
+                Some(at) => start += at + 1,
+                None => {
+                    let letters = classes[late..].iter().take_while(|class| **class == LETTER).count();
+                    self.long_word_letters += letters as u64;
+                    start = late + letters;
+                }
             }
-            Wide::OtherLetter => {
-                self.other_letters += 1;
-                SINGLE
-            }
-            Wide::Rare => {
-                self.rare_bytes += character.len_utf8() as u64;
-                SINGLE
-            }
-        };
-        let index = (self.before << CLASS_BITS) | class;
-        self.before = index & TWO_CLASSES;
-        self.unpack(STEP[index]);
-        if class == LETTER {
-            self.long_word_letters += u64::from(self.word_letters >= LONG_WORD);
-            self.word_letters = (self.word_letters + 1).min(LONG_WORD);
-        } else {
-            self.word_letters = 0;
         }
+        let letters = classes.iter().rev().take(LONG_WORD).take_while(|class| **class == LETTER).count();
+        let before = if letters == classes.len() { self.word_letters } else { 0 };
+        self.word_letters = (before + letters).min(LONG_WORD);
     }
 
-    fn unpack(&mut self, lanes: u64) {
-        let lane = |lane: u32| (lanes >> (lane * LANE_BITS)) & BATCH as u64;
-        self.letters += lane(LETTERS);
-        self.words += lane(WORDS);
-        self.digits += lane(DIGITS);
-        self.digit_runs += lane(DIGIT_RUNS);
-        self.newlines += lane(NEWLINES);
-        self.punctuation += lane(PUNCTUATIONS);
-        self.space_runs += lane(SPACE_RUNS);
-        self.long_word_letters += lane(LONG_WORD_LETTERS);
+    /// A byte of the same class. What counts one by one is counted.
+    fn stand_in(&mut self, character: char) -> u8 {
+        match Wide::of(character) {
+            Wide::Letter => return b'a',
+            Wide::Punctuation => return b'.',
+            Wide::Cjk => self.cjk += 1,
+            Wide::OtherLetter => self.other_letters += 1,
+            Wide::Rare => self.rare_bytes += character.len_utf8() as u64,
+        }
+        BLANK
     }
 }
 
