@@ -91,20 +91,6 @@ impl Dispatch {
         Some(Target::new(services[at].0.clone(), model))
     }
 
-    /// The name by which a provider serves `model`, as it was added: the model's own, else the longest of the beginnings
-    /// that end in `*`.
-    pub fn name_of(&self, provider: &str, model: &str) -> Option<&str> {
-        let Providers { by_name, by_model, .. } = &*self.providers;
-        by_model.name_of(*by_name.get(provider)?, model)
-    }
-
-    /// Every provider that serves `model`, in the order of preference: that of [`target_of`](Self::target_of) first, and
-    /// behind it the others that serve a model of the same name. None where the caller named the provider.
-    pub fn replicas_of(&self, model: &str) -> impl Iterator<Item = Target> {
-        let Providers { services, by_model, .. } = &*self.providers;
-        by_model.all(model).into_iter().map(move |at| Target::new(services[at].0.clone(), model))
-    }
-
     fn pick(&self, request: &mut LlmRequest) -> Result<BoxLlmService, Error> {
         let target = match request.context().target() {
             Some(target) => target.clone(),
