@@ -109,3 +109,87 @@ fn optional(text: &Option<String>) -> usize {
 fn text(text: &str) -> usize {
     if text.is_empty() { 0 } else { BLOCK + text.len() }
 }
+
+#[cfg(test)]
+mod tests {
+    use llm_core::{Audio, Dialect, Json, ToolCallKind};
+
+    use super::*;
+
+    /// As long as nothing else in what holds it.
+    const LONG: usize = 10_000;
+
+    fn long() -> String {
+        "x".repeat(LONG)
+    }
+
+    fn json() -> Json {
+        Json::from_text(&format!("\"{}\"", long())).unwrap()
+    }
+
+    /// Of each kind one, with so many long texts in it.
+    fn contents() -> Vec<(PartContent, usize)> {
+        let data = || Source::Data { media_type: long(), data: long() };
+        let call = ToolCall { id: long(), name: long(), arguments: long(), kind: ToolCallKind::Function };
+        let inner = vec![PartContent::Text(long()).into(), PartContent::Text(long()).into()];
+        vec![
+            (PartContent::Text(long()), 1),
+            (PartContent::Refusal(long()), 1),
+            (PartContent::Reasoning(Reasoning { text: long(), signature: Some(long()), redacted: Some(long()) }), 3),
+            (PartContent::Image(Image { source: data(), detail: Some(long()) }), 3),
+            (PartContent::Image(Image { source: Source::Url(long()), detail: None }), 1),
+            (PartContent::Audio(Audio { data: long(), format: long() }), 2),
+            (PartContent::File(File { source: Source::File(long()), filename: Some(long()) }), 2),
+            (PartContent::ToolCall(call), 3),
+            (PartContent::ToolResult(ToolResult { call_id: long(), content: inner, is_error: false }), 3),
+            (PartContent::Other(Other { kind: long(), json: json() }), 2),
+        ]
+    }
+
+    fn is_about(weight: usize, texts: usize, what: &str) {
+        assert!((texts * LONG..texts * LONG + LONG / 2).contains(&weight), "{what}: {weight} for {texts} long texts");
+    }
+
+    #[test]
+    fn whatever_an_answer_holds_is_weighed() {
+        for (content, texts) in contents() {
+            let what = format!("{content:?}");
+            let mut part = Part::from(content);
+            part.extra.insert("more", json());
+            let mut choice = Choice { parts: vec![part], logprobs: Some(json()), ..Choice::default() };
+            choice.extra.insert("more", json());
+            let mut chat = ChatOutput { choices: vec![choice], ..ChatOutput::default() };
+            chat.extra.insert("more", json());
+            is_about(output(&Output::Chat(chat)), texts + 4, &what);
+        }
+        let numbers = Vector(vec![0.5; LONG / 4].into());
+        let embedded = EmbedOutput { vectors: vec![numbers.clone(), numbers], ..EmbedOutput::default() };
+        is_about(output(&Output::Embed(embedded)), 2, "two vectors");
+    }
+
+    #[test]
+    fn whatever_a_frame_holds_is_weighed() {
+        let reasoning = ReasoningDelta { text: long(), signature: Some(long()), redacted: Some(long()) };
+        let call = ToolCallDelta {
+            index: 0,
+            id: Some(long()),
+            name: Some(long()),
+            arguments: long(),
+            kind: ToolCallKind::Function,
+        };
+        let events = [
+            (Event::Text(long()), 1),
+            (Event::Refusal(long()), 1),
+            (Event::Reasoning(reasoning), 3),
+            (Event::ToolCall(call), 3),
+            (Event::Logprobs(json()), 1),
+            (Event::Other(Other { kind: long(), json: json() }), 2),
+        ];
+        for (event, texts) in events {
+            let what = format!("{event:?}");
+            is_about(frame(&Frame::event(event.clone())), texts, &what);
+            let wired = Frame::event(event).with_wire(Dialect::OpenAi, long().into_bytes().into());
+            is_about(frame(&wired), texts + 1, &what);
+        }
+    }
+}

@@ -403,6 +403,20 @@ async fn when_everything_is_open_one_call_in_five_seconds_tries_the_first_to_reo
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_that_callers_make_up_are_tried_once_in_five_seconds_together() {
+    let open = |seconds| HealthState::Open { remaining: seconds * SECOND };
+    let health = Arc::new(Told::new([("a", open(9)), ("b", open(4))]));
+    let providers = Providers::new([("a", vec![]), ("b", vec![])]);
+    let service = providers.under(&RouterLayer::new(targets(["a", "b"])).health(health));
+    for [tried, refused] in [["x-1", "x-2"], ["x-3", "x-1"]] {
+        assert_eq!(answer(&service, ask(tried)).await.unwrap(), "b");
+        assert_eq!(answer(&service, ask(refused)).await.unwrap_err().kind(), ErrorKind::CircuitOpen);
+        tokio::time::advance(5 * SECOND).await;
+    }
+    assert_eq!(["a", "b"].map(|name| providers.calls(name)), [0, 2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_only_target_that_is_open_is_left_alone_until_its_time() {
     let health = Told::new([("a", HealthState::Open { remaining: SECOND })]);
     let providers = Providers::new([("a", vec![])]);
