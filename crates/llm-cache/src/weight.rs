@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn json() -> Json {
-        Json::from_text(&format!("\"{}\"", long())).unwrap()
+        Json::from_text(format!("\"{}\"", long())).unwrap()
     }
 
     /// Of each kind one, with so many long texts in it.
@@ -162,7 +162,7 @@ mod tests {
             chat.extra.insert("more", json());
             is_about(output(&Output::Chat(chat)), texts + 4, &what);
         }
-        let numbers = Vector(vec![0.5; LONG / 4].into());
+        let numbers = Vector(vec![0.5; LONG / 4]);
         let embedded = EmbedOutput { vectors: vec![numbers.clone(), numbers], ..EmbedOutput::default() };
         is_about(output(&Output::Embed(embedded)), 2, "two vectors");
     }
