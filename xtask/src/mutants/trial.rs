@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -123,11 +123,20 @@ fn first_failure(program: &Path, directory: &Path) -> Result<Option<String>, Str
     }
 }
 
-/// The test in which a program crashes, by running one after the other. Of each that ends there is a line of its own.
+/// The test in which a program crashes, by running one after the other. Of each that ends there is a line of its own. Where
+/// it does not crash for a second time, nobody knows.
 fn last_begun(program: &Path, directory: &Path) -> String {
-    let output = bounded(program, directory).arg("--test-threads=1").stdin(Stdio::null()).output();
-    let output = output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let last = output.lines().rfind(|line| line.starts_with("test ") && libtest::test_line(line).is_none());
-    let name = last.and_then(|line| line.strip_prefix("test ")?.split(" ... ").next());
+    let mut command = bounded(program, directory);
+    command.arg("--test-threads=1");
+    let mut begun = None;
+    if let Ok(mut running) = Background::start(command) {
+        let until = Instant::now() + LONGEST;
+        while let Ok(line) = running.next_line(until) {
+            if line.starts_with("test ") && libtest::test_line(&line).is_none() {
+                begun = Some(line);
+            }
+        }
+    }
+    let name = begun.as_deref().and_then(|line| line.strip_prefix("test ")?.split(" ... ").next());
     name.unwrap_or("a test").to_owned()
 }
