@@ -15,7 +15,7 @@ use crate::test_programs;
 /// A test program that takes longer waits for something that never comes. Unbroken, the longest takes a fifth of this.
 const LONGEST: Duration = Duration::from_secs(240);
 /// What a test program may address, in KiB: one that goes on for ever must not take the machine along.
-const MOST_KIB: &str = "8000000";
+const MOST_KIB: &str = "3000000";
 
 /// What came of a breakage, or of none.
 #[derive(Debug)]
