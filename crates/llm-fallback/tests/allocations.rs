@@ -27,11 +27,16 @@ where
     };
     // What is made once for a target is made by the first call.
     call().await;
-    let region = Region::new(ALLOCATOR);
-    for _ in 0..100 {
-        call().await;
+    // Of several rounds the fewest, because the test harness may allocate meanwhile.
+    let mut fewest = usize::MAX;
+    for _ in 0..5 {
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..100 {
+            call().await;
+        }
+        fewest = fewest.min(region.change().allocations);
     }
-    region.change().allocations
+    fewest
 }
 
 #[tokio::test]

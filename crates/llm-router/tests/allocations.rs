@@ -29,11 +29,16 @@ where
         drop(service.call(request.clone()).await.expect("it always answers"));
     };
     call().await;
-    let region = Region::new(ALLOCATOR);
-    for _ in 0..100 {
-        call().await;
+    // Of several rounds the fewest, because the test harness may allocate meanwhile.
+    let mut fewest = usize::MAX;
+    for _ in 0..5 {
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..100 {
+            call().await;
+        }
+        fewest = fewest.min(region.change().allocations);
     }
-    region.change().allocations
+    fewest
 }
 
 fn router() -> RouterLayer {

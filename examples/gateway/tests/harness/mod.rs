@@ -15,6 +15,7 @@ use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
 };
 
 use bytes::Bytes;
@@ -35,6 +36,7 @@ pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
     said: Arc<Mutex<String>>,
+    listeners: Vec<JoinHandle<()>>,
     client: Client<HttpConnector, Full<Bytes>>,
     files: tempfile::TempDir,
 }
@@ -101,11 +103,11 @@ impl Gateway {
             let output = child.wait_with_output().unwrap();
             return Err(first + &String::from_utf8_lossy(&output.stderr));
         };
-        listen_in(child.stderr.take().unwrap(), Arc::clone(&said));
         said.lock().unwrap().push_str(&first);
-        listen_in(out, Arc::clone(&said));
+        let listeners =
+            vec![listen_in(child.stderr.take().unwrap(), Arc::clone(&said)), listen_in(out, Arc::clone(&said))];
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Ok(Self { address: address.parse().unwrap(), child, said, client, files })
+        Ok(Self { address: address.parse().unwrap(), child, said, listeners, client, files })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -157,9 +159,11 @@ impl Gateway {
         }
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the process to end by itself, and for all that it has said.
     pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
-        self.child.wait().unwrap()
+        let status = self.child.wait().unwrap();
+        self.listeners.drain(..).for_each(|listener| listener.join().unwrap());
+        status
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -208,13 +212,13 @@ impl Drop for Gateway {
     }
 }
 
-fn listen_in(mut from: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
+fn listen_in(mut from: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = from.read(&mut chunk) {
             said.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
         }
-    });
+    })
 }
 
 /// An answer that has been read to its end.
