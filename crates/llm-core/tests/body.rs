@@ -274,13 +274,21 @@ async fn an_early_failure_is_an_error_and_a_late_one_is_not() {
 
 #[tokio::test]
 async fn a_held_answer_is_handed_on_at_either_bound() {
-    let wire = |text: &'static str| Frame::default().with_wire(llm_core::Dialect::OpenAi, text.into());
-    let frames = futures_util::stream::iter([Ok(wire("12345")), Ok(wire("12345")), Ok(wire("12345"))]);
-    let hold = HoldBack { bytes: 8, wait: None };
-    let mut body = Body::stream(frames.chain(futures_util::stream::pending())).until_content(hold).await.unwrap();
-    for _ in 0..3 {
+    let taken = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&taken);
+    let wire = bytes::Bytes::from_static(&[b':'; 64]);
+    let endless = futures_util::stream::repeat_with(move || {
+        *count.lock().unwrap() += 1;
+        Ok(Frame::default().with_wire(llm_core::Dialect::OpenAi, wire.clone()))
+    });
+    let hold = HoldBack { bytes: 4_096, wait: None };
+    let mut body = Body::stream(endless).until_content(hold).await.unwrap();
+    let held = *taken.lock().unwrap();
+    assert!((8..=4_096 / 64 + 1).contains(&held), "{held} frames of 64 bytes were held, and more than a few");
+    for _ in 0..2 * held {
         assert!(poll_fn(|cx| body.poll_next_unpin(cx)).await.unwrap().is_ok());
     }
+    assert_eq!(*taken.lock().unwrap(), 2 * held, "none is lost, and none held any more");
 }
 
 #[tokio::test(start_paused = true)]
