@@ -4,7 +4,7 @@ use llm_core::{ConfigError, OneOrMany, Target};
 use serde::Deserialize;
 
 use super::{RouteConfig, RouterConfig, SensitivityConfig, TargetConfig, WhenConfig, listed};
-use crate::{Candidate, Plan, Rule, Targets};
+use crate::{Candidate, Plan, Route, Rule, Targets};
 
 /// A rule in a configuration file: a condition, and what becomes of the calls for which it holds. Of `use`, `refuse` and
 /// `require_tags` at least one is stated.
@@ -68,12 +68,11 @@ impl RuleConfig {
         }
         if let Some(tags) = &self.require_tags {
             let tags = tags.stated("require_tags")?;
-            let route = rule.own_route().or_else(|| plan.routes.get(rule.route()?));
             let bears_all = |target: &Target| {
                 let candidate = plan.described(Candidate::new(target.clone()));
                 tags.iter().all(|tag| candidate.has_tag(tag))
             };
-            if route.is_some_and(|route| !route.targets().any(bears_all)) {
+            if route_of(&rule, plan).is_some_and(|route| !route.targets().any(bears_all)) {
                 return Err(ConfigError::new("require_tags", "no target that it sends calls to bears all of them"));
             }
             rule = rule.require_tags(tags.iter().map(String::as_str));
@@ -82,9 +81,14 @@ impl RuleConfig {
     }
 }
 
+/// The route by which its calls go, if it sends them by one.
+fn route_of<'a>(rule: &'a Rule, plan: &'a Plan) -> Option<&'a Route> {
+    rule.own_route().or_else(|| plan.routes.get(rule.route()?))
+}
+
 /// Whom its calls may reach.
 fn destinations(rule: &Rule, plan: &Plan) -> Vec<Target> {
-    match rule.own_route().or_else(|| plan.routes.get(rule.route()?)) {
+    match route_of(rule, plan) {
         Some(route) => route.targets().cloned().collect(),
         None => rule.route().map(|model| plan.targets().meant_by(model)).unwrap_or_default(),
     }
